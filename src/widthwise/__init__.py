@@ -1,0 +1,1 @@
+"""How neural networks depend on their width."""

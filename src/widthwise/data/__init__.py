@@ -1,0 +1,5 @@
+"""Where points come from. Begin at `load.py`."""
+
+from widthwise.data.points import Points
+
+__all__ = ["Points"]

@@ -1,0 +1,75 @@
+"""A study: the one description that theory, training, comparison and report all read."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from widthwise.study.check import check_study
+from widthwise.study.settings import (
+    DataSettings,
+    EnsembleSettings,
+    NetworkSettings,
+    RecordSettings,
+    TheorySettings,
+    TrainingSettings,
+)
+
+Part = Literal["study", "data", "network", "training", "theory", "ensemble", "record"]
+STEPS_PER_DECADE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What is studied. Immutable; equal studies have equal hashes.
+
+    `folder` is where a relative data path starts from; it is not part of the content.
+
+    >>> study = Study(name="demo", network=NetworkSettings(richness=2.0))
+    >>> study.network.richness, study.training.steps
+    (2.0, 100)
+    """
+
+    name: str
+    data: DataSettings = field(default_factory=DataSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    theory: TheorySettings = field(default_factory=TheorySettings)
+    ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
+    record: RecordSettings = field(default_factory=RecordSettings)
+    folder: str = field(default=".", compare=False)
+
+    def __post_init__(self) -> None:
+        check_study(self)
+
+    def tables(self) -> dict[str, dict[str, object]]:
+        """The content as nested dictionaries, table by table, as in a study file."""
+        tables = asdict(self)
+        tables.pop("folder")
+        return {"study": {"name": tables.pop("name")}, **tables}
+
+    def hash(self, *parts: Part) -> str:
+        """Content hash (hex, 64 digits) of the named tables, or of all of them.
+
+        >>> a, b = Study(name="a"), Study(name="b")
+        >>> a.hash() == b.hash(), a.hash("network") == b.hash("network")
+        (False, True)
+        """
+        tables = self.tables()
+        chosen = {part: tables[part] for part in (parts or tables)}
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+    def recorded_steps(self) -> np.ndarray:
+        """Steps at which quantities are kept, ascending, from 0 to at most `steps` - 1."""
+        last = self.training.steps - 1
+        match self.record.steps:
+            case "all":
+                return np.arange(last + 1)
+            case "log":
+                decades = np.log10(max(last, 1))
+                grid = np.geomspace(1, max(last, 1), max(2, round(decades * STEPS_PER_DECADE) + 1))
+                return np.unique(np.concatenate([[0], np.rint(grid).astype(int), [last]]))
+            case chosen:
+                return np.array(sorted(chosen))
