@@ -1,5 +1,6 @@
 """What is studied: frozen dataclasses, read from TOML and checked. Begin at `study.py`."""
 
+from widthwise.study.read import load_study
 from widthwise.study.settings import (
     DataSettings,
     EnsembleSettings,
@@ -9,6 +10,7 @@ from widthwise.study.settings import (
     TrainingSettings,
 )
 from widthwise.study.study import Study
+from widthwise.study.write import dump_study
 
 __all__ = [
     "DataSettings",
@@ -18,4 +20,6 @@ __all__ = [
     "Study",
     "TheorySettings",
     "TrainingSettings",
+    "dump_study",
+    "load_study",
 ]

@@ -1,120 +1,135 @@
 """Cross-checks of a study, made once when it is built. Each message names the key and what to do."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 from widthwise.errors import InputError
+from widthwise.study.values import expected, matches, nearest, shown
 
 if TYPE_CHECKING:
     from widthwise.study.study import Study
 
 TABLES = ("data", "network", "training", "theory", "ensemble", "record")
+LONGEST_NAME = 100
+LARGEST_SEED = 2**31 - 1
+
+# Key: least value, greatest value, what to say. The upper ends lie beyond any use and within what
+# float32 and the memory of one machine can hold, so that a slip of the pen is caught here.
+BOUNDS: dict[str, tuple[float, float, str]] = {
+    "data.dimension": (1, 10**6, "input dimensions"),
+    "data.train": (1, 10**6, "at least one training point is needed"),
+    "data.test": (0, 10**6, "test points"),
+    "data.seed": (0, LARGEST_SEED, "the points depend on it"),
+    "network.hidden_layers": (1, 1000, "hidden layers"),
+    "network.activation_scale": (1e-6, 1e6, "a in phi(h) = g act(a h) / a must be positive"),
+    "network.activation_gain": (1e-6, 1e6, "g in phi(h) = g act(a h) / a must be positive"),
+    "network.richness": (1e-6, 1e6, "gamma must be positive; small is lazy, large is rich"),
+    "training.learning_rate": (1e-30, 1e30, "a rate must be positive"),
+    "training.steps": (1, 10**8, "step 0 is initialization"),
+    "training.substeps": (1, 1024, "Runge-Kutta steps between recorded steps"),
+    "theory.sites": (16, 2**24, "Sobol points"),
+    "theory.fluctuation_sites": (16, 2**24, "Sobol points"),
+    "theory.scramblings": (2, 1024, "their scatter is the standard error"),
+    "theory.seed": (0, LARGEST_SEED, "the scramblings depend on it"),
+    "ensemble.seeds": (1, 10**6, "networks of each width"),
+    "ensemble.seed": (0, LARGEST_SEED, "the initializations depend on it"),
+    "ensemble.seeds_per_cell": (1, 10**6, "networks trained together"),
+}
+LARGEST_WIDTH = 2**24
 
 
 def check_study(study: "Study") -> None:
-    """Raise `InputError` at the first value that no study can have."""
-    if not study.name or not all(c.isalnum() or c in "-_." for c in study.name) or study.name[0] == ".":
-        raise InputError(
-            f"`study.name` = {study.name!r}: use letters, digits, '-', '_' and '.', not starting with '.'; "
-            "it names the run's folder"
-        )
+    """Raise `InputError` at the first value that no study can have.
+
+    **Errors:** a value of another type than its field, a number out of its bounds (NaN and infinities
+    included), repeated or missing entries of a list, and values that do not go together.
+    """
+    _check_name(study)
     for table in TABLES:
-        _check_choices(table, getattr(study, table))
+        _check_types(table, getattr(study, table))
+    for key, (least, greatest, meaning) in BOUNDS.items():
+        table, name = key.split(".")
+        value = getattr(getattr(study, table), name)
+        require(least <= value <= greatest, key, value, f"give {least:g} to {greatest:g}; {meaning}")
     _check_data(study)
-    _check_network_and_training(study)
-    _check_theory_and_ensemble(study)
+    _check_lists(study)
+    for name in ("sites", "fluctuation_sites"):
+        sites = getattr(study.theory, name)
+        require(sites & (sites - 1) == 0, f"theory.{name}", sites, "give a power of two (Sobol points)")
 
 
-def _check_choices(table: str, settings: object) -> None:
-    """Values of `Literal` fields must be among the choices; numbers must be numbers."""
+def _check_name(study: "Study") -> None:
+    name, folder = study.name, study.folder
+    require(isinstance(name, str), "study.name", name, "expected a text in quotes")
+    require(isinstance(folder, str), "folder", folder, "expected the path of a folder as text")
+    harmless = 0 < len(name) <= LONGEST_NAME and all(c.isalnum() or c in "-_." for c in name)
+    require(
+        harmless and name[0] not in ".-",
+        "study.name",
+        name,
+        f"use 1 to {LONGEST_NAME} letters, digits, '-', '_' and '.', not starting with '.' or '-'; "
+        "it names the run's folder",
+    )
+
+
+def _check_types(table: str, settings: object) -> None:
     hints = get_type_hints(type(settings))
     for entry in fields(settings):  # pyright: ignore[reportArgumentType]
-        value, hint, key = getattr(settings, entry.name), hints[entry.name], f"{table}.{entry.name}"
-        literals = get_args(hint)
-        if literals and all(isinstance(choice, str) for choice in literals):
-            require(value in literals, key, value, f"choose one of {_listed(literals)}")
-        elif get_origin(hint) is tuple and get_args(literals[0]):
-            choices = get_args(literals[0])
-            for item in value:
-                require(item in choices, key, item, f"choose from {_listed(choices)}")
-            require(len(set(value)) == len(value), key, list(value), "name each quantity once")
-        elif hint is int:
-            require(isinstance(value, int) and not isinstance(value, bool), key, value, "give a whole number")
-        elif hint is float:
-            require(isinstance(value, int | float) and math.isfinite(value), key, value, "give a finite number")
+        value, hint = getattr(settings, entry.name), hints[entry.name]
+        if not matches(value, hint):
+            raise InputError(type_message(f"{table}.{entry.name}", value, hint))
+
+
+def type_message(key: str, value: object, hint: object) -> str:
+    """What is wrong with a value of another type than `hint`, with the nearest choice where there are some.
+
+    >>> print(type_message("training.loss", "nse", Literal["mse", "cross_entropy"]))
+    `training.loss` = "nse": expected "mse" or "cross_entropy"; did you mean "mse"?
+    """
+    meant = nearest(value, get_args(hint)) if isinstance(value, str) and get_origin(hint) is Literal else None
+    hidden = f'; did you mean "{meant}"?' if meant else ""
+    return f"`{key}` = {shown(value)}: expected {expected(hint)}{hidden}"
 
 
 def _check_data(study: "Study") -> None:
     data = study.data
+    if data.path is not None:
+        writable = not any("\ud800" <= c <= "\udfff" or c == "\0" for c in data.path)
+        require(writable, "data.path", repr(data.path), "has characters that no text file can hold")
     if data.kind == "arrays":
-        require(bool(data.path), "data.path", data.path, 'kind = "arrays" needs the path of an .npz file')
-        return
-    require(data.train >= 1, "data.train", data.train, "at least one training point is needed")
-    require(data.test >= 0, "data.test", data.test, "give 0 or more test points")
-    require(data.seed >= 0, "data.seed", data.seed, "give 0 or more")
-    require(data.dimension >= 1, "data.dimension", data.dimension, "give 1 or more input dimensions")
-    if data.kind == "digits":
-        in_range = all(isinstance(digit, int) and 0 <= digit <= 9 for digit in data.classes)
-        enough = len(data.classes) >= 2 and len(set(data.classes)) == len(data.classes)
         require(
-            in_range and enough, "data.classes", list(data.classes), "name two or more different digits 0..9"
+            bool(data.path), "data.path", data.path or "", 'kind = "arrays" needs the path of an .npz file'
         )
+    digits = all(0 <= digit <= 9 for digit in data.classes) and len(data.classes) >= 2
+    require(
+        digits and len(set(data.classes)) == len(data.classes),
+        "data.classes",
+        data.classes,
+        "name two or more different digits 0 to 9",
+    )
 
 
-def _check_network_and_training(study: "Study") -> None:
-    network, training, record = study.network, study.training, study.record
-    require(network.hidden_layers >= 1, "network.hidden_layers", network.hidden_layers, "give 1 or more")
-    for key in ("activation_scale", "activation_gain", "richness"):
-        require(getattr(network, key) > 0, f"network.{key}", getattr(network, key), "give a positive number")
-    rate = training.learning_rate
-    require(rate > 0, "training.learning_rate", rate, "give a positive number")
-    require(training.steps >= 1, "training.steps", training.steps, "give 1 or more; step 0 is initialization")
-    require(1 <= training.substeps <= 1024, "training.substeps", training.substeps, "give 1 to 1024")
-    if not isinstance(record.steps, str):
-        steps = list(record.steps)
-        valid = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < training.steps for s in steps)
+def _check_lists(study: "Study") -> None:
+    widths, steps, last = study.ensemble.widths, study.record.steps, study.training.steps - 1
+    valid = bool(widths) and all(1 <= width <= LARGEST_WIDTH for width in widths)
+    require(valid, "ensemble.widths", widths, f"name at least one width, each from 1 to {LARGEST_WIDTH}")
+    require(len(set(widths)) == len(widths), "ensemble.widths", widths, "name each width once")
+    if not isinstance(steps, str):
+        within = bool(steps) and all(0 <= step <= last for step in steps)
         require(
-            bool(steps) and valid and len(set(steps)) == len(steps),
+            within and len(set(steps)) == len(steps),
             "record.steps",
             steps,
-            f'give "all", "log", or different steps between 0 and training.steps - 1 = {training.steps - 1}',
+            f'give "all", "log", or different steps from 0 to training.steps - 1 = {last}',
         )
-
-
-def _check_theory_and_ensemble(study: "Study") -> None:
-    theory, ensemble = study.theory, study.ensemble
-    for key in ("sites", "fluctuation_sites"):
-        sites = getattr(theory, key)
-        power = sites >= 16 and sites & (sites - 1) == 0
-        require(power, f"theory.{key}", sites, "give a power of two of at least 16 (Sobol points)")
-    require(
-        2 <= theory.scramblings <= 1024,
-        "theory.scramblings",
-        theory.scramblings,
-        "give 2 or more: their scatter is the standard error",
-    )
-    require(theory.seed >= 0, "theory.seed", theory.seed, "give 0 or more")
-    widths = list(ensemble.widths)
-    require(bool(widths), "ensemble.widths", widths, "name at least one width")
-    require(
-        all(isinstance(w, int) and not isinstance(w, bool) and w >= 1 for w in widths),
-        "ensemble.widths",
-        widths,
-        "every width is a whole number of at least 1",
-    )
-    require(len(set(widths)) == len(widths), "ensemble.widths", widths, "name each width once")
-    require(ensemble.seeds >= 1, "ensemble.seeds", ensemble.seeds, "give 1 or more")
-    require(ensemble.seed >= 0, "ensemble.seed", ensemble.seed, "give 0 or more")
-    require(ensemble.seeds_per_cell >= 1, "ensemble.seeds_per_cell", ensemble.seeds_per_cell, "give 1 or more")
+    for key, names in (
+        ("theory.observables", study.theory.observables),
+        ("record.quantities", study.record.quantities),
+    ):
+        require(bool(names) and len(set(names)) == len(names), key, names, "name at least one, each once")
 
 
 def require(condition: bool, key: str, value: object, advice: str) -> None:
     """Raise `InputError` naming `key`, the value received and what to do, unless `condition`."""
     if not condition:
-        raise InputError(f"`{key}` = {value!r}: {advice}")
-
-
-def _listed(choices: Sequence[str]) -> str:
-    return ", ".join(f'"{choice}"' for choice in choices)
+        raise InputError(f"`{key}` = {shown(value)}: {advice}")

@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from widthwise.study.check import check_study
+from widthwise.errors import InputError
+from widthwise.study.check import TABLES, check_study
 from widthwise.study.settings import (
     DataSettings,
     EnsembleSettings,
@@ -16,6 +17,7 @@ from widthwise.study.settings import (
     TheorySettings,
     TrainingSettings,
 )
+from widthwise.study.values import plain_settings
 
 Part = Literal["study", "data", "network", "training", "theory", "ensemble", "record"]
 STEPS_PER_DECADE = 8
@@ -25,7 +27,10 @@ STEPS_PER_DECADE = 8
 class Study:
     """What is studied. Immutable; equal studies have equal hashes.
 
-    `folder` is where a relative data path starts from; it is not part of the content.
+    Lists, NumPy numbers and whole numbers for floats are accepted in code and stored as a study file
+    would give them. `folder` is where a relative data path starts from; it is not part of the content.
+
+    **Errors:** `InputError` for the first value that no study can have, naming its key.
 
     >>> study = Study(name="demo", network=NetworkSettings(richness=2.0))
     >>> study.network.richness, study.training.steps
@@ -42,6 +47,11 @@ class Study:
     folder: str = field(default=".", compare=False)
 
     def __post_init__(self) -> None:
+        for table in TABLES:
+            settings, kind = getattr(self, table), type(self).__dataclass_fields__[table].default_factory
+            if type(settings) is not kind:
+                raise InputError(f"`{table}` = {settings!r}: give {getattr(kind, '__name__', kind)}(...)")
+            object.__setattr__(self, table, plain_settings(settings))
         check_study(self)
 
     def tables(self) -> dict[str, dict[str, object]]:
@@ -58,6 +68,8 @@ class Study:
         (False, True)
         """
         tables = self.tables()
+        if unknown := [part for part in parts if part not in tables]:
+            raise InputError(f"`parts` has {unknown}: choose from {list(tables)}")
         chosen = {part: tables[part] for part in (parts or tables)}
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
@@ -70,6 +82,7 @@ class Study:
             case "log":
                 decades = np.log10(max(last, 1))
                 grid = np.geomspace(1, max(last, 1), max(2, round(decades * STEPS_PER_DECADE) + 1))
-                return np.unique(np.concatenate([[0], np.rint(grid).astype(int), [last]]))
+                steps = np.unique(np.concatenate([[0], np.rint(grid).astype(int), [last]]))
+                return steps[steps <= last]
             case chosen:
                 return np.array(sorted(chosen))

@@ -1,0 +1,135 @@
+"""Values of settings: brought to plain Python, compared with their type, and described in words."""
+
+import difflib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+Settings = TypeVar("Settings")
+LONGEST_SHOWN = 120
+WORDS = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "a text in quotes",
+}
+
+
+def plain_settings(settings: Settings) -> Settings:
+    """The same settings with lists and arrays as tuples and whole numbers as floats where floats belong.
+
+    So `widths=[32, 64]`, `widths=2 ** np.arange(5, 7)` and `richness=2` in code mean, compare and hash the
+    same as what is read from a file.
+    """
+    hints = get_type_hints(type(settings))
+    plain = {
+        entry.name: _plain(getattr(settings, entry.name), hints[entry.name])
+        for entry in fields(settings)  # pyright: ignore[reportArgumentType]
+    }
+    return replace(settings, **plain)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def _plain(value: Any, hint: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | range):
+        value = tuple(value)
+    if isinstance(value, tuple):
+        return tuple(_plain(item, None) for item in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool) and matches(value, float):
+        return float(value)
+    return value
+
+
+def matches(value: object, hint: Any) -> bool:
+    """Whether a plain value is of the type `hint`; numbers must be finite, and a bool is no number.
+
+    >>> matches(2, float), matches(True, int), matches(float("nan"), float), matches("adam", Literal["gd"])
+    (True, False, False, False)
+    """
+    origin, choices = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in choices
+    if origin is tuple:
+        return isinstance(value, tuple) and all(matches(item, choices[0]) for item in value)
+    if origin in (Union, UnionType):
+        return any(matches(value, choice) for choice in choices)
+    if hint in (int, float):
+        kinds = int if hint is int else int | float
+        return isinstance(value, kinds) and not isinstance(value, bool) and _finite(value)
+    return isinstance(value, hint)
+
+
+def _finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the floats
+        return False
+
+
+def expected(hint: Any) -> str:
+    """What a value of type `hint` is, in words.
+
+    >>> print(expected(tuple[int, ...]), "|", expected(Literal["all", "log"] | tuple[int, ...]))
+    an array of whole numbers | "all" or "log" or an array of whole numbers
+    """
+    origin, choices = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        quoted = [f'"{choice}"' for choice in choices]
+        return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+    if origin is tuple:
+        return "an array of whole numbers" if choices[0] is int else f"an array of {expected(choices[0])}"
+    if origin in (Union, UnionType):
+        return " or ".join(expected(choice) for choice in choices if choice is not type(None))
+    return WORDS[hint]
+
+
+def nearest(word: str, valid: Iterable[str]) -> str | None:
+    """The valid word that `word` was probably meant to be, if one is close.
+
+    >>> nearest("richnes", ["seed", "richness"]), nearest("xyz", ["seed", "richness"])
+    ('richness', None)
+    """
+    close = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def shown(value: object) -> str:
+    """A value as a study file would hold it, shortened where it is long.
+
+    >>> print(shown("100"), shown((1, 2)), shown(True))
+    "100" [1, 2] true
+    """
+    try:
+        text = toml_value(value)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+
+
+def toml_value(value: object) -> str:
+    """One value of a study file as TOML.
+
+    >>> print(toml_value((0.5, "tab\\t", True)))
+    [0.5, "tab\\t", true]
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return repr(value)
+        case str():
+            # JSON's escapes are TOML's, except that TOML also wants DEL escaped.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case tuple() | list():
+            return f"[{', '.join(toml_value(item) for item in value)}]"
+        case dict():
+            return f"{{ {', '.join(f'{key} = {toml_value(item)}' for key, item in value.items())} }}"
+    raise TypeError(f"{type(value).__name__} has no form in a study file")
