@@ -1,0 +1,35 @@
+"""Whether a request for fluctuations fits into this machine's memory, known before it is compiled."""
+
+import os
+
+from widthwise.errors import InputError
+
+DOUBLE = 8
+WORKING_COPIES = 8  # arrays (mode, site, point) alive at once: state, its successor, Taylor terms
+SHARE = 0.8  # of the machine's memory that may be used
+
+
+def response_bytes(modes: int, sites: int, shape: tuple[int, int], steps: int) -> int:
+    """Peak bytes of one scrambling's response; `shape` is (points, outputs), `steps` recorded ones."""
+    points, outputs = shape
+    tangents = WORKING_COPIES * modes * sites * points * (1 + outputs)
+    recorded = steps * sites * points * outputs + steps**2 * points * outputs + 8 * steps * points**2
+    return DOUBLE * (tangents + recorded)
+
+
+def require_memory(modes: int, sites: int, shape: tuple[int, int], steps: int) -> None:
+    """Raise `InputError`, with the numbers and with what would fit, unless the request fits."""
+    available = int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    needed = (os.cpu_count() or 1) * response_bytes(modes, sites, shape, steps)
+    if needed <= available:
+        return
+    fitting = sites
+    while fitting > 16 and (os.cpu_count() or 1) * response_bytes(
+        min(modes, fitting), fitting, shape, steps
+    ) > available:
+        fitting //= 2
+    raise InputError(
+        f"fluctuations of {shape[0]} points, {shape[1]} outputs and {steps} recorded steps by {modes} modes "
+        f"on {sites} sites need {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB may be used: "
+        f"set `theory.fluctuation_sites` = {fitting}, fewer points, or `record.steps` = \"log\""
+    )

@@ -1,0 +1,128 @@
+"""Order 1/N around an infinitely wide network of one hidden layer: variances and mean shifts.
+
+Begin here. Each independent scrambling of the sites gives every number once; the scatter of the
+scramblings is the standard error.
+"""
+
+import time
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from widthwise.fluctuations.memory import require_memory
+from widthwise.fluctuations.modes import modes_needed, pad_modes, principal_scores
+from widthwise.fluctuations.response import Response, response, site_outputs
+from widthwise.infinite_width import InfiniteWidthSolution
+from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
+from widthwise.infinite_width.site import site_process
+from widthwise.infinite_width.solve import OrderParameters, draw_sites
+from widthwise.progress import SILENT, Progress
+
+MODES_STEP = 8  # the number of modes is rounded up, so that near cases share a compiled program
+SEED_OF_FLUCTUATIONS = 1
+
+
+@dataclass(frozen=True)
+class FluctuationSolution:
+    """N Var and N (mean - infinite width) of the order parameters at the recorded steps, with errors.
+
+    `two_time` is N Cov(f(t), f(s)) of each point and output; `modes`, how many principal modes carry the
+    fluctuations; `unexplained`, the fraction of the driving scatter they leave out; `wall_time` in seconds.
+    """
+
+    limit: InfiniteWidthSolution
+    variance: OrderParameters
+    variance_stderr: OrderParameters
+    shift: OrderParameters
+    shift_stderr: OrderParameters
+    two_time: Float[np.ndarray, "step step point output"]
+    two_time_stderr: Float[np.ndarray, "step step point output"]
+    modes: int
+    unexplained: float
+    wall_time: float
+
+
+def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT) -> FluctuationSolution:
+    """Variances and shifts around `limit`, to leading order in 1/N and to all orders in the richness.
+
+    Costs O(modes sites P^2 steps) in time and O(modes sites P) in memory, where the modes number a few for
+    each training point and output. From the first step that diverged on, every number is NaN.
+    **Errors:** `InputError` when the request cannot fit into memory, with what would fit.
+    **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
+    """
+    study, points, started = limit.study, limit.points, time.perf_counter()
+    theory, centered = study.theory, study.network.centered
+    with jax.enable_x64(True):
+        process = site_process(study, points)
+    finite = limit.steps if limit.diverged_at is None else limit.steps[limit.steps < limit.diverged_at]
+    last = int(finite[-1]) if len(finite) else 0
+
+    def scatter(replicate: int):
+        sites = draw_sites(
+            points, theory.fluctuation_sites, (theory.seed, replicate, SEED_OF_FLUCTUATIONS)
+        )
+        outputs = np.asarray(site_outputs(process, sites, centered, last + 1))
+        columns = np.moveaxis(outputs, 1, 0).reshape(theory.fluctuation_sites, -1)
+        return sites, *principal_scores(columns)
+
+    replicates = list(range(theory.scramblings))
+    scattered = map_replicates(scatter, replicates, label="principal modes", progress=progress)
+    modes = max(modes_needed(tail) for *_, tail in scattered)
+    modes = -(-max(modes, 1) // MODES_STEP) * MODES_STEP
+    require_memory(modes, theory.fluctuation_sites, points.targets.shape, len(finite))
+    kernels = any(name.endswith("kernel") for name in theory.observables)
+
+    def solve(replicate) -> Response:
+        sites, scores, _ = replicate
+        answer = response(
+            process,
+            sites,
+            jnp.asarray(pad_modes(scores, modes)),
+            jnp.asarray(points.targets),
+            jnp.asarray(np.diff(finite, prepend=0)),
+            centered,
+            study.training.reduction == "mean",
+            kernels,
+        )
+        return _padded(answer, len(limit.steps))
+
+    answers = map_replicates(solve, scattered, label="fluctuations", progress=progress)
+    variance, variance_stderr = _combined([a.variance for a in answers])
+    shift, shift_stderr = _combined([a.shift for a in answers])
+    two_time, two_time_stderr = mean_and_stderr([a.two_time for a in answers])
+    unexplained = max(float(tail[min(modes, len(tail)) - 1]) if len(tail) else 0.0 for *_, tail in scattered)
+    return FluctuationSolution(
+        limit,
+        variance,
+        variance_stderr,
+        shift,
+        shift_stderr,
+        two_time,
+        two_time_stderr,
+        modes,
+        unexplained,
+        time.perf_counter() - started,
+    )
+
+
+def _combined(replicates: list[OrderParameters]) -> tuple[OrderParameters, OrderParameters]:
+    pairs = [mean_and_stderr(leaves) for leaves in zip(*replicates, strict=True)]
+    means, errors = zip(*pairs, strict=True)
+    return OrderParameters(*means), OrderParameters(*errors)
+
+
+def _padded(response: Response, steps: int) -> Response:
+    """NaN at the recorded steps after a divergence."""
+
+    def pad(values, time_axes: int) -> np.ndarray:
+        values = np.asarray(values)
+        widths = [(0, steps - size) if axis < time_axes else (0, 0) for axis, size in enumerate(values.shape)]
+        return np.pad(values, widths, constant_values=np.nan)
+
+    variance, shift = (
+        OrderParameters(*(pad(leaf, 1) for leaf in part)) for part in (response.variance, response.shift)
+    )
+    return Response(variance, shift, pad(response.two_time, 2))

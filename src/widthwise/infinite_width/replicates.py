@@ -1,0 +1,45 @@
+"""Independent scramblings of the sites, solved side by side; their scatter is the numerical error."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from widthwise.progress import Progress
+
+Result = TypeVar("Result")
+Job = TypeVar("Job")
+
+
+def map_replicates(
+    solve: Callable[[Job], Result], jobs: Sequence[Job], *, label: str, progress: Progress
+) -> list[Result]:
+    """`[solve(job) for job in jobs]` in double precision, as many at once as there are processors."""
+
+    def in_double(job: Job) -> Result:
+        with jax.enable_x64(True):
+            return solve(job)
+
+    progress.start(label, len(jobs))
+    results = [in_double(jobs[0])]  # alone, so that it compiles once
+    progress.advance()
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    try:
+        for result in pool.map(in_double, jobs[1:]):
+            results.append(result)
+            progress.advance()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return results
+
+
+def mean_and_stderr(
+    replicates: Sequence[Float[np.ndarray, "..."]],
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    """Mean over independent replicates and its standard error s / sqrt(R)."""
+    stacked = np.stack([np.asarray(r) for r in replicates])
+    return stacked.mean(axis=0), stacked.std(axis=0, ddof=1) / np.sqrt(len(stacked))
