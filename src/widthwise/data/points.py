@@ -36,11 +36,13 @@ class Points:
         for name, values in (("inputs", inputs), ("targets", targets)):
             if not np.isfinite(values).all():
                 where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-                raise InputError(f"`{name}` has a value that is not finite at index {where}: remove or mend it")
+                raise InputError(
+                    f"`{name}` has a value that is not finite at index {where}: remove or mend it"
+                )
 
     @property
     def splits(self) -> list[str]:
-        """"train" or "test" for each point."""
+        """ "train" or "test" for each point."""
         return ["train"] * self.train + ["test"] * (len(self.inputs) - self.train)
 
     def input_kernel(self) -> Float[np.ndarray, "point point"]:
