@@ -1,1 +1,74 @@
-"""How neural networks depend on their width."""
+"""How neural networks depend on their width: infinite width, order 1/N, and trained networks beside them.
+
+Names are imported when they are first used, so that `import widthwise` is quick and loads no JAX.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from widthwise.analysis import compare as compare
+    from widthwise.data import Points as Points
+    from widthwise.data import load_points as load_points
+    from widthwise.errors import InputError as InputError
+    from widthwise.errors import StoreError as StoreError
+    from widthwise.infinite_width import solve_infinite_width as solve_infinite_width
+    from widthwise.observables import read_theory as read_theory
+    from widthwise.observables import solve_fluctuations as solve_fluctuations
+    from widthwise.observables import write_theory as write_theory
+    from widthwise.records import open_records as open_records
+    from widthwise.report import write_report as write_report
+    from widthwise.study import DataSettings as DataSettings
+    from widthwise.study import EnsembleSettings as EnsembleSettings
+    from widthwise.study import NetworkSettings as NetworkSettings
+    from widthwise.study import RecordSettings as RecordSettings
+    from widthwise.study import Study as Study
+    from widthwise.study import TheorySettings as TheorySettings
+    from widthwise.study import TrainingSettings as TrainingSettings
+    from widthwise.study import dump_study as dump_study
+    from widthwise.study import load_study as load_study
+    from widthwise.training import train_ensemble as train_ensemble
+
+    __version__: str
+
+NAMES = {
+    "analysis": ["compare"],
+    "data": ["Points", "load_points"],
+    "errors": ["InputError", "StoreError"],
+    "infinite_width": ["solve_infinite_width"],
+    "observables": ["read_theory", "solve_fluctuations", "write_theory"],
+    "records": ["open_records"],
+    "report": ["write_report"],
+    "study": [
+        "DataSettings",
+        "EnsembleSettings",
+        "NetworkSettings",
+        "RecordSettings",
+        "Study",
+        "TheorySettings",
+        "TrainingSettings",
+        "dump_study",
+        "load_study",
+    ],
+    "training": ["train_ensemble"],
+}
+HOMES = {name: room for room, names in NAMES.items() for name in names}
+__all__ = [*HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported now and kept."""
+    if name == "__version__":
+        from importlib.metadata import version  # as slow as all the rest of this file
+
+        value = version("widthwise")
+    elif name in HOMES:
+        value = getattr(import_module(f"widthwise.{HOMES[name]}"), name)
+    else:
+        raise AttributeError(f"module 'widthwise' has no attribute {name!r}; it has {', '.join(__all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -27,7 +27,7 @@ def test_inputs_have_squared_length_equal_to_their_dimension(classes, train, tes
 
 def test_two_classes_are_minus_one_and_plus_one_in_the_order_given():
     assert sorted(points_of(classes=(3, 8), test=5).targets[:16, 0]) == [-1.0] * 8 + [1.0] * 8
-    # Of all digits of both classes, each, recognized by its pixels, changes sign with the order of the classes.
+    # Each digit of both classes, recognized by its pixels, changes sign with the order of the classes.
     every = int(np.isin(LABELS, (3, 8)).sum())
     points, turned = (points_of(classes=classes, train=every) for classes in ((3, 8), (8, 3)))
     where = np.argmax(turned.inputs @ points.inputs.T, axis=0)

@@ -75,7 +75,9 @@ def test_a_written_study_loads_back_equal(folder, content):
 def test_hashes_are_equal_exactly_for_equal_studies(content, table, data):
     study = study_of(content)
     other = study_of(content | {table: data.draw(settings_of(table))})
-    assert (study.hash() == other.hash()) == (study == other)
+    # Where the data lies is no content: the points have a digest of their own.
+    same = replace(study, data=replace(study.data, path=other.data.path)) == other
+    assert (study.hash() == other.hash()) == same
     assert study.hash() == replace(study, folder="elsewhere").hash()
 
 

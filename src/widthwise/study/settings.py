@@ -79,7 +79,7 @@ class TheorySettings:
     """
 
     sites: int = 4096
-    fluctuation_sites: int = 1024
+    fluctuation_sites: int = 4096
     scramblings: int = 8
     seed: int = 0
     observables: tuple[Quantity, ...] = DEFAULT_QUANTITIES

@@ -63,11 +63,14 @@ class Study:
     def hash(self, *parts: Part) -> str:
         """Content hash (hex, 64 digits) of the named tables, or of all of them.
 
+        `data.path` is left out: a study may be moved, and `Points.digest` tells what the file holds.
+
         >>> a, b = Study(name="a"), Study(name="b")
         >>> a.hash() == b.hash(), a.hash("network") == b.hash("network")
         (False, True)
         """
         tables = self.tables()
+        tables["data"].pop("path")
         if unknown := [part for part in parts if part not in tables]:
             raise InputError(f"`parts` has {unknown}: choose from {list(tables)}")
         chosen = {part: tables[part] for part in (parts or tables)}

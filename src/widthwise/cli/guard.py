@@ -1,0 +1,86 @@
+"""From what went wrong to one message on standard error and an exit status, without a traceback."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from widthwise.cli.streams import write_error
+from widthwise.errors import InputError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+RESUME = "the same command goes on from there"
+# How libraries that raise errors of their own report the operating system's.
+FULL_DISK, NO_MEMORY = "No space left on device", "RESOURCE_EXHAUSTED"
+
+
+@dataclass
+class Guard:
+    """What an interruption should report on: the folder that the command writes into, once it is known."""
+
+    directory: Path | None = None
+
+
+@contextmanager
+def guarded() -> Iterator[Guard]:
+    """Turn errors that a user can cause, and Ctrl-C, into a message and `typer.Exit`.
+
+    Anything else is a fault of widthwise, and keeps its traceback.
+    """
+    guard = Guard()
+    try:
+        yield guard
+    except KeyboardInterrupt:
+        _leave(f"interrupted: {_saved(guard.directory)}", INTERRUPTED)
+    except InputError as error:
+        _leave(str(error))
+    except MemoryError as error:
+        _leave(f"out of memory{_colon(error)}; ask for fewer points, steps, sites or seeds at once")
+    except OSError as error:
+        _leave(_system_message(error))
+    except Exception as error:
+        if FULL_DISK in str(error):
+            _leave(f"{FULL_DISK}: free some space; {RESUME}")
+        if NO_MEMORY in str(error):
+            _leave("out of memory; ask for fewer points, steps, sites or seeds at once")
+        raise
+
+
+def _leave(message: str, status: int = BAD_INPUT) -> None:
+    write_error(f"widthwise: {message}")
+    raise typer.Exit(status) from None
+
+
+def _colon(error: BaseException) -> str:
+    return f": {error}" if str(error) else ""
+
+
+def _system_message(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if FULL_DISK in f"{reason} {error}":
+        return f"{where}{FULL_DISK}: free some space or choose another --out; {RESUME}"
+    return f"{where}{reason}; mend that or choose another --out; {RESUME}"
+
+
+def _saved(directory: Path | None) -> str:
+    """What is safe in the run's folder."""
+    if directory is None or not directory.is_dir():
+        return "nothing was written yet"
+    kept = [name for name in ("theory.nc", "report.html") if (directory / name).is_file()]
+    if (directory / "records.zarr").is_dir():
+        kept.append(_trained(directory / "records.zarr"))
+    return f"{directory} keeps {' and '.join(kept) or 'no results yet'}; {RESUME}"
+
+
+def _trained(path: Path) -> str:
+    from widthwise.records import open_records
+
+    try:
+        done = open_records(path)["done"]
+        return f"{int(done.sum())} of {done.size} trained networks"
+    except (InputError, KeyError, OSError):
+        return path.name

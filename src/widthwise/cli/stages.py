@@ -1,0 +1,116 @@
+"""The stages of a run, each writing its file into the run's folder. Loads JAX; imported by commands only."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+
+from widthwise.analysis import compare
+from widthwise.cli.summary import render_verdicts
+from widthwise.data import Points, load_points
+from widthwise.errors import InputError
+from widthwise.infinite_width import solve_infinite_width
+from widthwise.observables import read_theory, solve_fluctuations, write_theory
+from widthwise.progress import Progress
+from widthwise.records.layout import Layout
+from widthwise.records.read import check_same_training, read_attributes
+from widthwise.report import write_report
+from widthwise.study import Study, dump_study
+from widthwise.training import train_ensemble
+
+# How we know a study file as our own, which may be replaced.
+HEADER = "# The study of this run, complete, as widthwise read it. Written by widthwise; do not edit.\n"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A study, its points, and the folder of its results."""
+
+    study: Study
+    points: Points
+    directory: Path
+
+    @property
+    def theory_path(self) -> Path:
+        """Where the theory is."""
+        return self.directory / "theory.nc"
+
+    @property
+    def records_path(self) -> Path:
+        """Where the records are."""
+        return self.directory / "records.zarr"
+
+
+def open_run(study: Study, out: Path | None) -> Run:
+    """Load the points and make the run's folder, after checking that its files may be used.
+
+    **Errors:** `InputError`, before anything is written, if the points are bad, or the folder holds
+    records of another study or a newer version.
+    """
+    directory = Path("runs") / study.name if out is None else out
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: is a file; give a folder with --out")
+    run = Run(study, load_points(study), directory)
+    if run.records_path.exists():
+        attributes = read_attributes(run.records_path)
+        check_same_training(run.records_path, attributes, Layout(study, run.points))
+    directory.mkdir(parents=True, exist_ok=True)
+    return run
+
+
+def write_study(run: Run, study_file: Path) -> None:
+    """Keep the study with its results as DIR/study.toml, unless that is the file that was read.
+
+    **Errors:** `InputError` if a file of that name is there that widthwise did not write.
+    """
+    target = run.directory / "study.toml"
+    if target.exists():
+        if target.samefile(study_file):
+            return
+        with target.open("rb") as file:
+            if file.read(len(HEADER)) != HEADER.encode():
+                raise InputError(
+                    f"{target}: is in the way, and not of widthwise's making; choose another --out"
+                )
+    partial = target.with_name(f".study.toml.{os.getpid()}")
+    try:
+        partial.write_text(HEADER + "\n" + dump_study(run.study, folder=run.directory), encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def theory_stage(run: Run, progress: Progress, *, reuse: bool) -> xr.Dataset:
+    """The theory of the run; with `reuse`, what is in the folder if it is of this study and these points."""
+    wanted = f"{run.study.hash('data', 'network', 'training', 'theory', 'record')}-{run.points.digest()}"
+    if reuse and run.theory_path.exists():
+        theory = read_theory(run.theory_path)
+        if theory.attrs.get("theory_hash") == wanted:
+            progress.say(f"theory was already solved: {run.theory_path}")
+            return theory
+        theory.close()
+    limit = solve_infinite_width(run.study, points=run.points, progress=progress, throw=False)
+    theory = solve_fluctuations(limit, progress=progress)
+    write_theory(theory, run.theory_path)
+    return theory
+
+
+def train_stage(run: Run, progress: Progress) -> xr.Dataset:
+    """Train what is not trained yet, and open the records."""
+    return train_ensemble(run.study, run.records_path, points=run.points, progress=progress)
+
+
+def report_stage(directory: Path, progress: Progress) -> Path:
+    """Write the report of a run's folder."""
+    if not directory.is_dir():
+        raise InputError(f"{directory}: there is no such folder; give that of a run, such as runs/digits")
+    return write_report(directory, progress=progress)
+
+
+def verdict_stage(theory: xr.Dataset, records: xr.Dataset, progress: Progress) -> str:
+    """The verdicts of the comparison as a short table, or why there is none, as when everything diverged."""
+    try:
+        return render_verdicts(compare(theory, records, progress=progress))
+    except InputError as error:
+        return f"no comparison: {error}"

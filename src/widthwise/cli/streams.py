@@ -1,0 +1,41 @@
+"""Lines to standard output and standard error, whatever stands behind them."""
+
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+
+def write_line(text: str, stream: TextIO | None = None) -> None:
+    """One line to `stream` (standard output), at once.
+
+    A reader that has gone, as in `widthwise run ... | head -1`, is no reason to stop: what follows goes
+    nowhere. Characters that the stream cannot show become "?".
+    **Errors:** `OSError` for all else, such as a full disk.
+    """
+    stream = sys.stdout if stream is None else stream
+    if stream is None:  # standard output was closed before we started
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        _to_nowhere(stream)
+    except OSError:
+        _to_nowhere(stream)  # or Python would try to write the rest once more when it ends
+        raise
+
+
+def write_error(text: str) -> None:
+    """One line to standard error; there is nobody to tell if that fails."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            write_line(text, sys.stderr)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
