@@ -1,8 +1,9 @@
 """Progress is an object passed in; the library is silent unless it is given one that speaks."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What long work reports to. Stages do not nest: `start` ends the stage before it."""
 
