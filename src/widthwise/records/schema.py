@@ -26,6 +26,29 @@ VARIABLES: dict[str, Variable] = {
     ),
 }
 
+# Dimensions that every variable in records has before its own.
+RECORD_DIMS = ("width", "seed")
+
+# Variables that only records have; their dimensions are complete as they stand.
+BOOKKEEPING: dict[str, Variable] = {
+    "done": Variable(RECORD_DIMS, "whether this network is trained and all of it is recorded"),
+    "diverged_at": Variable(
+        RECORD_DIMS, "first recorded step that was not finite, -1 if none; NaN from there on"
+    ),
+    "target": Variable(("point", "output"), "target y"),
+}
+
+COORDINATES: dict[str, Variable] = {
+    "width": Variable(("width",), "neurons N of every hidden layer"),
+    "seed": Variable(("seed",), "index of the initialization"),
+    "step": Variable(("step",), "training step, 0 is initialization"),
+    "point": Variable(("point",), "point, training points first"),
+    "point_b": Variable(("point_b",), "second point of a kernel"),
+    "output": Variable(("output",), "component of the network output"),
+    "layer": Variable(("layer",), "hidden layer, 1 next to the input"),
+    "split": Variable(("point",), "whether a point is trained or tested on"),
+}
+
 # Companions of a variable `v`: `v_variance` is N times its variance over initializations, `v_shift` is
 # N (mean at width N - infinite-width value); each and `v` itself has a numerical standard error.
 COMPANIONS = ("stderr", "variance", "variance_stderr", "shift", "shift_stderr")

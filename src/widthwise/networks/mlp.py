@@ -1,0 +1,119 @@
+"""A multilayer perceptron in mean-field parametrization, and its layer kernels."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key
+
+from widthwise.networks.activations import activation, derivative
+from widthwise.study import NetworkSettings
+
+
+class MLP(eqx.Module):
+    r"""A perceptron with hidden layers l = 1..L of width N, without biases.
+
+    $$h^1 = W^0 x / \sqrt{D}, \qquad h^{l+1} = W^l \phi(h^l) / \sqrt{N}, \qquad
+      f_c = w_c \cdot \phi(h^L) / (\gamma N)$$
+
+    **Fields:** `hidden` holds W^0 (width, dimension) and W^1 .. W^{L-1} (width, width); `readout` holds
+    w (output, width). All are O(1) in width, and so is everything they move by.
+    **Source:** Bordelon and Pehlevan (2022), arXiv 2205.09653.
+    """
+
+    hidden: tuple[Float[Array, "width _"], ...]
+    readout: Float[Array, "output width"]
+    settings: NetworkSettings = eqx.field(static=True)
+
+    @property
+    def width(self) -> int:
+        """N."""
+        return self.readout.shape[1]
+
+
+class Probe(NamedTuple):
+    """What a network computes at P points: all of it O(1) in width.
+
+    `feature_kernel` Phi^l = phi(h^l_m) . phi(h^l_n) / N and `gradient_kernel` G^l, the mean over outputs c
+    of g^l_{c,m} . g^l_{c,n} / N, for l = 1..L; `tangent_kernel` K, the mean over outputs of its diagonal
+    blocks: gamma^2 N times the inner product of the gradients of f_c with respect to all weights.
+    """
+
+    prediction: Float[Array, "point output"]
+    feature_kernel: Float[Array, "layer point point"]
+    gradient_kernel: Float[Array, "layer point point"]
+    tangent_kernel: Float[Array, "point point"]
+
+
+def initialize(
+    key: Key[Array, ""],
+    settings: NetworkSettings,
+    sizes: tuple[int, int, int],
+    dtype: DTypeLike = jnp.float32,
+) -> MLP:
+    """A network with independent N(0, 1) weights.
+
+    **Arguments:** `sizes` is (dimension D, width N, outputs C). The same key, settings, sizes and dtype
+    give the same weights, whatever else is computed beside them.
+    """
+    dimension, width, outputs = sizes
+    fan_in = (dimension,) + (width,) * (settings.hidden_layers - 1)
+    shapes = [(width, n) for n in fan_in] + [(outputs, width)]
+    ends = np.cumsum([rows * columns for rows, columns in shapes])
+    # One draw for all tensors: each separate draw would add a tenth of a second of compilation.
+    parts = jnp.split(jax.random.normal(key, (int(ends[-1]),), dtype), [int(end) for end in ends[:-1]])
+    *hidden, readout = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    return MLP(tuple(hidden), readout, settings)
+
+
+def predict(model: MLP, inputs: Float[Array, "point dimension"]) -> Float[Array, "point output"]:
+    """The output f at every point, not centered."""
+    phi = activation(model.settings)
+    return _read_out(model, phi(preactivations(model, inputs)[-1]))
+
+
+def preactivations(
+    model: MLP, inputs: Float[Array, "point dimension"]
+) -> tuple[Float[Array, "point width"], ...]:
+    """h^1 .. h^L at every point, O(1) in width."""
+    phi = activation(model.settings)
+    fields = [inputs @ model.hidden[0].T / jnp.sqrt(inputs.shape[1]).astype(inputs.dtype)]
+    for weights in model.hidden[1:]:
+        fields.append(phi(fields[-1]) @ weights.T / jnp.sqrt(model.width).astype(inputs.dtype))
+    return tuple(fields)
+
+
+def probe(model: MLP, inputs: Float[Array, "point dimension"]) -> Probe:
+    r"""Predictions and kernels at every point, from one forward and one backward pass.
+
+    $$g^L_c = \phi'(h^L) w_c, \qquad g^l_c = \phi'(h^l) W^{lT} g^{l+1}_c / \sqrt{N}, \qquad
+      K = \sum_{l=0}^{L} G^{l+1} \Phi^l$$
+
+    with Phi^0 = x_m . x_n / D and G^{L+1} = 1, products elementwise. No Jacobian is built: the cost is that
+    of C + 1 passes and of 2 L + 1 Gram matrices.
+    """
+    phi = activation(model.settings)
+    fields = preactivations(model, inputs)
+    features = [phi(h) for h in fields]
+    root_width = jnp.sqrt(model.width).astype(inputs.dtype)
+    gradient = derivative(phi, fields[-1]) * model.readout[:, None, :]
+    gradients = [gradient]
+    for h, weights in zip(fields[-2::-1], model.hidden[:0:-1], strict=True):
+        gradient = derivative(phi, h) * (gradient @ weights) / root_width
+        gradients.insert(0, gradient)
+    feature_kernel = jnp.stack([_gram(z) for z in features])
+    gradient_kernel = jnp.stack([jax.vmap(_gram)(g).mean(0) for g in gradients])
+    lower = jnp.concatenate([_gram(inputs)[None], feature_kernel])
+    upper = jnp.concatenate([gradient_kernel, jnp.ones_like(gradient_kernel[:1])])
+    return Probe(_read_out(model, features[-1]), feature_kernel, gradient_kernel, (lower * upper).sum(0))
+
+
+def _read_out(model: MLP, features: Float[Array, "point width"]) -> Float[Array, "point output"]:
+    return features @ model.readout.T / (model.settings.richness * model.width)
+
+
+def _gram(rows: Float[Array, "point entry"]) -> Float[Array, "point point"]:
+    return rows @ rows.T / rows.shape[1]

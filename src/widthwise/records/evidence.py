@@ -1,0 +1,65 @@
+"""What a result was made with: versions, commit, machine. Theory and experiment attach the same."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import jax
+
+PACKAGES = ("widthwise", "jax", "jaxlib", "numpy", "zarr", "xarray")
+GIT_SECONDS = 5.0
+
+
+def evidence() -> dict[str, object]:
+    """Where and with what a computation that starts now is made, as plain JSON data; it never fails.
+
+    **Returns:** `versions` of the packages that matter and of Python; `commit` of the working copy, with
+    "-dirty" if tracked files were changed, None for an installed package; `platform`; `cpu_count`, the
+    processors this process may use; `device`, as JAX names it; `started`, in UTC.
+
+    >>> sorted(evidence())
+    ['commit', 'cpu_count', 'device', 'platform', 'started', 'versions']
+    """
+    return {
+        "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "commit": _commit(),
+        "platform": platform.platform(),
+        "cpu_count": usable_processors(),
+        "device": jax.devices()[0].device_kind,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def usable_processors() -> int:
+    """Processors this process may run on, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str | None:
+    """Only if this file belongs to the repository: a package installed below another project does not."""
+    here = Path(__file__).resolve()
+    try:
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)
+        changed = _git(here.parent, "status", "--porcelain", "--untracked-files=no")
+        return _git(here.parent, "rev-parse", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=GIT_SECONDS, check=True
+    )
+    return done.stdout.strip()

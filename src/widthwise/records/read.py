@@ -1,0 +1,103 @@
+"""Reading a store: lazily, and only after it is known to be what it should be."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import xarray as xr
+
+from widthwise.errors import StoreError
+from widthwise.records.layout import TRAINING_TABLES, Layout
+from widthwise.records.schema import BOOKKEEPING, RECORD_DIMS, SCHEMA_VERSION, VARIABLES
+
+AGAIN = "move it away or delete it, and train again"
+
+
+def open_records(path: str | Path) -> xr.Dataset:
+    """The records at `path`, opened lazily: arrays are read when their values are asked for.
+
+    **Returns:** a dataset with the names, dimensions and coordinates of the schema; networks that are not
+    trained yet are NaN where `done` is False.
+    **Errors:** `StoreError` if there is no store, if it is damaged, written by a newer version, or if a
+    variable does not have the dimensions of the schema.
+    """
+    path = Path(path)
+    attributes = read_attributes(path)
+    try:
+        consolidated = "consolidated_metadata" in json.loads((path / "zarr.json").read_text())
+        records = xr.open_zarr(path, chunks=None, consolidated=consolidated)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is damaged ({error}): {AGAIN}") from error
+    _check_variables(path, records)
+    return records.assign_attrs(attributes)
+
+
+def read_attributes(path: Path) -> dict[str, object]:
+    """Attributes of the store at `path`, whose schema this version knows."""
+    metadata = path / "zarr.json"
+    if not path.exists():
+        raise StoreError(f"{path} does not exist: give a records.zarr, or make one with `widthwise train`")
+    if not metadata.is_file():
+        raise StoreError(f"{path} is not a record store (it has no zarr.json): give another path")
+    try:
+        content = json.loads(metadata.read_text())
+        attributes = dict(content.get("attributes", {}))
+        version = int(attributes.get("schema_version", SCHEMA_VERSION))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path} is damaged (its zarr.json cannot be read: {error}): {AGAIN}") from error
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema version {version}, this widthwise knows up to {SCHEMA_VERSION}: "
+            "install a newer widthwise, or write elsewhere with --out"
+        )
+    attributes.pop("coordinates", None)
+    return attributes
+
+
+def check_same_training(path: Path, attributes: Mapping[str, object], layout: Layout) -> None:
+    """Raise `StoreError`, naming the keys that differ, unless the store was made by the same training."""
+    if attributes.get("training_hash") == layout.training_hash():
+        return
+    try:
+        stored = json.loads(str(attributes["study"]))
+    except (KeyError, ValueError) as error:
+        raise StoreError(
+            f"{path} was not written by `widthwise train`, or is damaged: write elsewhere with --out"
+        ) from error
+    differences = list(_differences(stored, layout.study.tables()))
+    what = "; ".join(differences) or "the points differ: the data has changed since"
+    raise StoreError(
+        f"{path} holds records of another study: {what}. Restore the study, write elsewhere with --out, "
+        "or delete the store"
+    )
+
+
+def _differences(stored: Mapping[str, dict], present: Mapping[str, dict]):
+    """One phrase for each key of a training table that is not the same."""
+    for table in TRAINING_TABLES:
+        # Through JSON, so that tuples compare as the lists they were stored as.
+        old, new = stored.get(table, {}), json.loads(json.dumps(present[table]))
+        for key in sorted(old.keys() | new.keys()):
+            if old.get(key) != new.get(key):
+                yield f"`{table}.{key}` was {old.get(key)!r} and is {new.get(key)!r}"
+
+
+def _check_variables(path: Path, records: xr.Dataset) -> None:
+    for name, array in records.data_vars.items():
+        expected = None
+        if name in VARIABLES:
+            expected = RECORD_DIMS + VARIABLES[str(name)].dims
+        elif name in BOOKKEEPING:
+            expected = BOOKKEEPING[str(name)].dims
+        if expected is not None and array.dims != expected:
+            raise StoreError(
+                f"{path}: `{name}` has dimensions {array.dims}, the schema says {expected}: "
+                "write it with those, in that order"
+            )
+    recorded = {"prediction", "loss"} & set(records.data_vars)
+    missing = [name for name in ("width", "step") if name not in records.coords]
+    if missing or not recorded:
+        raise StoreError(
+            f"{path} is not a record store: it needs `prediction` or `loss`, and the coordinates `width` and "
+            "`step`"
+        )

@@ -1,0 +1,99 @@
+"""One compiled program a width, run for many seeds at once within bounded memory."""
+
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Key
+
+from widthwise.data import Points
+from widthwise.records.evidence import usable_processors
+from widthwise.study import Study
+from widthwise.training.network import Task, Trajectory, network_keys, train_network
+
+# What all networks trained at the same time may use together.
+BUDGET_BYTES = 2**31
+
+
+class Program(NamedTuple):
+    """A compiled training of `together` networks of one width in one call, in the study's precision.
+
+    Which networks share a call depends on the study alone, so that results are the same to the last bit
+    however a run is divided and resumed.
+    """
+
+    compiled: jax.stages.Compiled
+    task: Task
+    width: int
+    ensemble_seed: int
+    precision: str
+    together: int
+    workers: int
+
+    def run(self, seeds: Sequence[int] | range) -> Trajectory:
+        """Train the networks of these seeds; every array gets a leading axis `seed`.
+
+        On a processor with several cores, threads each train one network: for sizes of 32 to 1024 that
+        is 1.1 to 2 times faster than one batched program, whose small operations leave cores idle.
+        """
+        keys = network_keys(self.ensemble_seed, np.array(seeds), self.width)
+        blocks = [keys[i : i + self.together] for i in range(0, len(seeds), self.together)]
+        with ThreadPoolExecutor(self.workers) as pool:
+            try:
+                results = list(pool.map(self._run_block, blocks))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
+
+    def _run_block(self, keys: Key[jax.Array, "seed"]) -> Trajectory:
+        count = len(keys)
+        padded = keys[np.minimum(np.arange(self.together), count - 1)]
+        with numerics(self.precision):
+            trajectory = self.compiled(padded, self.task)
+            return jax.tree.map(lambda values: np.asarray(values)[:count], trajectory)
+
+
+@contextmanager
+def numerics(precision: str) -> Iterator[None]:
+    """JAX settings of one precision for this thread: true float32 or float64, products included."""
+    with jax.enable_x64(precision == "float64"), jax.default_matmul_precision("highest"):
+        yield
+
+
+def compile_program(study: Study, points: Points, width: int) -> Program:
+    """Compile the training of one width; see `Program`."""
+    together = networks_together(study, points, width) if jax.default_backend() != "cpu" else 1
+
+    def train(keys: Key[jax.Array, "seed"], task: Task) -> Trajectory:
+        return jax.vmap(lambda key: train_network(key, task, study, width, points.train))(keys)
+
+    precision = study.ensemble.precision
+    with numerics(precision):
+        task = Task(jnp.asarray(points.inputs, precision), jnp.asarray(points.targets, precision))
+        compiled = jax.jit(train).lower(network_keys(0, np.arange(together), width), task).compile()
+    at_once = max(1, BUDGET_BYTES // (together * network_bytes(study, points, width)))
+    workers = min(usable_processors(), at_once) if jax.default_backend() == "cpu" else 1
+    return Program(compiled, task, width, study.ensemble.seed, precision, together, workers)
+
+
+def networks_together(study: Study, points: Points, width: int) -> int:
+    """Networks batched in one call on an accelerator: as many as the memory budget and a cell allow."""
+    return max(1, min(study.ensemble.seeds_per_cell, BUDGET_BYTES // network_bytes(study, points, width)))
+
+
+def network_bytes(study: Study, points: Points, width: int) -> int:
+    """About what training one network takes: weights and their updates, fields, and the records."""
+    (count, dimension), outputs = points.inputs.shape, points.targets.shape[1]
+    layers, steps = study.network.hidden_layers, len(study.recorded_steps())
+    weights = width * (dimension + (layers - 1) * width + outputs)
+    fields = 3 * count * width * layers * (1 + outputs)
+    kernels = {"feature_kernel": layers, "gradient_kernel": layers, "tangent_kernel": 1}
+    recorded = sum(kernels.get(name, 0) for name in study.record.quantities) * count**2 + count * outputs
+    entries = 5 * weights + fields + 2 * steps * recorded
+    return math.ceil(entries) * np.dtype(study.ensemble.precision).itemsize
