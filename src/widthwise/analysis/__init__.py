@@ -1,1 +1,6 @@
-"""analysis"""
+"""What an ensemble shows, and how it compares with theory. Begin at `compare.py`."""
+
+from widthwise.analysis.compare import Comparison, compare
+from widthwise.analysis.verdict import VerdictRow
+
+__all__ = ["Comparison", "VerdictRow", "compare"]

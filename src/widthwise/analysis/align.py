@@ -1,0 +1,179 @@
+"""What theory and records have in common: variables, steps, and the parts into which a variable falls."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float, Int
+
+from widthwise.errors import InputError
+from widthwise.records.schema import VARIABLES
+
+MEASURED = tuple(name for name in VARIABLES if name != "prediction_two_time_covariance")
+RUN_DIMS = ("width", "seed")
+SAME_STUDY_TABLES = ("data", "network", "training")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a variable that is judged by itself: one split's points, one layer, or all of it.
+
+    **Fields:** `where`, the dimension it selects from ("split", "layer" or none) and the labels `at`;
+    `dims`, the variable's dimensions, `step` first. A pair of points of a kernel counts once.
+    """
+
+    variable: str
+    label: str
+    dims: tuple[str, ...]
+    along: str | None
+    index: Int[np.ndarray, "chosen"]
+
+    def elements(self, values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Values (*leading, step, *rest) of the whole variable as this part's (*leading, step, element)."""
+        leading = values.ndim - len(self.dims)
+        if self.along is not None:
+            values = np.take(values, self.index, axis=leading + self.dims.index(self.along))
+        if self.dims[-2:] == ("point", "point_b"):
+            values = values[..., *np.triu_indices(values.shape[-1])]
+        return values.reshape(*values.shape[: leading + 1], -1)
+
+
+@dataclass(frozen=True)
+class Common:
+    """Positions of the shared steps in either file, shared variables, and the seeds that count at each
+    width."""
+
+    variables: tuple[str, ...]
+    steps: Int[np.ndarray, "step"]
+    theory_at: Int[np.ndarray, "step"]
+    records_at: Int[np.ndarray, "step"]
+    valid: Bool[np.ndarray, "width seed"]
+
+
+def usable_seeds(records: xr.Dataset) -> Bool[np.ndarray, "width seed"]:
+    """Seeds that were trained and did not diverge, from `done` and `diverged_at` where they are kept."""
+    valid = np.ones((records.sizes["width"], records.sizes["seed"]), dtype=bool)
+    if "done" in records:
+        valid &= records["done"].transpose("width", "seed").to_numpy().astype(bool)
+    if "diverged_at" in records:
+        return valid & (records["diverged_at"].transpose("width", "seed").to_numpy() < 0)
+    for name in measured_variables(records):
+        last = records[name].isel(step=-1).transpose("width", "seed", ...).to_numpy()
+        valid &= np.isfinite(last).reshape(*valid.shape, -1).all(axis=-1)
+    return valid
+
+
+def measured_variables(records: xr.Dataset) -> tuple[str, ...]:
+    """Names of the schema that the records hold for every width, seed and step."""
+    return tuple(v for v in MEASURED if v in records and {*RUN_DIMS, "step"} <= set(records[v].dims))
+
+
+def check_records(records: xr.Dataset) -> None:
+    """Raise `InputError` unless the dataset is an ensemble over `width` and `seed`."""
+    missing = [name for name in (*RUN_DIMS, "step") if name not in records.dims]
+    if missing or not measured_variables(records):
+        raise InputError(
+            f"records: dimensions {sorted(map(str, records.dims))}, variables {sorted(map(str, records))}; "
+            f"an ensemble has dimensions width, seed, step and at least one of {', '.join(MEASURED)}"
+        )
+
+
+def find_common(theory: xr.Dataset, records: xr.Dataset) -> Common:
+    """What can be compared; steps at which theory is not finite are left out.
+
+    **Errors:** `InputError` where the two describe different studies, points or outputs, or share nothing.
+    """
+    check_records(records)
+    _check_same_study(theory, records)
+    variables = tuple(
+        v for v in measured_variables(records) if v in theory and _same_shape(theory, records, v)
+    )
+    if not variables:
+        raise InputError(
+            f"theory has {sorted(map(str, theory.data_vars))}, "
+            f"records {sorted(map(str, records.data_vars))}: no variable with the same dimensions is in both"
+        )
+    labels = {name: _steps(data) for name, data in (("theory", theory), ("records", records))}
+    finite = np.ones(theory.sizes["step"], dtype=bool)
+    for name in variables:
+        values = theory[name].transpose(*ordered_dims(theory[name])).to_numpy()
+        finite &= np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    steps, theory_at, records_at = np.intersect1d(
+        np.where(finite, labels["theory"], -1), labels["records"], return_indices=True
+    )
+    keep = steps >= 0
+    if not keep.any():
+        raise InputError(
+            "theory and records share no step at which theory is finite: record some of its steps"
+        )
+    return Common(variables, steps[keep], theory_at[keep], records_at[keep], usable_seeds(records))
+
+
+def find_parts(theory: xr.Dataset, variable: str) -> list[Part]:
+    """Splits of predictions and losses, layers of kernels, else the whole variable."""
+    dims = ordered_dims(theory[variable])
+    everything = np.zeros(0, dtype=int)
+    if "layer" in dims:
+        layers = (
+            theory["layer"].to_numpy()
+            if "layer" in theory.coords
+            else np.arange(1, theory.sizes["layer"] + 1)
+        )
+        return [
+            Part(variable, f"{variable}, layer {layer}", dims, "layer", np.array([i]))
+            for i, layer in enumerate(layers)
+        ]
+    splits = theory["split"].to_numpy().astype(str) if "split" in theory.coords else np.zeros(0, dtype=str)
+    names = list(dict.fromkeys(splits))
+    if "split" in dims:
+        # The dimension has no labels of its own: its entries are the points' splits in order of appearance.
+        names = (
+            names
+            if len(names) == theory.sizes["split"]
+            else [f"split {i}" for i in range(theory.sizes["split"])]
+        )
+        return [Part(variable, f"{variable}, {n}", dims, "split", np.array([i])) for i, n in enumerate(names)]
+    if "point" not in dims or "point_b" in dims or not names:
+        return [Part(variable, variable, dims, None, everything)]
+    return [Part(variable, f"{variable}, {n}", dims, "point", np.flatnonzero(splits == n)) for n in names]
+
+
+def ordered_dims(variable: xr.DataArray) -> tuple[str, ...]:
+    """The variable's own dimensions, `step` first."""
+    rest = tuple(str(d) for d in variable.dims if d not in (*RUN_DIMS, "step"))
+    return ("step", *rest)
+
+
+def _steps(data: xr.Dataset) -> Int[np.ndarray, "step"]:
+    steps = data["step"].to_numpy() if "step" in data.coords else np.arange(data.sizes["step"])
+    return steps.astype(np.int64)
+
+
+def _same_shape(theory: xr.Dataset, records: xr.Dataset, variable: str) -> bool:
+    """False where dimensions differ; an error where they agree and their sizes do not."""
+    expected, found = ordered_dims(theory[variable]), ordered_dims(records[variable])
+    if set(expected) != set(found):
+        return False
+    for dim in expected[1:]:
+        if theory.sizes[dim] != records.sizes[dim]:
+            raise InputError(
+                f"`{variable}` has {theory.sizes[dim]} {dim}s in theory and {records.sizes[dim]} in records: "
+                "they come from different studies; make both from one study file"
+            )
+    return True
+
+
+def _check_same_study(theory: xr.Dataset, records: xr.Dataset) -> None:
+    """Data, network and training must agree where both files carry their study."""
+    tables = [json.loads(data.attrs["study"]) for data in (theory, records) if "study" in data.attrs]
+    if len(tables) < 2:
+        return
+    for table in SAME_STUDY_TABLES:
+        ours, theirs = (study.get(table, {}) for study in tables)
+        for key in sorted({*ours, *theirs}):
+            if ours.get(key) != theirs.get(key) and (table, key) != ("training", "steps"):
+                raise InputError(
+                    f"`{table}.{key}` = {ours.get(key)!r} in theory and {theirs.get(key)!r} in records: "
+                    "they come from different studies; make both from one study file"
+                )

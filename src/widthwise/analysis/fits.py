@@ -1,0 +1,78 @@
+"""Fits over widths: the limit of infinite width of a measured number, and power laws of a distance."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from widthwise.analysis.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """distance = amplitude N^exponent, with the exponent's error and interval, from `widths` only."""
+
+    exponent: float
+    error: float
+    low: float
+    high: float
+    amplitude: float
+    widths: tuple[int, ...]
+
+
+def limit_coefficients(
+    widths: Float[np.ndarray, "width"], weights: Float[np.ndarray, "width"]
+) -> Float[np.ndarray, "width"]:
+    """b such that sum_N b_N r_N is the intercept a of the weighted fit r_N = a + c / N.
+
+    With one width there is no c: b = [1].
+    """
+    if len(widths) == 1:
+        return np.ones(1)
+    design = np.stack([np.ones(len(widths)), widths.min() / widths], axis=1)
+    weighted = design * weights[:, None]
+    return np.linalg.solve(weighted.T @ design, weighted.T)[0]
+
+
+def combine(coefficients: Float[np.ndarray, "width"], measured: list[Estimate]) -> Estimate:
+    """sum_N b_N r_N of independent r_N; degrees of freedom by Welch and Satterthwaite."""
+    value = float(sum(b * m.value for b, m in zip(coefficients, measured, strict=True)))
+    parts = [float((b * m.error) ** 2) for b, m in zip(coefficients, measured, strict=True)]
+    total = sum(parts)
+    if not math.isfinite(total):
+        return Estimate(value=value, error=math.inf, dof=1.0)
+    curvature = sum(p**2 / m.dof for p, m in zip(parts, measured, strict=True))
+    return Estimate(
+        value=value, error=math.sqrt(total), dof=max(1.0, total**2 / curvature) if curvature > 0 else math.inf
+    )
+
+
+def fit_power_law(
+    widths: Float[np.ndarray, "width"],
+    squared: Float[np.ndarray, "width"],
+    draws: Float[np.ndarray, "draw width"],
+    alpha: float,
+) -> PowerLaw | None:
+    """Straight line through log distance against log N; None with fewer than two widths.
+
+    **Arguments:** `squared` distances, all positive; `draws`, their bootstrap resamples over seeds, from
+    which come the weights (one over the variance of the logarithm) and the exponent's percentile interval
+    at 1 - `alpha`. A draw that is not positive counts as a hundredth of the measured value.
+    """
+    if len(widths) < 2:
+        return None
+    logs = 0.5 * np.log(squared)
+    log_draws = 0.5 * np.log(np.maximum(draws, 0.01 * squared))
+    weights = 1.0 / (log_draws.var(axis=0) + 1e-12)
+    x = np.log(widths)
+    shift = x - (weights * x).sum() / weights.sum()
+    slope_of = weights * shift / (weights * shift**2).sum()
+    exponent = float(slope_of @ logs)
+    # The scatter of the draws about their mean, put around the fit: the draws' own bias must not count twice.
+    slopes = log_draws @ slope_of
+    low, high = np.quantile(slopes - slopes.mean() + exponent, [alpha / 2, 1 - alpha / 2])
+    level = (weights * logs).sum() / weights.sum() - exponent * (weights * x).sum() / weights.sum()
+    used = tuple(int(w) for w in widths)
+    error = float(slopes.std(ddof=1))
+    return PowerLaw(exponent, error, float(low), float(high), math.exp(level), used)
