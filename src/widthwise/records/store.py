@@ -34,6 +34,7 @@ class RecordStore:
 
     def __init__(self, group: zarr.Group, layout: Layout, path: Path | None):
         self.group, self.layout, self.path = group, layout, path
+        self._arrays = {name: _writable(group, name) for name in layout.arrays()}
         self._finished = 0
 
     def pending(self) -> list[Cell]:
@@ -54,21 +55,25 @@ class RecordStore:
         fewer only at the end of the ensemble."""
         with self._disk_errors():
             for name, values in quantities.items():
-                self._array(name)[cell.width_index, start : start + len(values)] = values
+                self._arrays[name][cell.width_index, start : start + len(values)] = values
 
     def finish(self, cell: Cell, diverged_at: np.ndarray) -> None:
         """Record where the cell's networks diverged, and then that the cell is done."""
         seeds = slice(cell.start, cell.stop)
         with self._disk_errors():
-            self._array("diverged_at")[cell.width_index, seeds] = diverged_at
-            self._array("done")[cell.width_index, seeds] = np.ones(cell.stop - cell.start, bool)
+            self._arrays["diverged_at"][cell.width_index, seeds] = diverged_at
+            self._arrays["done"][cell.width_index, seeds] = np.ones(cell.stop - cell.start, bool)
         self._finished += 1
 
     def note_resumption(self) -> None:
         """Add the present evidence to the attribute `resumed`, since versions may have changed."""
+        if self.path is None:
+            return
         with self._disk_errors():
-            resumed = json.loads(str(self.group.attrs.get("resumed", "[]")))
-            self.group.attrs["resumed"] = json.dumps([*resumed, evidence()])
+            # Opened anew, with the consolidated metadata, because they are written back with the attributes.
+            attributes = zarr.open_group(self.path, mode="r+").attrs
+            resumed = json.loads(str(attributes.get("resumed", "[]")))
+            attributes["resumed"] = json.dumps([*resumed, evidence()])
 
     def _is_intact(self, cell: Cell) -> bool:
         """Every chunk exists and passes its checksum; a lost chunk would otherwise read as NaN."""
@@ -76,11 +81,11 @@ class RecordStore:
             return False
         try:
             seeds = slice(cell.start, cell.stop)
-            if not np.all(self._array("done")[cell.width_index, seeds]):
+            if not np.all(self._arrays["done"][cell.width_index, seeds]):
                 return False
             for name in self.layout.arrays():
                 for seed in range(cell.start, cell.stop, self.layout.seeds_at_once()):
-                    self._array(name)[cell.width_index, seed : seed + self.layout.seeds_at_once()]
+                    self._arrays[name][cell.width_index, seed : seed + self.layout.seeds_at_once()]
         except (OSError, ValueError, RuntimeError):
             return False
         return True
@@ -94,14 +99,8 @@ class RecordStore:
         blocks[0] = range(cell.width_index, cell.width_index + 1)
         blocks[1] = range(cell.start // plan.chunks[1], -(-cell.stop // plan.chunks[1]))
         indices = np.stack(np.meshgrid(*blocks, indexing="ij"), axis=-1).reshape(-1, len(blocks))
-        encode = self._array(name).metadata.encode_chunk_key
+        encode = self._arrays[name].metadata.encode_chunk_key
         return [self.path / name / encode(tuple(int(i) for i in index)) for index in indices]
-
-    def _array(self, name: str) -> zarr.Array:
-        """The array, set to write chunks that hold only the fill value too: a missing file means not done."""
-        array = self.group[name]
-        assert isinstance(array, zarr.Array)
-        return array.with_config({"write_empty_chunks": True})
 
     def _disk_errors(self):
         done = f"{self._finished} of {len(self.layout.cells())} cells are done and safe"
@@ -138,13 +137,13 @@ def open_store(path: Path | None, layout: Layout) -> Iterator[RecordStore]:
 @contextmanager
 def _locked(lock: filelock.BaseFileLock, path: Path) -> Iterator[None]:
     """The operating system drops the lock when the process dies, however it dies."""
-    try:
-        with disk_errors(path, "nothing is trained yet"):
+    with disk_errors(path, "nothing is trained yet"):
+        try:
             lock.acquire()
-    except filelock.Timeout:
-        raise StoreError(
-            f"{path} is being written by another process: wait until it ends, or write elsewhere with --out"
-        ) from None
+        except filelock.Timeout:  # itself an OSError, but not one of the disk's
+            raise StoreError(
+                f"{path} is being written by another process: wait for it, or write elsewhere with --out"
+            ) from None
     try:
         yield
     finally:
@@ -217,7 +216,7 @@ def _plan(group: zarr.Group, name: str, plan: ArrayPlan) -> None:
 def _open_group(path: Path, layout: Layout) -> zarr.Group:
     """The group for writing, after comparing every array's metadata with the plan."""
     try:
-        group = zarr.open_group(path, mode="r+")
+        group = zarr.open_group(path, mode="r+", use_consolidated=False)
         for name, plan in layout.arrays().items():
             array = group[name]
             assert isinstance(array, zarr.Array)
@@ -229,6 +228,13 @@ def _open_group(path: Path, layout: Layout) -> zarr.Group:
             f"{path} is damaged ({error}): move it away or delete it, and give the same command again"
         ) from error
     return group
+
+
+def _writable(group: zarr.Group, name: str) -> zarr.Array:
+    """The array, set to write chunks that hold only the fill value too: a missing file means not done."""
+    array = group[name]
+    assert isinstance(array, zarr.Array)
+    return array.with_config({"write_empty_chunks": True})
 
 
 def _sweep(path: Path) -> None:
