@@ -32,7 +32,7 @@ def two_points(train, correlation=0.5156):
     ],
 )
 def test_tangent_kernel_and_its_variance_are_the_printed_numbers(network, kernel, kappa):
-    """Those of tanh(h) by adaptive integration: 80-node Gauss-Hermite quadrature gives .858697386, .690258."""
+    """tanh(h) by adaptive integration: with 80 Gauss-Hermite nodes it would be .858697386 and .690258."""
     found = solve_lazy_limit(ONE, network, TrainingSettings(steps=1))
     np.testing.assert_allclose(found.tangent_kernel, kernel, rtol=1e-9)
     np.testing.assert_allclose(found.tangent_kernel_variance, kappa, rtol=1e-9)
