@@ -48,12 +48,13 @@ def main() -> None:
     app(prog_name="widthwise")
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         write_line(f"widthwise {version('widthwise')}")
         raise typer.Exit()
+    return wanted
 
 
 @app.callback()

@@ -3,10 +3,27 @@
 import os
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import Protocol, runtime_checkable
 
 
-def write_line(text: str, stream: TextIO | None = None) -> None:
+@runtime_checkable
+class Stream(Protocol):
+    """As much of a text file as is written to here."""
+
+    def write(self, text: str, /) -> int:
+        """Write."""
+        ...
+
+    def flush(self) -> None:
+        """Hand on what was written."""
+        ...
+
+    def fileno(self) -> int:
+        """The number of the open file."""
+        ...
+
+
+def write_line(text: str, stream: Stream | None = None) -> None:
     """One line to `stream` (standard output), at once.
 
     A reader that has gone, as in `widthwise run ... | head -1`, is no reason to stop: what follows goes
@@ -34,7 +51,7 @@ def write_error(text: str) -> None:
             write_line(text, sys.stderr)
 
 
-def _to_nowhere(stream: TextIO) -> None:
+def _to_nowhere(stream: Stream) -> None:
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,0 +1,105 @@
+"""What a command says while it works: bars on a terminal, lines elsewhere, nothing if quiet."""
+
+import io
+import sys
+
+import pytest
+
+from widthwise.cli import progress as module
+from widthwise.cli.progress import open_progress
+from widthwise.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def stderr(monkeypatch):
+    """Puts a stream in the place of standard error; within the test, since pytest's own comes between."""
+
+    def replace(stream):
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return replace
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that tests set forward."""
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def work(progress: Progress):
+    """Two stages and a remark."""
+    progress.start("theory", 3)
+    progress.advance(2)
+    progress.say("width 8: [1 of 3] diverged")
+    progress.advance()
+    progress.start("training", 2)
+    progress.advance(2)
+
+
+def test_lines_begin_and_end_each_stage(stderr, clock):
+    stream = stderr(io.StringIO())
+    with open_progress() as progress:
+        work(progress)
+    assert stream.getvalue().splitlines() == [
+        "theory: 0/3",
+        "width 8: [1 of 3] diverged",
+        "theory: 3/3 in 0.0 s",
+        "training: 0/2",
+        "training: 2/2 in 0.0 s",
+    ]
+
+
+def test_long_stages_speak_every_ten_seconds_with_rate_and_time_left(stderr, clock):
+    stream = stderr(io.StringIO())
+    with open_progress() as progress:
+        progress.start("training", 100)
+        for _ in range(40):
+            clock[0] += 0.5
+            progress.advance(2)
+    assert stream.getvalue().splitlines() == [
+        "training: 0/100",
+        "training: 40/100, 4/s, 15 s left",
+        "training: 80/100, 4/s, 5 s left",
+        "training: 80/100 in 20.0 s",
+    ]
+
+
+def test_a_stage_with_nothing_to_do_takes_no_time(stderr):
+    stream = stderr(io.StringIO())
+    with open_progress() as progress:
+        progress.start("training", 0)
+    assert stream.getvalue() == "training: 0/0\n"
+
+
+def test_a_terminal_shows_a_bar_with_count_rate_and_time_left(stderr, monkeypatch):
+    stream = stderr(Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with open_progress() as progress:
+        work(progress)
+    shown = stream.getvalue()
+    for part in ("theory", "3/3", "training", "2/2", "/s", "left", "━", "width 8: [1 of 3] diverged"):
+        assert part in shown
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_quiet_is_quiet(stderr, kind):
+    stream = stderr(kind())
+    with open_progress(quiet=True) as progress:
+        work(progress)
+    assert stream.getvalue() == ""
+
+
+def test_all_kinds_keep_the_protocol(stderr):
+    for kind, quiet in ((io.StringIO, False), (Terminal, False), (Terminal, True)):
+        stderr(kind())
+        with open_progress(quiet) as progress:
+            assert isinstance(progress, Progress)
