@@ -264,3 +264,8 @@ else:
 def test_a_study_is_a_value():
     assert Study(name="a") == Study(name="a", folder="elsewhere")
     assert Study(name="a") != Study(name="b")
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "examples").glob("*.toml")), ids=str)
+def test_every_example_is_a_study_named_like_its_file(path):
+    assert load_study(path).name == path.stem
