@@ -88,6 +88,22 @@ def test_one_changed_key_changes_the_hash_of_its_table_and_no_other():
     assert study.hash("data", "network") == other.hash("data", "network")
 
 
+def test_moving_the_data_keeps_the_hash():
+    here, there = (
+        Study(name="a", data=DataSettings(kind="arrays", path=path))
+        for path in ("points.npz", "../points.npz")
+    )
+    assert here != there and here.hash() == there.hash()
+
+
+@pytest.mark.parametrize(
+    "path", ['"', "\\", "\t\n\r", "\x01\x1f\x7f", "\u2028é\U0001f600", "'''\"\"\"", "#[a]="]
+)
+def test_odd_characters_come_back(folder, path):
+    study = Study(name="odd", data=DataSettings(path=path))
+    assert load_after(dump_study(study), folder) == study
+
+
 def test_every_field_is_written():
     study = Study(name="a", data=DataSettings(kind="arrays", path="points.npz"))
     written = tomllib.loads(dump_study(study))
@@ -115,5 +131,5 @@ def test_an_absolute_data_path_stays(tmp_path):
 
 
 def load_after(text, folder):
-    (folder / "study.toml").write_text(text)
+    (folder / "study.toml").write_text(text, encoding="utf-8", newline="")
     return load_study(folder / "study.toml")
