@@ -147,7 +147,7 @@ def test_bad_data_are_refused_before_anything_is_written(folder, case, command):
 def test_missing_files_are_named(folder):
     assert_refused(call("run", "absent.toml"), "absent.toml: there is no such study file")
     assert_refused(call("theory", "."), "is a folder; give the study file")
-    assert_refused(call("report", "absent"), "absent: there is no such folder")
+    assert_refused(call("report", "absent"), "absent is not a directory")
     (folder / "mine.toml").write_text(ARRAYS)
     assert_refused(call("train", "mine.toml"), "points.npz: there is no such file")
 

@@ -73,6 +73,7 @@ def run(study_file: StudyFile, out: Out = None, overrides: Overrides = None, qui
         with open_progress(quiet) as progress:
             study = _study(study_file, overrides)
             from widthwise.cli import stages
+            from widthwise.report import write_report
 
             current = stages.open_run(study, out)
             guard.directory = current.directory
@@ -80,7 +81,7 @@ def run(study_file: StudyFile, out: Out = None, overrides: Overrides = None, qui
             theory = stages.theory_stage(current, progress, reuse=True)
             records = stages.train_stage(current, progress)
             table = stages.verdict_stage(theory, records, progress)
-            page = stages.report_stage(current.directory, progress)
+            page = write_report(current.directory, progress=progress)
         _tell(f"{table}\nreport: {page}", quiet)
 
 
@@ -121,9 +122,9 @@ def report(
     with guarded() as guard:
         guard.directory = directory
         with open_progress(quiet) as progress:
-            from widthwise.cli import stages
+            from widthwise.report import write_report
 
-            page = stages.report_stage(directory, progress)
+            page = write_report(directory, progress=progress)
         _tell(f"report: {page}", quiet)
 
 

@@ -15,7 +15,6 @@ from widthwise.observables import read_theory, solve_fluctuations, write_theory
 from widthwise.progress import Progress
 from widthwise.records.layout import Layout
 from widthwise.records.read import check_same_training, read_attributes
-from widthwise.report import write_report
 from widthwise.study import Study, dump_study
 from widthwise.training import train_ensemble
 
@@ -99,13 +98,6 @@ def theory_stage(run: Run, progress: Progress, *, reuse: bool) -> xr.Dataset:
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:
     """Train what is not trained yet, and open the records."""
     return train_ensemble(run.study, run.records_path, points=run.points, progress=progress)
-
-
-def report_stage(directory: Path, progress: Progress) -> Path:
-    """Write the report of a run's folder."""
-    if not directory.is_dir():
-        raise InputError(f"{directory}: there is no such folder; give that of a run, such as runs/digits")
-    return write_report(directory, progress=progress)
 
 
 def verdict_stage(theory: xr.Dataset, records: xr.Dataset, progress: Progress) -> str:
