@@ -1,0 +1,142 @@
+"""Figures as plain data: what the page's script draws with Plotly, with colors by role instead of by
+value."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+MOST_STEPS = 160
+LOG_TICKS = {"exponentformat": "power", "minor": {"showgrid": False}}
+DIGITS = 4
+Trace = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A choice that the reader makes: a drop-down "select" or a "range" slider over `options`."""
+
+    label: str
+    options: tuple[str, ...]
+    kind: str = "select"
+    initial: int = 0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes in one state of the controls.
+
+    `reference`, a curve that the reader may subtract from all others: its axis and its values.
+    """
+
+    data: list[Trace]
+    layout: dict[str, object] = field(default_factory=dict)
+    reference: tuple[str, list[float | int | None]] | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of one or more panels side by side.
+
+    **Fields:** `views`, the panels for every combination of the controls' options, the last control fastest;
+    `axes`, shared abscissas that traces name in place of repeating them; `reference`, what the panels'
+    reference curves are, for the switch that subtracts them.
+    """
+
+    id: str
+    title: str
+    caption: str
+    panels: tuple[str, ...]
+    views: list[list[Panel]]
+    controls: tuple[Control, ...] = ()
+    axes: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    shape: str = "lines"
+    reference: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data for the page."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "panels": list(self.panels),
+            "shape": self.shape,
+            "axes": {name: plain(values) for name, values in self.axes.items()},
+            "controls": [
+                {"label": c.label, "options": list(c.options), "kind": c.kind, "initial": c.initial}
+                for c in self.controls
+            ],
+            "reference": self.reference,
+            "views": [
+                [{"data": p.data, "layout": p.layout, "reference": p.reference} for p in view]
+                for view in self.views
+            ],
+        }
+
+
+def plain(values: Iterable[float] | np.ndarray, digits: int = DIGITS) -> list[float | int | None]:
+    """Numbers rounded to `digits` significant ones; what is not finite becomes null.
+
+    >>> plain([1.23456, float("nan"), 200000])
+    [1.235, None, 200000]
+    """
+    return [_plain(float(v), digits) for v in np.asarray(values, dtype=np.float64).ravel()]
+
+
+def _plain(value: float, digits: int) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+def chosen_steps(steps: np.ndarray, most: int = MOST_STEPS) -> np.ndarray:
+    """Positions of at most `most` of the steps, evenly spaced, first and last among them."""
+    return np.unique(np.rint(np.linspace(0, len(steps) - 1, min(most, len(steps)))).astype(int))
+
+
+def step_axis(steps: np.ndarray) -> dict[str, object]:
+    """Layout of the abscissa; logarithmic where steps were recorded so."""
+    gaps = np.diff(steps)
+    spread = len(gaps) > 4 and gaps.max() > 8 * max(gaps.min(), 1)
+    return {"title": {"text": "step"}, "type": "log" if spread else "linear"}
+
+
+def line(name: str, color: str, x: str | list, y: np.ndarray, **style: object) -> Trace:
+    """A curve; `color` is a role such as "@ink" or "@w0", optionally with an opacity, "@w0/0.3"."""
+    width, dash = style.pop("width", 2), style.pop("dash", "solid")
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "legendgroup": name,
+        "x": x,
+        "y": plain(y),
+        "line": {"color": color, "width": width, "dash": dash},
+        **style,
+    }
+
+
+def band(name: str, color: str, x: str | list, low: np.ndarray, high: np.ndarray) -> list[Trace]:
+    """The area between two curves, in the legend group of the curve `name`."""
+    quiet: Trace = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "legendgroup": name,
+        "hoverinfo": "skip",
+        "x": x,
+    }
+    edge = {"width": 0, "color": color}
+    return [
+        {**quiet, "y": plain(low), "line": edge, "band": "edge"},
+        {**quiet, "y": plain(high), "line": edge, "fill": "tonexty", "fillcolor": color, "band": "edge"},
+    ]
+
+
+def value_axis(title: str, values: Iterable[np.ndarray | None]) -> dict[str, object]:
+    """Layout of the ordinate: logarithmic where positive values span more than a factor of thirty."""
+    known = [v[np.isfinite(v)] for v in values if v is not None]
+    every = np.concatenate(known) if known else np.zeros(0)
+    wide = every.size > 0 and every.min() > 0 and every.max() > 30 * every.min()
+    return {"title": {"text": title}, "type": "log" if wide else "linear", **LOG_TICKS}

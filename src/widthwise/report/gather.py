@@ -1,0 +1,98 @@
+"""Everything the page is made from, gathered once."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from widthwise.analysis import Comparison, compare, summarize_ensemble
+from widthwise.errors import InputError
+from widthwise.progress import SILENT, Progress
+from widthwise.report.inputs import RunFiles
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A run, read and measured.
+
+    **Fields:** `numbers`, the comparison's or, without a theory, the ensemble's alone; None without records.
+    `study`, tables by name; `notes`, what the reader must know about missing or unusable parts.
+    """
+
+    name: str
+    theory: xr.Dataset | None
+    records: xr.Dataset | None
+    numbers: xr.Dataset | None
+    comparison: Comparison | None
+    study: Mapping[str, Mapping[str, object]]
+    notes: tuple[str, ...]
+
+    @property
+    def widths(self) -> list[int]:
+        """Widths with at least one usable seed, ascending."""
+        if self.numbers is None:
+            return []
+        seeds = self.numbers["seeds"].to_numpy()
+        return sorted(int(w) for w, s in zip(self.numbers["width"].to_numpy(), seeds, strict=True) if s > 0)
+
+    def at_width(self, name: str, width: int) -> np.ndarray | None:
+        """One width of a variable of `numbers`; None if it was not measured."""
+        if self.numbers is None or name not in self.numbers:
+            return None
+        values = self.numbers[name].sel(width=width).to_numpy()
+        return values if np.isfinite(values).any() else None
+
+    def theory_values(self, name: str) -> np.ndarray | None:
+        """A variable of theory; None if it was not computed."""
+        if self.theory is None or name not in self.theory:
+            return None
+        return self.theory[name].to_numpy().astype(np.float64)
+
+
+def gather(files: RunFiles, *, progress: Progress = SILENT) -> Gathered:
+    """Measure the run; where theory and records cannot be compared, say so in the notes and show both."""
+    notes: list[str] = []
+    comparison, numbers = None, None
+    if files.records is not None:
+        if files.theory is not None:
+            try:
+                comparison = compare(files.theory, files.records, progress=progress)
+                numbers = comparison.numbers
+            except InputError as error:
+                notes.append(f"Theory and networks are shown, but could not be compared: {error}")
+        if numbers is None:
+            numbers = summarize_ensemble(files.records, progress=progress)
+        notes += _missing_networks(files.records)
+    else:
+        notes.append("No networks were trained yet: `widthwise train` adds them to this report.")
+    if files.theory is None:
+        notes.append("Theory was not solved yet: `widthwise theory` adds it to this report.")
+    study = _study(files)
+    name = str(study.get("study", {}).get("name", files.directory.resolve().name))
+    return Gathered(name, files.theory, files.records, numbers, comparison, study, tuple(notes))
+
+
+def _study(files: RunFiles) -> dict[str, dict[str, object]]:
+    for data in (files.theory, files.records):
+        if data is not None and "study" in data.attrs:
+            tables = json.loads(str(data.attrs["study"]))
+            return {str(k): dict(v) for k, v in tables.items() if isinstance(v, dict)}
+    return {}
+
+
+def _missing_networks(records: xr.Dataset) -> list[str]:
+    notes = []
+    if "done" in records:
+        done = records["done"].to_numpy()
+        if not done.all():
+            notes.append(f"{int(done.sum())} of {done.size} networks are trained; the others are left out.")
+    if "diverged_at" in records:
+        diverged = int((records["diverged_at"].to_numpy() >= 0).sum())
+        if diverged:
+            notes.append(
+                f"{diverged} of {records['diverged_at'].size} networks diverged and are left out of every "
+                "number: lower `training.learning_rate`."
+            )
+    return notes

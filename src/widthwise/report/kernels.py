@@ -1,0 +1,141 @@
+"""Kernels as heat maps: theory, networks at the widest, and their difference, over layers and steps."""
+
+import numpy as np
+
+from widthwise.report.curves import theory_steps
+from widthwise.report.figure import Control, Figure, Panel, chosen_steps, plain
+from widthwise.report.gather import Gathered
+from widthwise.report.words import KERNELS
+
+MOST_POINTS = 48
+MOST_FRAMES = 12
+NUMBERS_IN_FIGURE = 250_000
+
+
+def kernel_figure(run: Gathered) -> Figure | None:
+    """One set of heat maps for each kernel and layer; None if neither file has a kernel."""
+    kernels = [(name, layer) for name in KERNELS for layer in _layers(run, name)]
+    sources = _sources(run)
+    if not kernels or not sources:
+        return None
+    order, train = _point_order(run)
+    frames = max(2, min(MOST_FRAMES, NUMBERS_IN_FIGURE // (len(kernels) * 3 * len(order) ** 2)))
+    steps = _common_steps(run)
+    at = chosen_steps(steps, frames)
+    views = []
+    for name, layer in kernels:
+        maps = [
+            {
+                source: _matrix(run, name, layer, int(steps[i]), source)[np.ix_(order, order)]
+                for source in sources
+            }
+            for i in at
+        ]
+        scale = max(float(np.nanmax(np.abs(m))) for frame in maps for m in frame.values()) or 1.0
+        low = min(0.0, min(float(np.nanmin(m)) for frame in maps for m in frame.values()))
+        differences = [frame["networks"] - frame["theory"] for frame in maps if len(frame) == 2]
+        gap = max((float(np.nanmax(np.abs(d))) for d in differences), default=1.0) or 1.0
+        for position, frame in enumerate(maps):
+            panels = [_heat(m, "@sequential", (low, scale), train) for m in frame.values()]
+            if differences:
+                panels.append(_heat(differences[position], "@diverging", (-gap, gap), train))
+            views.append(panels)
+    titles = {
+        "theory": "Theory, infinite width",
+        "networks": f"Networks, mean at N = {run.widths[-1]}" if run.widths else "",
+    }
+    labels = tuple(
+        KERNELS[name] + (f", layer {layer + 1}" if layer is not None else "") for name, layer in kernels
+    )
+    return Figure(
+        id="kernels",
+        title="Kernels",
+        caption="Each square is a pair of points, sorted by target within the training and the test points "
+        f"(separated by lines); {len(order)} points are shown. Color scales cover all steps.",
+        panels=tuple([titles[s] for s in sources] + (["Networks − theory"] if len(sources) == 2 else [])),
+        views=views,
+        controls=(
+            Control("Kernel", labels),
+            Control("Step", tuple(str(int(steps[i])) for i in at), kind="range", initial=len(at) - 1),
+        ),
+        shape="heat",
+    )
+
+
+def _sources(run: Gathered) -> list[str]:
+    with_theory = run.theory is not None and any(k in run.theory for k in KERNELS)
+    with_networks = bool(run.widths) and any(_mean(run, k) is not None for k in KERNELS)
+    return (["theory"] if with_theory else []) + (["networks"] if with_networks else [])
+
+
+def _mean(run: Gathered, name: str) -> np.ndarray | None:
+    return run.at_width(f"{name}_mean", run.widths[-1]) if run.widths else None
+
+
+def _layers(run: Gathered, name: str) -> list[int | None]:
+    """Positions of a kernel's layers if every shown source has it; [None] for a kernel without layers."""
+    found = []
+    for source in _sources(run):
+        data, key = (run.theory, name) if source == "theory" else (run.numbers, f"{name}_mean")
+        if data is None or key not in data:
+            return []
+        found.append(data.sizes["layer"] if "layer" in data[key].dims else 0)
+    return [None] if not found or min(found) == 0 else list(range(min(found)))
+
+
+def _matrix(run: Gathered, name: str, layer: int | None, step: int, source: str) -> np.ndarray:
+    """One kernel (point, point_b) at a step."""
+    if source == "theory":
+        assert run.theory is not None
+        array = run.theory[name].isel(step=int(np.searchsorted(theory_steps(run), step)))
+    else:
+        assert run.numbers is not None
+        array = run.numbers[f"{name}_mean"].sel(width=run.widths[-1])
+        array = array.isel(step=int(np.searchsorted(run.numbers["step"].to_numpy(), step)))
+    if layer is not None:
+        array = array.isel(layer=layer)
+    return array.transpose("point", "point_b").to_numpy().astype(np.float64)
+
+
+def _common_steps(run: Gathered) -> np.ndarray:
+    steps = [theory_steps(run)] if run.theory is not None else []
+    if run.numbers is not None and run.widths:
+        steps.append(run.numbers["step"].to_numpy())
+    return steps[0] if len(steps) == 1 else np.intersect1d(steps[0], steps[1])
+
+
+def _point_order(run: Gathered) -> tuple[np.ndarray, int]:
+    """Positions of the shown points, training points first, by target; and how many are training points."""
+    data = run.theory if run.theory is not None else run.records
+    assert data is not None
+    points = data.sizes["point"]
+    targets = data["target"].to_numpy() if "target" in data else np.zeros((points, 1))
+    by_target = targets[:, 0] if targets.shape[1] == 1 else targets.argmax(axis=1)
+    splits = data["split"].to_numpy().astype(str) if "split" in data.coords else np.full(points, "train")
+    tested = splits == "test"
+    order = np.lexsort((np.arange(points), by_target, tested))
+    shown = order[np.unique(np.rint(np.linspace(0, points - 1, min(points, MOST_POINTS))).astype(int))]
+    return shown, int((~tested[shown]).sum())
+
+
+def _heat(matrix: np.ndarray, scale: str, bounds: tuple[float, float], train: int) -> Panel:
+    size = len(matrix)
+    low, high = bounds
+    cut = {"color": "@paper", "width": 1.5}
+    edges = (
+        []
+        if train in (0, size)
+        else [
+            {"type": "line", "x0": train - 0.5, "x1": train - 0.5, "y0": -0.5, "y1": size - 0.5, "line": cut},
+            {"type": "line", "y0": train - 0.5, "y1": train - 0.5, "x0": -0.5, "x1": size - 0.5, "line": cut},
+        ]
+    )
+    trace = {
+        "type": "heatmap",
+        "z": [plain(row, 3) for row in matrix],
+        "colorscale": scale,
+        "zmin": low,
+        "zmax": high,
+        "hovertemplate": "points %{x}, %{y}: %{z:.4g}<extra></extra>",
+    }
+    return Panel([trace], {"shapes": edges})

@@ -1,0 +1,135 @@
+"""Tables of the page: verdicts at a glance and in full, evidence, and the study as text."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import xarray as xr
+
+from widthwise.analysis import VerdictRow
+from widthwise.report.gather import Gathered
+from widthwise.report.words import number, part_title
+
+COLUMNS = (
+    ("Mean", ("mean_with_shift", "mean_infinite_width")),
+    ("N · variance", ("variance",)),
+    ("N · variance, N → ∞", ("variance_scaling",)),
+    ("Shift, N → ∞", ("shift_scaling",)),
+    ("Exponent, one network", ("single_network_exponent",)),
+    ("Exponent, mean", ("ensemble_mean_exponent",)),
+)
+RANK = {"inconsistent": 2, "underpowered": 1, "consistent": 0}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the verdicts at a glance: the worst verdict among its rows."""
+
+    verdict: str
+    text: str
+    note: str
+    next_order: bool
+
+
+def verdict_matrix(run: Gathered) -> tuple[list[str], list[tuple[str, list[Cell | None]]]]:
+    """Column titles, and for each part its cells; a column that no part fills is left out."""
+    if run.comparison is None:
+        return [], []
+    rows = [row for row in run.comparison.verdicts if row.part != "run"]
+    columns = [c for c in COLUMNS if any(row.claim in c[1] for row in rows)]
+    parts = list(dict.fromkeys(row.part for row in rows))
+    table = []
+    for part in parts:
+        cells = [_cell([r for r in rows if r.part == part and r.claim in claims]) for _, claims in columns]
+        table.append((part_title(part), cells))
+    return [title for title, _ in columns], table
+
+
+def _cell(rows: Sequence[VerdictRow]) -> Cell | None:
+    if not rows:
+        return None
+    worst = max(rows, key=lambda row: RANK[row.verdict])
+    if len(rows) == 1 and worst.width is None:
+        text = number(worst.estimate)
+        if worst.interval is not None:
+            text += f" [{number(worst.interval[0])}, {number(worst.interval[1])}]"
+    else:
+        # Several widths in one cell: how many of them are as they should be.
+        good = sum(row.verdict == "consistent" for row in rows)
+        text = f"{good} of {len(rows)} widths"
+    return Cell(worst.verdict, text, worst.advice, any(row.next_order_resolved for row in rows))
+
+
+def evidence_rows(run: Gathered) -> list[tuple[str, str, str]]:
+    """(what, theory's, networks') for everything the files say about how they were made."""
+    theory, records = _evidence(run.theory), _evidence(run.records)
+    keys = list(dict.fromkeys([*theory, *records]))
+    return [(key.replace("_", " "), theory.get(key, "–"), records.get(key, "–")) for key in keys]
+
+
+def _evidence(data: xr.Dataset | None) -> dict[str, str]:
+    """Attributes as text, nested JSON opened; the study and the warnings have their own sections."""
+    if data is None:
+        return {}
+    found: dict[str, str] = {}
+    for name, value in data.attrs.items():
+        if name in ("study", "warnings", "coordinates"):
+            continue
+        opened = _opened(value)
+        if isinstance(opened, Mapping):
+            for key, inner in opened.items():
+                found[key if name == "evidence" else f"{name}: {key}"] = _text(inner)
+        else:
+            found[str(name)] = _text(opened)
+    for name in ("width", "seed"):
+        if name in data.sizes:
+            values = data[name].to_numpy() if name == "width" else [data.sizes[name]]
+            found[f"{name}s"] = ", ".join(map(str, values))
+    floats = [v.dtype for v in data.data_vars.values() if v.dtype.kind == "f"]
+    if floats and "dtype" not in found:
+        found["dtype"] = str(floats[0])
+    return found
+
+
+def _opened(value: object) -> object:
+    if isinstance(value, str) and value[:1] in "{[":
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(v) for v in value) or "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "–" if value is None else str(value)
+
+
+def warnings_of(run: Gathered) -> list[str]:
+    """Theory's validity warnings, then the report's own notes."""
+    listed = _opened(run.theory.attrs.get("warnings", "[]")) if run.theory is not None else []
+    items = listed if isinstance(listed, list) else [listed]
+    return [*(str(item) for item in items if item), *run.notes]
+
+
+def study_text(study: Mapping[str, Mapping[str, object]]) -> str:
+    """The study's tables as they would stand in its TOML file; keys without a value are left out."""
+    lines: list[str] = []
+    for table, entries in study.items():
+        lines.append(f"[{table}]")
+        lines += [f"{key} = {_toml(value)}" for key, value in entries.items() if value is not None]
+        lines.append("")
+    return "\n".join(lines).strip()
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,191 @@
+"""What the report says in words: names, the headline, and the numbers on its cards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from widthwise.analysis import VerdictRow, sufficient_width
+from widthwise.report.gather import Gathered
+
+KERNELS = {
+    "feature_kernel": "Feature kernel Φ",
+    "gradient_kernel": "Gradient kernel G",
+    "tangent_kernel": "Tangent kernel K",
+}
+VARIABLES = {"prediction": "Predictions", "loss": "Loss", **KERNELS}
+CLAIMS = {
+    "mean_with_shift": "Mean, with theory's shift",
+    "mean_infinite_width": "Mean",
+    "variance": "N · variance at one width",
+    "variance_scaling": "N · variance, N → ∞",
+    "shift_scaling": "Mean shift, N → ∞",
+    "single_network_exponent": "Exponent, single network",
+    "ensemble_mean_exponent": "Exponent, ensemble mean",
+    "divergence": "Share of diverged seeds",
+}
+TOLERANCES = (0.1, 0.01)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One number at the head of the page."""
+
+    value: str
+    label: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The study and its outcome in three sentences; `mood` is "good", "bad" or "open"."""
+
+    subject: str
+    answer: str
+    detail: str
+    mood: str
+
+
+def part_title(part: str) -> str:
+    """A part's label as a reader calls it.
+
+    >>> part_title("prediction, test"), part_title("feature_kernel, layer 1")
+    ('Predictions, test', 'Feature kernel Φ, layer 1')
+    """
+    variable, comma, rest = part.partition(", ")
+    return VARIABLES.get(variable, variable) + comma + rest
+
+
+def headline(run: Gathered) -> Headline:
+    """What was studied and whether theory and networks agree."""
+    comparison = run.comparison
+    if comparison is None:
+        if run.theory is None:
+            answer = "Trained networks, not yet compared with theory."
+        elif run.numbers is None:
+            answer = "Theory alone: no networks to compare with yet."
+        else:
+            answer = "Theory and networks could not be compared."
+        return Headline(subject(run), answer, "", "open")
+    joint = [row for row in comparison.verdicts if row.joint]
+    failed = [row for row in joint if row.verdict == "inconsistent"]
+    weak = [row for row in joint if row.verdict == "underpowered"]
+    rate = f"chance of a false alarm anywhere: {100 * comparison.alpha:.0f} %"
+    match comparison.joint_verdict:
+        case "inconsistent":
+            parts = ", ".join(dict.fromkeys(part_title(row.part) for row in failed))
+            detail = f"{len(failed)} of {len(joint)} joint tests fail ({rate}): {parts}."
+            return Headline(subject(run), "Theory and networks disagree.", detail, "bad")
+        case "consistent":
+            detail = f"{len(joint) - len(weak)} of {len(joint)} joint tests pass and none fails ({rate})."
+            if weak:
+                detail += f" The other {len(weak)} are hidden in noise: more seeds would decide them."
+            return Headline(subject(run), "Theory and networks agree.", detail, "good")
+        case _:
+            detail = "Nothing here is precise enough to agree or disagree: train more seeds or widths."
+            return Headline(subject(run), "Too few networks to tell.", detail, "open")
+
+
+def subject(run: Gathered) -> str:
+    """The study in one sentence, from its tables."""
+    data, network, training = (run.study.get(k, {}) for k in ("data", "network", "training"))
+    if not network:
+        return "Networks of several widths." if run.widths else "An infinitely wide network."
+    depth = network.get("hidden_layers", 1)
+    layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
+    sentence = (
+        f"A {network.get('activation', '')} network of {layers} at richness {network.get('richness', 1.0)}, "
+    )
+    sentence += _data_words(data)
+    steps, rate = training.get("steps"), training.get("learning_rate")
+    rule = {"gd": "gradient descent", "gradient_flow": "gradient flow"}.get(
+        str(training.get("optimizer")), "training"
+    )
+    sentence += f"; {steps} steps of {rule} at learning rate {rate}"
+    if run.widths:
+        most = int(np.max(run.numbers["seeds"])) if run.numbers is not None else 0
+        widths = ", ".join(map(str, run.widths))
+        sentence += f"; {most} network{'s' if most != 1 else ''} at each of the widths {widths}"
+    return sentence + "."
+
+
+def _data_words(data: Mapping[str, object]) -> str:
+    train, test = data.get("train"), data.get("test")
+    kind = str(data.get("kind", "data"))
+    classes = data.get("classes")
+    if kind == "digits" and isinstance(classes, list | tuple):
+        what = f"trained on the digits {', '.join(map(str, classes))}"
+    elif kind == "synthetic":
+        what = f"trained on the synthetic task {str(data.get('task', '')).replace('_', ' ')}"
+    else:
+        return "trained on arrays of the user"
+    return f"{what} ({train} training and {test} test points)"
+
+
+def cards(run: Gathered) -> list[Card]:
+    """The few numbers that a reader should remember."""
+    found = [*_wide_enough(run)]
+    numbers = run.numbers
+    if run.comparison is not None and numbers is not None:
+        part = favorite_part(run)
+        title = part_title(part).lower()
+        here = numbers.sel(part=part)
+        found += _limit_card(here, "variance_scaling", "N · variance, networks over theory", title)
+        found += _limit_card(
+            here, "exponent_single", "exponent of the distance to infinite width", f"{title}; expected −0.5"
+        )
+        if run.widths:
+            z = numbers["largest_z_with_shift"].sel(width=run.widths[-1]).max()
+            if np.isfinite(z):
+                detail = f"over all {numbers.sizes['part']} quantities, steps and points, shift included"
+                found.append(
+                    Card(f"{float(z):.1f}", f"largest |z| of the mean at N = {run.widths[-1]}", detail)
+                )
+    return found
+
+
+def favorite_part(run: Gathered) -> str:
+    """Test predictions if there are any, else the first part."""
+    assert run.numbers is not None
+    parts = [str(p) for p in run.numbers["part"].to_numpy()]
+    return next((p for p in ("prediction, test", "prediction, train") if p in parts), parts[0])
+
+
+def _wide_enough(run: Gathered) -> list[Card]:
+    if run.theory is None:
+        return []
+    for part in ("prediction, test", "prediction, train", "prediction"):
+        widths = [sufficient_width(run.theory, part, tolerance) for tolerance in TOLERANCES]
+        if all(w is not None for w in widths):
+            near, far = (_width_words(w) for w in widths if w is not None)
+            detail = f"{part_title(part).lower()}, typical single network; 1 % needs N ≈ {far}"
+            return [Card(f"N ≈ {near}", "is wide enough to be within 10 % of infinite width", detail)]
+    return []
+
+
+def _width_words(width: float) -> str:
+    return f"{float(f'{max(width, 1.0):.2g}'):,.0f}"
+
+
+def _limit_card(here, name: str, label: str, detail: str) -> list[Card]:
+    value, low, high = (float(here[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    if not np.isfinite([value, low, high]).all():
+        return []
+    return [Card(number(value), label, f"[{number(low)}, {number(high)}], {detail}")]
+
+
+def number(value: float | None) -> str:
+    """Three digits with a true minus sign; a dash where there is none.
+
+    >>> number(-0.5012), number(None)
+    ('−0.501', '–')
+    """
+    if value is None or not np.isfinite(value):
+        return "–"
+    return f"{value:.3g}".replace("-", "−")
+
+
+def row_key(row: VerdictRow) -> str:
+    """The claim as a reader calls it, with its width."""
+    claim = CLAIMS.get(row.claim, row.claim)
+    return claim if row.width is None else f"{claim}, N = {row.width}"

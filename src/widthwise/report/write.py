@@ -1,0 +1,76 @@
+"""One self-contained page from a run directory: `write_report` is where a reader begins."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from widthwise.errors import InputError
+from widthwise.progress import SILENT, Progress
+from widthwise.report.curves import loss_figure, prediction_figure
+from widthwise.report.gather import Gathered, gather
+from widthwise.report.inputs import read_run
+from widthwise.report.kernels import kernel_figure
+from widthwise.report.page import Section, render
+from widthwise.report.ratios import ratio_figure
+from widthwise.report.scatter import distance_figure, variance_figure
+
+SECTIONS = (
+    ("training", "Training", (loss_figure, prediction_figure)),
+    ("finite-width", "Finite width", (ratio_figure, variance_figure, distance_figure)),
+    ("kernels-section", "Kernels", (kernel_figure,)),
+)
+
+
+def write_report(directory: str | Path, *, progress: Progress = SILENT) -> Path:
+    """Write `report.html` into a run directory, from its theory.nc, its records.zarr, or both.
+
+    The page holds everything it needs, works offline, and adapts to phones and to dark mode.
+
+    **Returns:** the path of the page; it replaces an older one only when complete.
+    **Errors:** `InputError` if the directory holds neither file, a file is not what its name says, or the
+    page cannot be written.
+    """
+    files = read_run(directory)
+    run = gather(files, progress=progress)
+    page = render(run, build_sections(run, progress))
+    target = files.directory / "report.html"
+    write_bytes(target, page.encode())
+    return target
+
+
+def build_sections(run: Gathered, progress: Progress = SILENT) -> list[Section]:
+    """The figures that the run has data for, by section; sections without any are left out."""
+    progress.start("drawing", sum(len(makers) for _, _, makers in SECTIONS))
+    sections = []
+    for anchor, title, makers in SECTIONS:
+        figures = []
+        for make in makers:
+            figure = make(run)
+            progress.advance()
+            if figure is not None:
+                figures.append(figure)
+        if figures:
+            sections.append(Section(anchor, title, figures))
+    return sections
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write under a temporary name beside the target, then put it in place at once.
+
+    **Errors:** `InputError` if the folder cannot be written or the disk is full; an older target stays.
+    """
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"cannot write {target}: {reason}; mend that and give the same command again"
+        ) from error
