@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 from widthwise.data import Points
 from widthwise.networks import initialize
@@ -113,6 +114,33 @@ def test_float32_agrees_with_float64_from_the_same_weights_to_its_rounding():
     path, origin = finite_network.train(weights, a_study, its_points.inputs, its_points.targets, 3)
     f = finite_network.outputs(path[-1], a_study.network, its_points.inputs) - origin
     np.testing.assert_allclose(records["prediction"].isel(width=0, seed=0, step=-1), f, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_wide_networks_approach_the_known_limit_of_two_hidden_layers():
+    """tanh, gamma = 1, eta = 0.2, one point with |x|^2 = D and y = 1, centered: the infinite-width values of
+    Delta, Phi^1 and Phi^2 of Bordelon and Pehlevan's theory, solved to four digits.
+
+    False-alarm rate 1e-6 a number; the smallest error it would see is 3 %, with 1 / N allowed for the shift.
+    """
+    seeds, width = 48, 1024
+    a_study = study(
+        {"hidden_layers": 2, "richness": 1.0, "activation_scale": 1.0},
+        {"learning_rate": 0.2, "steps": 8},
+        {"widths": (width,), "seeds": seeds},
+        {"quantities": ("prediction", "feature_kernel"), "steps": (4, 7)},
+    )
+    records = train_ensemble(a_study, points=Points(np.ones((1, 1)), np.ones((1, 1)), 1)).squeeze()
+    first, second = (records["feature_kernel"].sel(layer=layer) for layer in (1, 2))
+    for measured, limit in [
+        (1 - records["prediction"], (0.5508, 0.3669)),
+        (first, (0.4356, 0.4643)),
+        (second, (0.3240, 0.3832)),
+    ]:
+        error = measured.std("seed", ddof=1) / np.sqrt(seeds)
+        allowed = stats.norm.isf(0.5e-6) * error + 1 / width
+        assert (allowed < 0.03 * np.array(limit)).all(), "too few networks to see an error"
+        assert (np.abs(measured.mean("seed") - np.array(limit)) < allowed).all()
 
 
 def test_gradient_flow_is_the_limit_of_small_steps():

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Key
 
 from widthwise.data import Points
+from widthwise.records import Layout
 from widthwise.records.evidence import usable_processors
 from widthwise.study import Study
 from widthwise.training.network import Task, Trajectory, network_keys, train_network
@@ -83,8 +84,9 @@ def compile_program(study: Study, points: Points, width: int) -> Program:
 
 
 def networks_together(study: Study, points: Points, width: int) -> int:
-    """Networks batched in one call on an accelerator: as many as the memory budget and a cell allow."""
-    return max(1, min(study.ensemble.seeds_per_cell, BUDGET_BYTES // network_bytes(study, points, width)))
+    """Networks batched in one call on an accelerator: as many as memory and one write of records allow."""
+    fitting = BUDGET_BYTES // network_bytes(study, points, width)
+    return max(1, min(Layout(study, points).seeds_at_once(), fitting))
 
 
 def network_bytes(study: Study, points: Points, width: int) -> int:
