@@ -332,7 +332,7 @@ def main() -> None:
     if arguments.side:
         print(json.dumps(measure(arguments.side, arguments.seeds or 3)))
         return
-    from machine import machine_facts, write_result
+    from machine import write_result
 
     exact, coarse = reference(0.65), reference(0.8)
     sides = {"published": in_subprocess("published", 4), "widthwise": in_subprocess("widthwise", 12)}
@@ -349,7 +349,6 @@ def main() -> None:
             name: published[name] / ours[name]
             for name in ("warm_seconds", "cold_seconds", "peak_megabytes", "megabytes_above_imports")
         },
-        "machine": machine_facts(),
     }
     write_result("one_hidden_layer", result)
     print(json.dumps({key: result[key] for key in ("published", "widthwise", "ratios")}, indent=2))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from one_hidden_layer import reference_fluctuations
 from printed import assert_printed
 from scipy.integrate import solve_ivp
 from scipy.stats import norm
@@ -60,6 +61,43 @@ def test_small_steps_approach_the_flow():
     exact = found(401, True)
     errors = [np.abs(found(steps, False) - exact) for steps in (401, 801)]
     np.testing.assert_allclose(errors[0] / errors[1], 2.0, rtol=0.05)
+
+
+READOUT = np.sqrt(3.0) * np.array([-1.0, 0, 0, 0, 0, 1.0])  # the moments of a normal up to the fifth
+
+
+@pytest.mark.parametrize("points", [1, 2, 3])
+def test_discrete_steps_agree_with_the_slow_twin(points):
+    """Sites on a grid with the moments that order 1/N reads (up to the fourth) make the twin exact."""
+    gamma, eta, steps, y = 1.6, 0.15, 6, 0.9
+    grid = np.stack(np.meshgrid(*[READOUT] * (points + 1)), -1).reshape(-1, points + 1)
+    twin = reference_fluctuations(
+        grid[:, :-1],
+        grid[:, -1:],
+        np.eye(points),
+        y * np.eye(points)[:, :1],
+        points,
+        phi=lambda h: h,
+        dphi=np.ones_like,
+        d2phi=np.zeros_like,
+        d3phi=np.zeros_like,
+        learning_rate=eta,
+        steps=steps,
+        richness=gamma,
+        centered=False,
+    )
+    problem = TwoLayerLinearProblem(richness=gamma, target=y, learning_rate=eta, steps=steps, centered=False)
+    found = solve_whitened(problem, points)
+    shift = found.target_shift + (points - 1) * found.orthogonal_shift
+    exact = {"rtol": 1e-9, "atol": 1e-11}
+    np.testing.assert_allclose(found.residual, y - twin["prediction"][:, 0, 0], **exact)
+    np.testing.assert_allclose(found.target_variance, twin["prediction_variance"][:, 0, 0], **exact)
+    np.testing.assert_allclose(-shift, twin["prediction_shift"][:, 0, 0], **exact)
+    np.testing.assert_allclose(found.squared_error_shift, 2 * twin["loss_shift"][:, 0], **exact)
+    for other in range(1, points):
+        np.testing.assert_allclose(
+            found.orthogonal_variance, twin["prediction_variance"][:, other, 0], **exact
+        )
 
 
 def trained_residuals(h, w, gamma, eta, steps):

@@ -240,7 +240,8 @@ def _gauss(order: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _polar_nodes(factor: np.ndarray, arc_order: int = 16) -> GaussianNodes:
-    # Integrands are radius^0, ^2 or ^4 times a trigonometric polynomial on each arc between sign changes.
+    # Integrands are radius^0, ^2 or ^4 times a trigonometric polynomial on each arc between sign changes;
+    # two radii are exact to radius^6.
     directions = np.arctan2(factor[:, 1], factor[:, 0])
     breaks = np.unique(np.concatenate([[0.0], np.mod(directions + np.pi / 2, 2 * np.pi)]))
     breaks = np.unique(np.concatenate([breaks, np.mod(directions - np.pi / 2, 2 * np.pi), [2 * np.pi]]))
@@ -248,7 +249,7 @@ def _polar_nodes(factor: np.ndarray, arc_order: int = 16) -> GaussianNodes:
     half, middle = np.diff(breaks) / 2.0, (breaks[1:] + breaks[:-1]) / 2.0
     angles = (middle[:, None] + half[:, None] * nodes).ravel()
     angle_weights = (half[:, None] * weights).ravel() / (2.0 * np.pi)
-    squares, radius_weights = np.polynomial.laguerre.laggauss(3)
+    squares, radius_weights = np.polynomial.laguerre.laggauss(2)
     radii = np.sqrt(2.0 * squares)
     circle = np.stack([np.cos(angles), np.sin(angles)], 1) @ factor.T
     fields = (radii[:, None, None] * circle).reshape(-1, len(factor))
