@@ -24,12 +24,13 @@ def require_memory(modes: int, sites: int, shape: tuple[int, int], steps: int) -
     if needed <= available:
         return
     fitting = sites
-    while fitting > 16 and (os.cpu_count() or 1) * response_bytes(
-        min(modes, fitting), fitting, shape, steps
-    ) > available:
+    while (
+        fitting > 16
+        and (os.cpu_count() or 1) * response_bytes(min(modes, fitting), fitting, shape, steps) > available
+    ):
         fitting //= 2
     raise InputError(
         f"fluctuations of {shape[0]} points, {shape[1]} outputs and {steps} recorded steps by {modes} modes "
         f"on {sites} sites need {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB may be used: "
-        f"set `theory.fluctuation_sites` = {fitting}, fewer points, or `record.steps` = \"log\""
+        f'set `theory.fluctuation_sites` = {fitting}, fewer points, or `record.steps` = "log"'
     )

@@ -7,11 +7,11 @@ response is computed once a mode, never once a site or once an output and time.
 import numpy as np
 from jaxtyping import Float
 
-UNEXPLAINED = 1e-8  # fraction of the (normalized) scatter that may be left out
+UNEXPLAINED = 1e-6  # fraction of the (normalized) scatter that may be left out
 
 
 def principal_scores(
-    contributions: Float[np.ndarray, "site column"],
+    contributions: Float[np.ndarray, "site column"], weights: Float[np.ndarray, " site"]
 ) -> tuple[Float[np.ndarray, "site mode"], Float[np.ndarray, " mode"]]:
     """Uncorrelated scores c of the sites, mean 0 and mean square 1, leading modes first.
 
@@ -19,12 +19,13 @@ def principal_scores(
     and late steps count alike. Column j of site i is then sum_k c_ik <c_k column_j> for all modes together.
     **Returns:** scores, and the fraction of the normalized scatter left out after 1, 2, ... modes.
     """
-    centered = contributions - contributions.mean(axis=0)
-    scale = centered.std(axis=0)
+    root = np.sqrt(weights)[:, None]
+    centered = contributions - weights @ contributions
+    scale = np.sqrt(weights @ centered**2)
     varies = scale > 1e-13 * max(scale.max(), 1e-300)
     if not varies.any():
         return np.zeros((len(centered), 0)), np.zeros(0)
-    normalized = centered[:, varies] / scale[varies]
+    normalized = root * centered[:, varies] / scale[varies]
     if normalized.shape[1] < len(normalized):
         eigenvalues, directions = np.linalg.eigh(normalized.T @ normalized)
         kept = eigenvalues > 1e-13 * eigenvalues[-1]
@@ -35,7 +36,7 @@ def principal_scores(
         scores = directions[:, kept]
     power = eigenvalues[kept][::-1]
     tail = np.maximum(1.0 - np.cumsum(power) / power.sum(), 0.0)
-    return scores[:, ::-1] * np.sqrt(len(scores)), tail
+    return scores[:, ::-1] / root, tail
 
 
 def modes_needed(tail: Float[np.ndarray, " mode"]) -> int:

@@ -60,27 +60,28 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
     finite = limit.steps if limit.diverged_at is None else limit.steps[limit.steps < limit.diverged_at]
     last = int(finite[-1]) if len(finite) else 0
 
+    count = theory.fluctuation_sites or affordable_sites(len(points.inputs))
+
     def scatter(replicate: int):
-        sites = draw_sites(
-            points, theory.fluctuation_sites, (theory.seed, replicate, SEED_OF_FLUCTUATIONS)
-        )
-        outputs = np.asarray(site_outputs(process, sites, centered, last + 1))
-        columns = np.moveaxis(outputs, 1, 0).reshape(theory.fluctuation_sites, -1)
-        return sites, *principal_scores(columns)
+        sites, weights = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
+        outputs = np.asarray(site_outputs(process, sites, weights, centered, last + 1))
+        columns = outputs.reshape(-1, len(weights)).T
+        return sites, weights, *principal_scores(columns, np.asarray(weights))
 
     replicates = list(range(theory.scramblings))
     scattered = map_replicates(scatter, replicates, label="principal modes", progress=progress)
     modes = max(modes_needed(tail) for *_, tail in scattered)
     modes = -(-max(modes, 1) // MODES_STEP) * MODES_STEP
-    require_memory(modes, theory.fluctuation_sites, points.targets.shape, len(finite))
+    require_memory(modes, count, points.targets.shape, len(finite))
     kernels = any(name.endswith("kernel") for name in theory.observables)
 
     def solve(replicate) -> Response:
-        sites, scores, _ = replicate
+        sites, weights, scores, _ = replicate
         answer = response(
             process,
             sites,
-            jnp.asarray(pad_modes(scores, modes)),
+            weights,
+            jnp.asarray(pad_modes(scores, modes).T),
             jnp.asarray(points.targets),
             jnp.asarray(np.diff(finite, prepend=0)),
             centered,
@@ -106,6 +107,15 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
         unexplained,
         time.perf_counter() - started,
     )
+
+
+def affordable_sites(points: int) -> int:
+    """Sites a scrambling when the study leaves it open: a power of two, fewer for more points.
+
+    >>> [affordable_sites(points) for points in (1, 2, 12, 24)]
+    [4096, 4096, 512, 512]
+    """
+    return int(2 ** np.clip(np.floor(np.log2(8192 / points)), 9, 12))
 
 
 def _combined(replicates: list[OrderParameters]) -> tuple[OrderParameters, OrderParameters]:

@@ -2,7 +2,8 @@
 
 A site is a neuron's preactivations h on every point and its read-outs w for every output. It never sees
 another site: only the outputs f on the training points, which are averages over all sites. A network of
-width N is N such sites; the infinitely wide one is their distribution.
+width N is N such sites; the infinitely wide one is their distribution. The program is written once, in the
+arithmetic it is given (`numbers`).
 """
 
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
 from widthwise.infinite_width.activations import activation_and_slope
+from widthwise.infinite_width.numbers import Number, Numbers, leading, plus, total
 from widthwise.study import NetworkSettings, Study
 
 # Classical Runge-Kutta: where the next stage starts and how much each slope counts.
@@ -23,14 +25,14 @@ STAGE_WEIGHT = np.array([1.0, 2.0, 2.0, 1.0]) / 6.0
 
 
 class Site(NamedTuple):
-    """One neuron (or, with leading axes, many): h on every point, w for every output; order 1 in N."""
+    """Neurons, in any arithmetic: h (point, site) on every point, w (output, site); order 1 in N."""
 
-    h: Float[Array, "*site point"]
-    w: Float[Array, "*site output"]
+    h: Number
+    w: Number
 
 
 class Clocked(NamedTuple):
-    """A site between two evaluations of the outputs; `base` and `slope` serve the flow's stages alone."""
+    """Sites between two evaluations of the outputs; `base` and `slope` serve the flow's stages alone."""
 
     now: Site
     base: Site | None
@@ -38,7 +40,7 @@ class Clocked(NamedTuple):
 
 
 class SiteProcess(eqx.Module):
-    r"""How a site moves and what it contributes.
+    r"""How sites move and what they contribute, in any arithmetic.
 
     $$ \dot h_\mu = \gamma \sum_{\nu \in train} K^x_{\mu\nu} \phi'(h_\nu) \sum_c w_c \Delta_{\nu c}, \qquad
        \dot w_c = \gamma \sum_{\nu \in train} \phi(h_\nu) \Delta_{\nu c} $$
@@ -57,48 +59,70 @@ class SiteProcess(eqx.Module):
     stages: int = eqx.field(static=True)  # evaluations of the outputs between two steps
 
     def start(self, site: Site) -> Clocked:
-        """The site at initialization."""
+        """The sites at initialization."""
         if self.stages == 1:
             return Clocked(site, None, None)
         return Clocked(site, site, jax.tree.map(jnp.zeros_like, site))
 
-    def fields(self, site: Site) -> tuple[Float[Array, " point"], Float[Array, "output point"]]:
-        """phi(h) and the backward field g_c = w_c phi'(h)."""
+    def fields(self, numbers: Numbers, site: Site) -> tuple[Number, Number]:
+        """phi(h), (point, site), and the backward field g_c = w_c phi'(h), (output, point, site)."""
         activation, slope = activation_and_slope(self.network)
-        return activation(site.h), site.w[:, None] * slope(site.h)
+        w = leading(site.w, lambda leaf: leaf[:, None])
+        slopes = leading(numbers.apply(slope, site.h), lambda leaf: leaf[None])
+        return numbers.apply(activation, site.h), numbers.multiply(w, slopes)
 
-    def output(self, site: Site) -> Float[Array, "point output"]:
-        """The site's contribution w phi(h) / gamma to the outputs."""
+    def output(self, numbers: Numbers, site: Site) -> Number:
+        """The population's outputs <w phi(h)> / gamma, (point, output, 1), not centered."""
         activation, _ = activation_and_slope(self.network)
-        return activation(site.h)[:, None] * site.w / self.richness
+        features = leading(numbers.apply(activation, site.h), lambda leaf: leaf[:, None])
+        readouts = leading(site.w, lambda leaf: leaf[None] / self.richness)
+        return numbers.average(numbers.multiply(features, readouts))
 
-    def forces(self, site: Site, prediction: Float[Array, "train output"]) -> Site:
-        """Per unit of time: the force on each training point (in place of h), and that on w."""
+    def training_part(self, number: Number) -> Number:
+        """The training points of a number whose first axis is the points."""
+        return leading(number, lambda leaf: leaf[: self.train])
+
+    def velocity(self, numbers: Numbers, site: Site, prediction: Number) -> Site:
+        """dh and dw per unit of time, told the outputs (train, output, 1)."""
         activation, slope = activation_and_slope(self.network)
-        h, residual = site.h[: self.train], loss_residual(self.targets, prediction, self.loss)
-        return Site(slope(h) * jnp.sum(residual * site.w, axis=-1), activation(h) @ residual)
-
-    def spread(self, forces: Site) -> Site:
-        """Linear: the forces on training points moved to every point by K^x, times gamma."""
+        residual = numbers.of_population(lambda f: loss_residual(self.targets, f, self.loss), prediction)
+        h, w = self.training_part(site.h), leading(site.w, lambda leaf: leaf[None])
+        pull = total(numbers.multiply(residual, w), axis=1)
+        force = numbers.multiply(numbers.apply(slope, h), pull)
+        features = leading(numbers.apply(activation, h), lambda leaf: leaf[:, None])
+        push = total(numbers.multiply(features, residual), axis=0)
+        spread = self.richness * self.input_kernel[:, : self.train]
         return Site(
-            self.richness * (forces.h @ self.input_kernel[: self.train]),
-            self.richness * forces.w,
+            leading(force, lambda leaf: jnp.tensordot(spread, leaf, 1)),
+            leading(push, lambda leaf: self.richness * leaf),
         )
 
     def advance(self, clocked: Clocked, velocity: Site, tick: Int[Array, ""]) -> Clocked:
         """Linear: to the next evaluation of the outputs, `tick` counting evaluations from 0."""
         if self.stages == 1:
-            return Clocked(_add(clocked.now, velocity, self.rate), None, None)
+            return Clocked(plus(clocked.now, velocity, self.rate), None, None)
         step, stage = self.rate * 4 / self.stages, tick % 4
-        slope = _add(clocked.slope, velocity, jnp.asarray(STAGE_WEIGHT)[stage])
+        slope = plus(clocked.slope, velocity, jnp.asarray(STAGE_WEIGHT)[stage])
         last = stage == 3
-        within = _add(clocked.base, velocity, step * jnp.asarray(STAGE_STEP)[stage])
-        now = _choose(last, _add(clocked.base, slope, step), within)
+        within = plus(clocked.base, velocity, step * jnp.asarray(STAGE_STEP)[stage])
+        now = _choose(last, plus(clocked.base, slope, step), within)
         return Clocked(
             now,
             _choose(last, now, clocked.base),
             _choose(last, jax.tree.map(jnp.zeros_like, slope), slope),
         )
+
+    def run(self, numbers: Numbers, clocked: Clocked, initial: Number, steps: Int[Array, ""]) -> Clocked:
+        """`steps` steps of the sites, coupled through their own outputs less `initial`."""
+
+        def tick(index, clocked):
+            prediction = plus(self.output(numbers, self._training_sites(clocked.now)), initial, -1.0)
+            return self.advance(clocked, self.velocity(numbers, clocked.now, prediction), index)
+
+        return jax.lax.fori_loop(0, steps * self.stages, tick, clocked)
+
+    def _training_sites(self, site: Site) -> Site:
+        return Site(self.training_part(site.h), site.w)
 
 
 def site_process(study: Study, points: Points) -> SiteProcess:
@@ -133,11 +157,5 @@ def loss_per_point(
     return -jnp.sum(targets * jax.nn.log_softmax(prediction), axis=-1)
 
 
-def _add(site: Site | None, velocity: Site, factor: Float[Array, ""]) -> Site:
-    assert site is not None
-    return jax.tree.map(lambda x, v: x + factor * v, site, velocity)
-
-
 def _choose(condition: Array, chosen: Site, other: Site | None) -> Site:
-    assert other is not None
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), chosen, other)

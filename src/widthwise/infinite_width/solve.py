@@ -17,9 +17,10 @@ from jaxtyping import Array, Float, Int
 from widthwise.data import Points
 from widthwise.data.load import load_points
 from widthwise.errors import InputError
+from widthwise.infinite_width.numbers import PlainNumbers
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
 from widthwise.infinite_width.site import Site, SiteProcess, loss_per_point, site_process
-from widthwise.infinite_width.sobol import gaussian_sites
+from widthwise.infinite_width.sites import gaussian_sites
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 
@@ -82,8 +83,8 @@ def solve_infinite_width(
     gaps, seeds = np.diff(steps, prepend=0), range(study.theory.scramblings)
 
     def solve(replicate: int) -> OrderParameters:
-        sites = draw_sites(points, study.theory.sites, (study.theory.seed, replicate))
-        averages = population(process, sites, jnp.asarray(points.targets), gaps, *_options(study))
+        sites = draw_sites(study, points, study.theory.sites, replicate)
+        averages = population(process, *sites, jnp.asarray(points.targets), gaps, *_options(study))
         return jax.tree.map(np.asarray, averages)
 
     replicates = map_replicates(solve, list(seeds), label="infinite width", progress=progress)
@@ -107,10 +108,15 @@ def solve_infinite_width(
     )
 
 
-def draw_sites(points: Points, sites: int, seed: tuple[int, ...]) -> Site:
-    """Sites at initialization, from one scrambling."""
-    h, w = gaussian_sites(points.input_kernel(), points.targets.shape[1], sites, seed)
-    return Site(jnp.asarray(h), jnp.asarray(w))
+def draw_sites(study: Study, points: Points, sites: int, *seed: int) -> tuple[Site, Float[Array, " site"]]:
+    """At most `sites` sites at initialization, and their weights; `seed` beside that of the study."""
+    h, w, weights = gaussian_sites(
+        points.input_kernel(),
+        points.targets.shape[1],
+        sites,
+        (study.theory.seed, *seed),
+    )
+    return Site(jnp.asarray(h.T), jnp.asarray(w.T)), jnp.asarray(weights)
 
 
 def _options(study: Study) -> tuple[bool, bool]:
@@ -121,28 +127,23 @@ def _options(study: Study) -> tuple[bool, bool]:
 def population(
     process: SiteProcess,
     sites: Site,
+    weights: Float[Array, " site"],
     targets: Float[Array, "point output"],
     gaps: Int[np.ndarray, " step"],
     centered: bool,
     mean_loss: bool,
 ) -> OrderParameters:
     """Averages over `sites` at the recorded steps, which are `gaps` steps apart."""
-    train = process.train
-    initial = jnp.mean(jax.vmap(process.output)(sites), axis=0) if centered else 0.0
-
-    def outputs(now: Site) -> Float[Array, "point output"]:
-        return jnp.mean(jax.vmap(process.output)(now), axis=0) - initial
-
-    def tick(index, clocked):
-        forces = jax.vmap(process.forces, in_axes=(0, None))(clocked.now, outputs(clocked.now)[:train])
-        return process.advance(clocked, process.spread(forces), index)
+    numbers, train = PlainNumbers(weights), process.train
+    start = process.output(numbers, sites)
+    initial = start if centered else jnp.zeros_like(start)
 
     def to_next(clocked, gap):
-        clocked = jax.lax.fori_loop(0, gap * process.stages, tick, clocked)
-        features, backward = jax.vmap(process.fields)(clocked.now)
-        feature_kernel = features.T @ features / len(features)
-        gradient_kernel = jnp.einsum("icm,icn->mn", backward, backward) / backward[:, :, 0].size
-        prediction = outputs(clocked.now)
+        clocked = process.run(numbers, clocked, initial[:train], gap)
+        features, backward = process.fields(numbers, clocked.now)
+        prediction = (process.output(numbers, clocked.now) - initial)[..., 0]
+        feature_kernel = (weights * features) @ features.T
+        gradient_kernel = jnp.einsum("cmi,cni->mn", weights * backward, backward) / len(backward)
         averages = OrderParameters(
             prediction,
             split_losses(loss_per_point(targets, prediction, process.loss), train, mean_loss),
@@ -169,13 +170,13 @@ def _flow_error(study: Study, points: Points) -> float:
     training = study.training
     if training.optimizer == "gd":
         return 0.0
-    sites = draw_sites(points, 64, (study.theory.seed, 0))
+    sites = draw_sites(study, points, 64, 0)
     gaps = np.array([training.steps - 1])
     halved = replace(study, training=replace(training, substeps=2 * training.substeps))
     coarse, fine = (
         np.asarray(
             population(
-                site_process(s, points), sites, jnp.asarray(points.targets), gaps, *_options(study)
+                site_process(s, points), *sites, jnp.asarray(points.targets), gaps, *_options(study)
             ).prediction
         )
         for s in (study, halved)

@@ -1,1 +1,6 @@
-"""observables"""
+"""From order parameters to named numbers with their 1/N variance and shift. Begin at `solve.py`."""
+
+from widthwise.observables.files import read_theory, write_theory
+from widthwise.observables.solve import solve_fluctuations, theory_hash
+
+__all__ = ["read_theory", "solve_fluctuations", "theory_hash", "write_theory"]

@@ -28,7 +28,7 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "training.steps": (1, 10**8, "step 0 is initialization"),
     "training.substeps": (1, 1024, "Runge-Kutta steps between recorded steps"),
     "theory.sites": (16, 2**24, "Sobol points"),
-    "theory.fluctuation_sites": (16, 2**24, "Sobol points"),
+    "theory.fluctuation_sites": (0, 2**24, "Sobol points; 0 leaves their number to that of the data"),
     "theory.scramblings": (2, 1024, "their scatter is the standard error"),
     "theory.seed": (0, LARGEST_SEED, "the scramblings depend on it"),
     "ensemble.seeds": (1, 10**6, "networks of each width"),

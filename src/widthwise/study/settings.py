@@ -74,12 +74,12 @@ class TheorySettings:
     """How finely the theory is solved.
 
     `sites` single-site samples in each of `scramblings` independent scrambled Sobol sequences give the
-    infinite-width values; `fluctuation_sites` in each give variances and shifts. The scatter between
-    scramblings is the standard error of every number.
+    infinite-width values; `fluctuation_sites` in each give variances and shifts, 0 meaning as many as the
+    number of data points affords. The scatter between scramblings is the standard error of every number.
     """
 
     sites: int = 4096
-    fluctuation_sites: int = 4096
+    fluctuation_sites: int = 0
     scramblings: int = 8
     seed: int = 0
     observables: tuple[Quantity, ...] = DEFAULT_QUANTITIES

@@ -1,0 +1,143 @@
+"""Named, labelled theory: the infinitely wide network and its order 1/N, laid out as `theory.nc`.
+
+Begin here.
+"""
+
+import json
+import time
+
+import numpy as np
+import xarray as xr
+
+from widthwise.fluctuations import FluctuationSolution, solve_response
+from widthwise.infinite_width import InfiniteWidthSolution
+from widthwise.infinite_width.solve import FLOW_TOLERANCE, OrderParameters
+from widthwise.observables.validity import validity_warnings
+from widthwise.progress import SILENT, Progress
+from widthwise.records.evidence import evidence
+from widthwise.records.schema import COORDINATES, SCHEMA_VERSION, VARIABLES
+
+LAYERED = ("feature_kernel", "gradient_kernel")
+
+
+def solve_fluctuations(limit: InfiniteWidthSolution, *, progress: Progress = SILENT) -> xr.Dataset:
+    """Every observable of the study at infinite width, with its variance and mean shift at order 1/N.
+
+    For a variable `v` the dataset has `v`, `v_variance` (N Var over initializations), `v_shift` (N (mean at
+    width N - infinite width)) and, with `_stderr` added, the numerical standard error of each. With
+    predictions comes `prediction_two_time_covariance`, N Cov(f(t), f(s)). A solution that diverged has NaN
+    from the bad step on, and says so in `outcome`. **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
+    """
+    started, made_with = time.perf_counter(), evidence()
+    fluctuations = solve_response(limit, progress=progress)
+    variables = _variables(limit, fluctuations)
+    dataset = xr.Dataset(variables, coords=_coordinates(limit))
+    wall_time = limit.wall_time + time.perf_counter() - started
+    return dataset.assign_attrs(_attributes(limit, fluctuations, made_with, wall_time, dataset))
+
+
+def _variables(limit: InfiniteWidthSolution, fluctuations: FluctuationSolution) -> dict[str, xr.Variable]:
+    parts = {
+        "": limit.values,
+        "_stderr": limit.stderr,
+        "_variance": fluctuations.variance,
+        "_variance_stderr": fluctuations.variance_stderr,
+        "_shift": fluctuations.shift,
+        "_shift_stderr": fluctuations.shift_stderr,
+    }
+    variables = {"target": xr.Variable(("point", "output"), limit.points.targets)}
+    for name in limit.study.theory.observables:
+        for suffix, values in parts.items():
+            variables[name + suffix] = _variable(name, suffix, values)
+    if "prediction" in limit.study.theory.observables:
+        name = "prediction_two_time_covariance"
+        schema = VARIABLES[name]
+        for suffix, array in (("", fluctuations.two_time), ("_stderr", fluctuations.two_time_stderr)):
+            variables[name + suffix] = xr.Variable(
+                schema.dims, array, {"long_name": schema.long_name + _meaning(suffix)}
+            )
+    return variables
+
+
+def _variable(name: str, suffix: str, values: OrderParameters) -> xr.Variable:
+    schema, array = VARIABLES[name], getattr(values, name)
+    if name in LAYERED:
+        array = array[None]
+    return xr.Variable(schema.dims, array, {"long_name": schema.long_name + _meaning(suffix)})
+
+
+def _meaning(suffix: str) -> str:
+    quantity = {
+        "": ", infinite width",
+        "_variance": ", N times its variance over initializations",
+        "_shift": ", N (mean at width N - infinite width)",
+    }[suffix.removesuffix("_stderr")]
+    return quantity + (", numerical standard error" if suffix.endswith("stderr") else "")
+
+
+def _coordinates(limit: InfiniteWidthSolution) -> dict[str, xr.Variable]:
+    points, outputs = limit.points.targets.shape
+    values = {
+        "step": limit.steps,
+        "point": np.arange(points),
+        "point_b": np.arange(points),
+        "output": np.arange(outputs),
+        "layer": np.array([1]),
+        "split": np.array(limit.points.splits, dtype=object),
+    }
+    if "prediction" in limit.study.theory.observables:
+        values["step_b"] = limit.steps
+    long_names = {name: COORDINATES[name].long_name for name in values if name in COORDINATES}
+    return {
+        name: xr.Variable(
+            COORDINATES[name].dims if name in COORDINATES else (name,),
+            array,
+            {"long_name": long_names.get(name, "second training step of a two-time quantity")},
+        )
+        for name, array in values.items()
+    }
+
+
+def _attributes(
+    limit: InfiniteWidthSolution,
+    fluctuations: FluctuationSolution,
+    made_with: dict[str, object],
+    wall_time: float,
+    dataset: xr.Dataset,
+) -> dict[str, object]:
+    study, theory = limit.study, limit.study.theory
+    warnings = validity_warnings(dataset, study, limit.points.train)
+    if limit.flow_error > FLOW_TOLERANCE:
+        warnings.append(
+            f"Halving the integration steps of the flow moves the outputs by {limit.flow_error:.1e} of "
+            "their size: raise `training.substeps`."
+        )
+    if limit.outcome != "solved":
+        warnings.append(f"The infinitely wide network {limit.outcome}.")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": json.dumps(study.tables()),
+        "study_hash": study.hash(),
+        "theory_hash": theory_hash(limit),
+        "versions": json.dumps(made_with["versions"]),
+        "commit": str(made_with["commit"]),
+        "platform": str(made_with["platform"]),
+        "device": str(made_with["device"]),
+        "started": str(made_with["started"]),
+        "seeds": f"{theory.scramblings} scramblings of seed {theory.seed}",
+        "dtype": "float64",
+        "iterations": 1,
+        "iteration_residual": 0.0,
+        "flow_error": limit.flow_error,
+        "modes": fluctuations.modes,
+        "unexplained_scatter": fluctuations.unexplained,
+        "outcome": limit.outcome,
+        "wall_time": wall_time,
+        "warnings": json.dumps(warnings),
+    }
+
+
+def theory_hash(limit: InfiniteWidthSolution) -> str:
+    """Content hash of all that the theory depends on: the study's tables and the points."""
+    parts = limit.study.hash("data", "network", "training", "theory", "record")
+    return f"{parts}-{limit.points.digest()}"
