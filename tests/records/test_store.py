@@ -43,6 +43,11 @@ def made_up(plan, name, width, seeds):
     return np.stack([one(seed) for seed in seeds]).astype(np.float32)
 
 
+def made_up_divergence(width):
+    """None at the narrower width, so that whole chunks hold the fill value; some at the wider."""
+    return np.full(64, -1, np.int32) if width == 4 else np.arange(64, dtype=np.int32)
+
+
 def train(path, **plan):
     """What training does with a store; returns the cells it had to train."""
     trained = []
@@ -54,7 +59,7 @@ def train(path, **plan):
                 seeds = range(start, min(start + store.layout.seeds_at_once(), cell.stop))
                 names = store.layout.study.record.quantities
                 store.write(cell, start, {n: made_up(plan, n, cell.width, seeds) for n in names})
-            store.finish(cell, np.arange(cell.start, cell.stop, dtype=np.int32))
+            store.finish(cell, made_up_divergence(cell.width)[cell.start : cell.stop])
     return trained
 
 
@@ -137,7 +142,7 @@ def test_done_is_written_after_everything_else_of_its_cell(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("seeds", "seeds_per_cell", "write_bytes"), [(5, 2, 2**29), (5, 5, 1), (3, 8, 300), (6, 4, 600)]
+    ("seeds", "seeds_per_cell", "write_bytes"), [(5, 2, 2**29), (5, 5, 1), (3, 8, 300), (6, 4, 1600)]
 )
 def test_no_file_belongs_to_two_cells(tmp_path, monkeypatch, seeds, seeds_per_cell, write_bytes):
     monkeypatch.setattr(layout, "WRITE_BYTES", write_bytes)
@@ -162,10 +167,11 @@ def test_small_writes_and_chunks_hold_the_same_numbers(tmp_path, complete, monke
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "lost"])
-@pytest.mark.parametrize("name", ["loss", "diverged_at", "done"])
-def test_a_damaged_cell_is_found_and_trained_again(complete, name, damage):
+@pytest.mark.parametrize(("name", "block"), [("loss", 0), ("loss", 2), ("diverged_at", 1), ("done", 2)])
+def test_a_damaged_cell_is_found_and_trained_again(complete, name, block, damage):
+    """The last block has one seed, the others two."""
     expected = contents(complete)
-    file = sorted(f for f in (complete / name / "c" / "1").rglob("*") if f.is_file())[0]
+    file = sorted(f for f in (complete / name / "c" / "1").rglob("*") if f.is_file())[block]
     content = bytearray(file.read_bytes())
     content[1] ^= 0x10
     if damage == "lost":
@@ -176,8 +182,17 @@ def test_a_damaged_cell_is_found_and_trained_again(complete, name, damage):
         with pytest.raises(ValueError, match=r"(?i)checksum|size|buffer"):
             open_records(complete)[name].load()
     trained = train(complete)
-    assert [(cell.width, cell.start) for cell in trained] == [(9, 0)]
+    assert [(cell.width, cell.start) for cell in trained] == [(9, 2 * block)]
     assert contents(complete) == expected
+
+
+def test_a_cell_that_is_trained_again_is_not_called_done_meanwhile(complete, monkeypatch):
+    next(f for f in (complete / "loss" / "c" / "1" / "1").rglob("*") if f.is_file()).write_bytes(b"")
+    with monkeypatch.context() as patch:
+        crash_at(patch, 0)
+        with pytest.raises(Crash):
+            train(complete)
+    np.testing.assert_array_equal(open_records(complete)["done"].sel(width=9), [1, 1, 0, 0, 1])
 
 
 def test_a_second_writer_is_refused_at_once(tmp_path, complete):
@@ -318,7 +333,7 @@ def test_what_is_written_is_what_is_read(complete):
     for name in ("prediction", "loss", "feature_kernel"):
         for width in (4, 9):
             np.testing.assert_array_equal(records[name].sel(width=width), made_up({}, name, width, range(5)))
-    np.testing.assert_array_equal(records["diverged_at"], [[0, 1, 2, 3, 4]] * 2)
+    np.testing.assert_array_equal(records["diverged_at"], [[-1] * 5, [0, 1, 2, 3, 4]])
 
 
 def test_a_store_in_memory_has_the_same_layout(complete):

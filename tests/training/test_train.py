@@ -17,7 +17,7 @@ from widthwise.study import (
     Study,
     TrainingSettings,
 )
-from widthwise.training import train_ensemble
+from widthwise.training import network, train_ensemble
 from widthwise.training.network import network_keys
 
 QUANTITIES = ("prediction", "loss", "feature_kernel", "gradient_kernel", "tangent_kernel")
@@ -90,8 +90,8 @@ CASES = [
 def test_trained_networks_are_those_of_the_numpy_twin(case):
     case = dict(case)
     its_points = points(case.pop("outputs", 1), case.pop("test", 2), case.get("loss", "mse"))
-    network = {k: case.pop(k) for k in ("hidden_layers", "centered", "activation") if k in case}
-    a_study = study(network, case, {"precision": "float64"}, {"steps": (0, 1, 5)})
+    settings = {k: case.pop(k) for k in ("hidden_layers", "centered", "activation") if k in case}
+    a_study = study(settings, case, {"precision": "float64"}, {"steps": (0, 1, 5)})
     records = train_ensemble(a_study, points=its_points)
     for seed in (0, 1):
         expected = twin_records(a_study, its_points, 5, seed)
@@ -220,6 +220,24 @@ def test_divergence_is_data():
         xr.testing.assert_equal(values.any(other), bad.transpose(*values.any(other).dims))
         assert np.isfinite(records[name].sel(step=0)).all()
     assert any("diverged" in message and "learning_rate" in message for message in said)
+
+
+def test_a_network_that_was_infinite_once_is_not_trusted_again(monkeypatch):
+    """A loss made infinite at step 2 alone."""
+    a_study, its_points = study(ensemble={"seeds": 1}), points()
+    at_two = float(train_ensemble(a_study, points=its_points)["prediction"].sel(step=2)[0, 0, 0, 0])
+    intact = network._quantities
+
+    def infinite_once(*arguments):
+        quantities = intact(*arguments)
+        now = jnp.abs(quantities["prediction"][0, 0] - at_two) < 1e-5
+        return quantities | {"loss": jnp.where(now, jnp.inf, quantities["loss"])}
+
+    monkeypatch.setattr(network, "_quantities", infinite_once)
+    records = train_ensemble(a_study, points=its_points)
+    assert records["diverged_at"].values == [[2]]
+    assert np.isnan(records["prediction"].isel(step=slice(2, None))).all()
+    assert np.isfinite(records["prediction"].isel(step=slice(0, 2))).all()
 
 
 def test_a_run_that_does_not_diverge_says_minus_one():
