@@ -18,6 +18,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
@@ -101,7 +102,9 @@ class ExpandedNumbers(eqx.Module):
             return jax.jvp(lambda p: jax.jvp(function, (p,), (change,))[1], (at,), (change,))[1]
 
         first, own = (jnp.moveaxis(leaf, -1, 0) for leaf in (x.first[..., 0], x.own))
-        second = slope(x.second[..., 0]) + 0.5 * jnp.sum(jax.vmap(curvature)(first), axis=0)
+        # <own own> is the whole covariance; the modes hold that of the training outputs alone.
+        bend = jnp.tensordot(self.weights, jax.vmap(curvature)(own), 1)
+        second = slope(x.second[..., 0]) + 0.5 * bend
         return Expansion(
             function(at)[..., None],
             jnp.moveaxis(jax.vmap(slope)(first), 0, -1)[..., None],
@@ -109,7 +112,7 @@ class ExpandedNumbers(eqx.Module):
             second[..., None],
         )
 
-    def kernel(self, u: Expansion, pairs: tuple[Array, Array]) -> tuple[Array, Array]:
+    def kernel(self, u: Expansion, pairs: tuple[np.ndarray, np.ndarray]) -> tuple[Array, Array]:
         """The kernel <u_a u_b> of fields `u` (output, point, site), mean over outputs, at `pairs` (a, b).
 
         **Returns:** the influence of each site (pair, site), and N (mean - infinite width) (pair,).

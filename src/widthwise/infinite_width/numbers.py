@@ -6,7 +6,7 @@ numbers that carry their 1/N corrections along.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 Number = Any  # an array, or a pytree of arrays with the same leading axes
 
 
+@runtime_checkable
 class Numbers(Protocol):
     """What a single-site program may do with numbers, besides linear maps of their leading axes."""
 

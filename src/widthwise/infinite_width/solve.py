@@ -80,14 +80,14 @@ def solve_infinite_width(
     with jax.enable_x64(True):
         process = site_process(study, points)
         flow_error = _flow_error(study, points)
-    gaps, seeds = np.diff(steps, prepend=0), range(study.theory.scramblings)
+    gaps = np.diff(steps, prepend=0)
 
     def solve(replicate: int) -> OrderParameters:
         sites = draw_sites(study, points, study.theory.sites, replicate)
         averages = population(process, *sites, jnp.asarray(points.targets), gaps, *_options(study))
         return jax.tree.map(np.asarray, averages)
 
-    replicates = map_replicates(solve, list(seeds), label="infinite width", progress=progress)
+    replicates = map_replicates(solve, list(range(study.theory.scramblings)), label="infinite width", progress=progress)
     pairs = [mean_and_stderr(leaves) for leaves in zip(*replicates, strict=True)]
     values, stderr = (OrderParameters(*leaves) for leaves in zip(*pairs, strict=True))
     bad = ~(np.abs(values.prediction).max(axis=(1, 2)) < DIVERGED) | ~np.isfinite(values.loss).all(axis=1)
@@ -129,7 +129,7 @@ def population(
     sites: Site,
     weights: Float[Array, " site"],
     targets: Float[Array, "point output"],
-    gaps: Int[np.ndarray, " step"],
+    gaps: Int[Array, " step"],
     centered: bool,
     mean_loss: bool,
 ) -> OrderParameters:
@@ -153,7 +153,7 @@ def population(
         )
         return clocked, averages
 
-    return jax.lax.scan(to_next, process.start(sites), jnp.asarray(gaps))[1]
+    return jax.lax.scan(to_next, process.start(sites), gaps)[1]
 
 
 def split_losses(
