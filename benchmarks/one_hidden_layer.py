@@ -6,10 +6,10 @@ three entries each of the feature, gradient and tangent kernels, at every step; 
 
 Sides, each in a process of its own, so that compilation and peak memory are its own:
 
-- `published`: the algorithm of Bordelon & Pehlevan (arXiv 2304.03408) as its notebooks describe it, written
-  here with the same care for speed as the rest: float32, jit, prefix sums in place of products with
-  triangular matrices. Fresh samples in each of 45 damped outer iterations, sweeps of the single-site
-  equations until they stand, explicit tangents of every sample, covariance of the single-site
+- `published`: the algorithm of Bordelon & Pehlevan (arXiv 2304.03408), written here after its description
+  and with care for speed: float32, jit, prefix sums in place of products with triangular matrices, tangents
+  once and not in every iteration. Fresh samples in each of 45 damped outer iterations, sweeps of the
+  single-site equations until they stand, explicit tangents of every sample, covariance of the single-site
   contributions ("uncoupled variance"), sensitivity matrix, dense inverse.
 - `widthwise`: `solve_infinite_width` and `solve_fluctuations` with the sites stated in the result.
 - `reference`: trapezoidal quadrature of the three Gaussians of a site, float64. It shares no code with
