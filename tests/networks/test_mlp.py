@@ -1,5 +1,6 @@
 import dataclasses
 
+import equinox as eqx
 import finite_network
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,7 @@ def test_predictions_and_kernels_are_those_of_the_numpy_twin(key, activation, la
     settings = network(activation, layers)
     model, inputs = model_and_inputs(key, settings)
     with jax.enable_x64(True):
-        probed = probe(model, inputs)
+        probed = eqx.filter_jit(probe)(model, inputs)
     feature, gradient, tangent = finite_network.kernels(arrays(model), settings, np.asarray(inputs))
     outputs = [finite_network.output(arrays(model), settings, x) for x in np.asarray(inputs)]
     np.testing.assert_allclose(probed.prediction, outputs, rtol=1e-12, atol=1e-13)
@@ -121,7 +122,7 @@ def test_permuting_neurons_changes_nothing_outside(key):
 def test_every_kernel_is_symmetric_and_positive_semi_definite(key, activation):
     model, inputs = model_and_inputs(key, network(activation, layers=3))
     with jax.enable_x64(True):
-        probed = probe(model, inputs)
+        probed = eqx.filter_jit(probe)(model, inputs)
     for kernel in (*probed.feature_kernel, *probed.gradient_kernel, probed.tangent_kernel):
         np.testing.assert_allclose(kernel, kernel.T, rtol=1e-13, atol=1e-15)
         assert np.linalg.eigvalsh(kernel).min() > -1e-12 * np.trace(kernel)

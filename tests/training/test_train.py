@@ -121,9 +121,9 @@ def test_wide_networks_approach_the_known_limit_of_two_hidden_layers():
     """tanh, gamma = 1, eta = 0.2, one point with |x|^2 = D and y = 1, centered: the infinite-width values of
     Delta, Phi^1 and Phi^2 of Bordelon and Pehlevan's theory, solved to four digits.
 
-    False-alarm rate 1e-6 a number; the smallest error it would see is 3 %, with 1 / N allowed for the shift.
+    False-alarm rate 1e-6 a number; the smallest error it would see is 4 %, with 1 / N allowed for the shift.
     """
-    seeds, width = 48, 1024
+    seeds, width = 64, 512
     a_study = study(
         {"hidden_layers": 2, "richness": 1.0, "activation_scale": 1.0},
         {"learning_rate": 0.2, "steps": 8},
@@ -139,7 +139,7 @@ def test_wide_networks_approach_the_known_limit_of_two_hidden_layers():
     ]:
         error = measured.std("seed", ddof=1) / np.sqrt(seeds)
         allowed = stats.norm.isf(0.5e-6) * error + 1 / width
-        assert (allowed < 0.03 * np.array(limit)).all(), "too few networks to see an error"
+        assert (allowed < 0.04 * np.array(limit)).all(), "too few networks to see an error"
         assert (np.abs(measured.mean("seed") - np.array(limit)) < allowed).all()
 
 
