@@ -262,11 +262,13 @@ def test_the_report_is_rebuilt_from_the_files(finished, tmp_path):
     assert (out / "report.html").is_file() and result.output == ""
 
 
-def test_a_diverging_rate_is_a_result(tiny, folder):
+def test_a_diverging_rate_is_a_result(tiny, folder, recwarn, monkeypatch):
+    monkeypatch.setattr(sys, "warnoptions", [])
     result = call("run", tiny, "--set", "training.learning_rate=1e6", "--set", "training.steps=40")
     assert result.exit_code == 0, (result.output, result.exception)
     assert "diverged" in result.stderr and "Traceback" not in result.output
     assert (folder / "runs" / "tiny" / "report.html").is_file()
+    assert not list(recwarn), "overflows are said in words, not in warnings"
 
 
 def test_a_relative_data_path_is_found_again_from_the_run(folder):

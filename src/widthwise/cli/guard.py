@@ -1,6 +1,8 @@
 """From what went wrong to one message on standard error and an exit status, without a traceback."""
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,13 +28,17 @@ class Guard:
 
 @contextmanager
 def guarded() -> Iterator[Guard]:
-    """Turn errors that a user can cause, and Ctrl-C, into a message and `typer.Exit`.
+    """Turn errors that a user can cause, and Ctrl-C, into a message and `typer.Exit`; warnings are not shown.
 
     Anything else is a fault of widthwise, and keeps its traceback.
     """
     guard = Guard()
     try:
-        yield guard
+        with warnings.catch_warnings():
+            # Outcomes and the report say what matters; `python -W` brings the rest back.
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            yield guard
     except KeyboardInterrupt:
         _leave(f"interrupted: {_saved(guard.directory)}", INTERRUPTED)
     except InputError as error:
