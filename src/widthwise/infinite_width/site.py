@@ -74,28 +74,34 @@ class SiteProcess(eqx.Module):
     def output(self, numbers: Numbers, site: Site) -> Number:
         """The population's outputs <w phi(h)> / gamma, (point, output, 1), not centered."""
         activation, _ = activation_and_slope(self.network)
-        features = leading(numbers.apply(activation, site.h), lambda leaf: leaf[:, None])
-        readouts = leading(site.w, lambda leaf: leaf[None] / self.richness)
-        return numbers.average(numbers.multiply(features, readouts))
+        return self._read_out(numbers, numbers.apply(activation, site.h), site.w)
 
     def training_part(self, number: Number) -> Number:
         """The training points of a number whose first axis is the points."""
         return leading(number, lambda leaf: leaf[: self.train])
 
-    def velocity(self, numbers: Numbers, site: Site, prediction: Number) -> Site:
-        """dh and dw per unit of time, told the outputs (train, output, 1)."""
+    def velocity(self, numbers: Numbers, site: Site, initial: Number) -> Site:
+        """dh and dw per unit of time, under the population's own outputs less `initial`, (train, output, 1)."""
         activation, slope = activation_and_slope(self.network)
+        h = self.training_part(site.h)
+        features = numbers.apply(activation, h)
+        prediction = plus(self._read_out(numbers, features, site.w), initial, -1.0)
         residual = numbers.of_population(lambda f: loss_residual(self.targets, f, self.loss), prediction)
-        h, w = self.training_part(site.h), leading(site.w, lambda leaf: leaf[None])
-        pull = total(numbers.multiply(residual, w), axis=1)
+        readouts = leading(site.w, lambda leaf: leaf[None])
+        pull = total(numbers.multiply(residual, readouts), axis=1)
         force = numbers.multiply(numbers.apply(slope, h), pull)
-        features = leading(numbers.apply(activation, h), lambda leaf: leaf[:, None])
-        push = total(numbers.multiply(features, residual), axis=0)
+        each = leading(features, lambda leaf: leaf[:, None])
+        push = total(numbers.multiply(each, residual), axis=0)
         spread = self.richness * self.input_kernel[:, : self.train]
         return Site(
             leading(force, lambda leaf: jnp.tensordot(spread, leaf, 1)),
             leading(push, lambda leaf: self.richness * leaf),
         )
+
+    def _read_out(self, numbers: Numbers, features: Number, w: Number) -> Number:
+        each = leading(features, lambda leaf: leaf[:, None])
+        readouts = leading(w, lambda leaf: leaf[None] / self.richness)
+        return numbers.average(numbers.multiply(each, readouts))
 
     def advance(self, clocked: Clocked, velocity: Site, tick: Int[Array, ""]) -> Clocked:
         """Linear: to the next evaluation of the outputs, `tick` counting evaluations from 0."""
@@ -116,13 +122,9 @@ class SiteProcess(eqx.Module):
         """`steps` steps of the sites, coupled through their own outputs less `initial`."""
 
         def tick(index, clocked):
-            prediction = plus(self.output(numbers, self._training_sites(clocked.now)), initial, -1.0)
-            return self.advance(clocked, self.velocity(numbers, clocked.now, prediction), index)
+            return self.advance(clocked, self.velocity(numbers, clocked.now, initial), index)
 
         return jax.lax.fori_loop(0, steps * self.stages, tick, clocked)
-
-    def _training_sites(self, site: Site) -> Site:
-        return Site(self.training_part(site.h), site.w)
 
 
 def site_process(study: Study, points: Points) -> SiteProcess:
