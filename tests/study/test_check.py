@@ -57,6 +57,7 @@ IMPOSSIBLE = [
     ("theory.sites", 1000),
     ("theory.sites", -16),
     ("theory.fluctuation_sites", 48),
+    ("theory.fluctuation_sites", 8),
     ("theory.scramblings", 1),
     ("theory.seed", 2**31),
     ("theory.observables", ()),

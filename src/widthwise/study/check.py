@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 TABLES = ("data", "network", "training", "theory", "ensemble", "record")
 LONGEST_NAME = 100
 LARGEST_SEED = 2**31 - 1
+FEWEST_SITES = 16
 
 # Key: least value, greatest value, what to say. The upper ends lie beyond any use and within what
 # float32 and the memory of one machine can hold, so that a slip of the pen is caught here.
@@ -27,7 +28,7 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "training.learning_rate": (1e-30, 1e30, "a rate must be positive"),
     "training.steps": (1, 10**8, "step 0 is initialization"),
     "training.substeps": (1, 1024, "Runge-Kutta steps between recorded steps"),
-    "theory.sites": (16, 2**24, "Sobol points"),
+    "theory.sites": (FEWEST_SITES, 2**24, "Sobol points"),
     "theory.fluctuation_sites": (0, 2**24, "Sobol points; 0 leaves their number to that of the data"),
     "theory.scramblings": (2, 1024, "their scatter is the standard error"),
     "theory.seed": (0, LARGEST_SEED, "the scramblings depend on it"),
@@ -55,7 +56,8 @@ def check_study(study: "Study") -> None:
     _check_lists(study)
     for name in ("sites", "fluctuation_sites"):
         sites = getattr(study.theory, name)
-        require(sites & (sites - 1) == 0, f"theory.{name}", sites, "give a power of two (Sobol points)")
+        power = sites & (sites - 1) == 0 and (sites == 0 or sites >= FEWEST_SITES)
+        require(power, f"theory.{name}", sites, f"give a power of two from {FEWEST_SITES} on (Sobol points)")
 
 
 def _check_name(study: "Study") -> None:
