@@ -59,7 +59,7 @@ def usable_seeds(records: xr.Dataset) -> Bool[np.ndarray, "width seed"]:
     if "diverged_at" in records:
         return valid & (records["diverged_at"].transpose("width", "seed").to_numpy() < 0)
     for name in measured_variables(records):
-        last = records[name].isel(step=-1).transpose("width", "seed", ...).to_numpy()
+        last = records[name].isel(step=-1).load().transpose("width", "seed", ...).to_numpy()
         valid &= np.isfinite(last).reshape(*valid.shape, -1).all(axis=-1)
     return valid
 
@@ -124,7 +124,7 @@ def find_parts(theory: xr.Dataset, variable: str) -> list[Part]:
             Part(variable, f"{variable}, layer {layer}", dims, "layer", np.array([i]))
             for i, layer in enumerate(layers)
         ]
-    splits = theory["split"].to_numpy().astype(str) if "split" in theory.coords else np.zeros(0, dtype=str)
+    splits = np.array(point_splits(theory))
     names = list(dict.fromkeys(splits))
     if "split" in dims:
         # The dimension has no labels of its own: its entries are the points' splits in order of appearance.
@@ -137,6 +137,14 @@ def find_parts(theory: xr.Dataset, variable: str) -> list[Part]:
     if "point" not in dims or "point_b" in dims or not names:
         return [Part(variable, variable, dims, None, everything)]
     return [Part(variable, f"{variable}, {n}", dims, "point", np.flatnonzero(splits == n)) for n in names]
+
+
+def point_splits(data: xr.Dataset) -> list[str]:
+    """ "train" or "test" for each point; empty where the file does not say."""
+    if "split" not in data.coords or data["split"].dims != ("point",):
+        return []
+    # Files bring strings as objects, fixed-width or variable-width arrays; they compare only as Python's.
+    return [str(split) for split in data["split"].to_numpy()]
 
 
 def ordered_dims(variable: xr.DataArray) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def read_block(
     width: int,
     steps: Int[np.ndarray, "step"],
     seeds: Bool[np.ndarray, "seed"],
-) -> Float[np.ndarray, "seed step ..."]:
+) -> Float[np.ndarray, "usable step ..."]:
     """One width's values (seed, step, ...) in float64 at the positions `steps`, for the usable `seeds`.
 
     **Errors:** `InputError` where a seed that counts as trained has a value that is not finite.
@@ -36,7 +36,8 @@ def read_block(
     chosen: slice | np.ndarray = steps
     if len(steps) and np.array_equal(steps, np.arange(steps[0], steps[0] + len(steps))):
         chosen = slice(int(steps[0]), int(steps[0]) + len(steps))
-    block = records[variable].isel(width=width, step=chosen)
+    # Read first, transpose then: a lazy array transposed before it is read is fetched element by element.
+    block = records[variable].isel(width=width, step=chosen).load()
     values = block.transpose("seed", *ordered_dims(records[variable])).to_numpy()
     values = values[seeds].astype(np.float64)
     if not np.isfinite(values).all():

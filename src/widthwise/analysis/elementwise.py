@@ -19,7 +19,7 @@ def whole_theory(theory: xr.Dataset, part: Part, common: Common) -> dict[str, Fl
 
 def element_numbers(
     values: Float[np.ndarray, "seed step ..."],
-    width: float,
+    width: int,
     theory: dict[str, Float[np.ndarray, "..."]],
     rounding: float,
 ) -> dict[str, Float[np.ndarray, "..."]]:

@@ -11,27 +11,30 @@ from widthwise.progress import SILENT, Progress
 
 
 def summarize_ensemble(records: xr.Dataset, *, progress: Progress = SILENT) -> xr.Dataset:
-    """Mean and standard deviation over the usable seeds, `v_mean` and `v_std` (width, step, ...), and `seeds` (width).
+    """Mean and standard deviation over the usable seeds, at every element.
 
-    Missing (NaN) where no seed, or for the deviation only one, was trained without diverging.
+    **Returns:** `v_mean` and `v_std` (width, step, ...) of every variable v, and `seeds` (width), their
+    number. Missing (NaN) where no seed, or for the deviation only one, was trained without diverging.
     **Errors:** `InputError` if `records` is not an ensemble over width and seed.
     """
     check_records(records)
     valid, steps = usable_seeds(records), np.arange(records.sizes["step"])
     variables = measured_variables(records)
     progress.start("summarizing", len(variables) * records.sizes["width"])
-    kept = [n for n in ("width", "step", "point", "point_b", "split", "layer", "output") if n in records.coords]
+    kept = [
+        n for n in ("width", "step", "point", "point_b", "split", "layer", "output") if n in records.coords
+    ]
     summary = xr.Dataset(coords={name: records[name] for name in kept})
     summary["seeds"] = ("width", valid.sum(axis=1))
     for variable in variables:
         dims = ordered_dims(records[variable])
         shape = (records.sizes["width"], *(records.sizes[d] for d in dims))
-        tables: dict[str, Float[np.ndarray, "..."]] = {n: np.full(shape, np.nan) for n in ("mean", "std")}
+        tables: dict[str, Float[np.ndarray, ...]] = {n: np.full(shape, np.nan) for n in ("mean", "std")}
         for at in range(records.sizes["width"]):
             for slab in step_slabs(records, variable, len(steps)):
                 block = read_block(records, variable, at, steps[slab], valid[at])
                 zero = {"": np.zeros(block.shape[1:])}
-                numbers = element_numbers(block, 1.0, zero, 0.0)
+                numbers = element_numbers(block, 1, zero, 0.0)
                 for name in tables.keys() & numbers.keys():
                     tables[name][at, slab] = numbers[name]
             progress.advance()

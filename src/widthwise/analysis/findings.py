@@ -183,8 +183,8 @@ def _shift_finding(label: str, limit: Estimate | None, cells: Cells, widths: int
 def _exponent_findings(label: str, distances: Distances, cells: Cells) -> list[Finding]:
     resolved = [w for w in cells if distances.mean_resolved[w]]
     few = (
-        f"The mean's distance exceeds its noise at {len(resolved)} of {len(cells)} widths, two are needed for a "
-        "slope: train more seeds."
+        f"The mean's distance exceeds its noise at {len(resolved)} of {len(cells)} widths, two are needed "
+        "for a slope: train more seeds."
     )
     used = f" Fitted on the resolved widths {', '.join(map(str, resolved))}."
     return [

@@ -20,7 +20,8 @@ from widthwise.progress import SILENT, Progress
 ELEMENTS_IN_LARGEST_T = 2**14
 
 T = TypeVar("T")
-Signs = dict[int, Float[np.ndarray, "flip seed"]]
+# A table (flip, seed) for each number of seeds; their sizes differ, so only the rank is checked.
+Signs = dict[int, Float[np.ndarray, "_ _"]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _both(combine: Callable[[T, T], T], first: T | None, second: T | None) -> T 
 class Narrower:
     """The narrowest width's deviations in the same block; by them the next order is removed."""
 
-    width: float
+    width: int
     deviations: Float[np.ndarray, "seed step element"]
 
 
@@ -112,7 +113,7 @@ def measure_variable(
         for at in sorted(range(len(widths)), key=lambda i: (i != narrowest, widths[i])):
             width = int(widths[at])
             block = read_block(records, variable, at, common.records_at[slab], common.valid[at])
-            for name, values in element_numbers(block, float(width), here, rounding).items():
+            for name, values in element_numbers(block, width, here, rounding).items():
                 empty = np.full((len(widths), len(common.steps), *values.shape[1:]), np.nan)
                 elements.setdefault(name, empty)[at, slab] = values
             progress.advance()
@@ -123,7 +124,7 @@ def measure_variable(
                 chosen = part.elements(deviations)
                 cell = measure_block(
                     chosen,
-                    float(width),
+                    width,
                     part_theory.at(slab),
                     weights=None if weights is None else weights[slab],
                     narrower=narrower.get(part.label) if width > widths[narrowest] else None,
@@ -133,7 +134,7 @@ def measure_variable(
                 key = (part.label, width)
                 cells[key] = cells[key].merged(cell) if key in cells else cell
                 if at == narrowest:
-                    narrower[part.label] = Narrower(float(width), chosen)
+                    narrower[part.label] = Narrower(width, chosen)
     return VariableMeasurement(parts, theories, cells, elements)
 
 
@@ -145,7 +146,7 @@ def reference_width(widths: np.ndarray, seeds: np.ndarray) -> int:
 
 def measure_block(
     deviations: Float[np.ndarray, "seed step element"],
-    width: float,
+    width: int,
     theory: PartTheory,
     *,
     weights: Float[np.ndarray, "step element"] | None,

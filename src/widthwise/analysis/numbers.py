@@ -11,6 +11,8 @@ from widthwise.analysis.align import Common, ordered_dims
 from widthwise.analysis.findings import PartSummary
 from widthwise.analysis.measure import VariableMeasurement
 
+Labelled = dict[str, tuple[str | tuple[str, ...], np.ndarray]]
+
 
 def number_dataset(
     theory: xr.Dataset,
@@ -33,30 +35,28 @@ def number_dataset(
     square of the infinite-width value.
     """
     widths = [int(w) for w in records["width"].to_numpy()]
-    numbers = xr.Dataset(coords={"width": widths, "step": common.steps, "part": list(summaries)})
-    numbers["seeds"] = ("width", common.valid.sum(axis=1))
+    found: Labelled = {"seeds": ("width", common.valid.sum(axis=1))}
     for variable, result in measured.items():
         dims = ("width", *ordered_dims(theory[variable]))
         for name, values in result.elements.items():
-            numbers[f"{variable}_{name}"] = (dims, values)
-    _add_by_width(numbers, widths, measured, summaries, alpha)
-    _add_limits(numbers, summaries, alpha)
-    _add_by_step(numbers, widths, measured, alpha)
+            found[f"{variable}_{name}"] = (dims, values)
+    found |= _by_width(widths, measured, summaries, alpha)
+    found |= _limits(summaries, alpha)
+    found |= _by_step(widths, len(common.steps), measured, alpha)
     theories = [t for result in measured.values() for t in result.theories]
-    numbers["rms_value"] = ("part", [math.sqrt(float((t.value**2).mean())) for t in theories])
+    found["rms_value"] = ("part", np.array([math.sqrt(float((t.value**2).mean())) for t in theories]))
+    numbers = xr.Dataset(found, coords={"width": widths, "step": common.steps, "part": list(summaries)})
     labels = [name for name in ("point", "point_b", "split", "layer", "output") if name in theory.coords]
-    return numbers.assign_coords(
-        {name: theory[name] for name in labels if set(theory[name].dims) <= set(numbers.dims)}
-    )
+    kept = {name: theory[name] for name in labels if set(theory[name].dims) <= set(numbers.dims)}
+    return numbers.assign_coords(kept)
 
 
-def _add_by_width(
-    numbers: xr.Dataset,
+def _by_width(
     widths: list[int],
     measured: Mapping[str, VariableMeasurement],
     summaries: Mapping[str, PartSummary],
     alpha: float,
-) -> None:
+) -> Labelled:
     names = ("variance_ratio", "shift_ratio")
     tables = {f"{n}{s}": _missing(len(widths), len(summaries)) for n in names for s in ("", "_low", "_high")}
     kinds = ("distance_single", "distance_mean", "distance_mean_z", "distance_mean_resolved")
@@ -76,9 +76,8 @@ def _add_by_width(
                 tables["distance_mean"][row, column] = found.mean[width]
                 tables["distance_mean_z"][row, column] = found.mean_z[width]
                 tables["distance_mean_resolved"][row, column] = found.mean_resolved[width]
-    for name, table in tables.items():
-        numbers[name] = (("width", "part"), table)
-    numbers["distance_mean_resolved"] = numbers["distance_mean_resolved"] == 1.0
+    labelled: Labelled = {name: (("width", "part"), table) for name, table in tables.items()}
+    labelled["distance_mean_resolved"] = (("width", "part"), tables["distance_mean_resolved"] == 1.0)
     parts = [(result, part) for result in measured.values() for part in result.parts]
     for kind in ("z_infinite_width", "z_with_shift"):
         table = _missing(len(widths), len(parts))
@@ -86,10 +85,11 @@ def _add_by_width(
             if kind in result.elements:
                 z = np.abs(part.elements(result.elements[kind]))
                 table[:, column] = z.reshape(len(widths), -1).max(axis=1)
-        numbers[f"largest_{kind}"] = (("width", "part"), table)
+        labelled[f"largest_{kind}"] = (("width", "part"), table)
+    return labelled
 
 
-def _add_limits(numbers: xr.Dataset, summaries: Mapping[str, PartSummary], alpha: float) -> None:
+def _limits(summaries: Mapping[str, PartSummary], alpha: float) -> Labelled:
     names = ("variance_scaling", "shift_scaling", "exponent_single", "exponent_mean")
     tables = {f"{n}{s}": _missing(len(summaries)) for n in names for s in ("", "_low", "_high")}
     tables |= {f"amplitude_{kind}": _missing(len(summaries)) for kind in ("single", "mean")}
@@ -101,43 +101,40 @@ def _add_limits(numbers: xr.Dataset, summaries: Mapping[str, PartSummary], alpha
             if law is not None:
                 _put(tables, f"exponent_{kind}", (column,), (law.exponent, law.low, law.high))
                 tables[f"amplitude_{kind}"][column] = law.amplitude
-    for name, table in tables.items():
-        numbers[name] = ("part", table)
+    return {name: ("part", table) for name, table in tables.items()}
 
 
-def _add_by_step(
-    numbers: xr.Dataset, widths: list[int], measured: Mapping[str, VariableMeasurement], alpha: float
-) -> None:
-    labels, steps = list(numbers["part"].to_numpy()), numbers.sizes["step"]
+def _by_step(
+    widths: list[int], steps: int, measured: Mapping[str, VariableMeasurement], alpha: float
+) -> Labelled:
+    pieces = [
+        (part, theory, result)
+        for result in measured.values()
+        for part, theory in zip(result.parts, result.theories, strict=True)
+    ]
     names = ("scaled_variance", "scaled_variance_low", "scaled_variance_high", "rms_distance")
-    tables = {name: _missing(len(widths), len(labels), steps) for name in names}
-    expected = {name: _missing(len(labels), steps) for name in ("", "_stderr")}
-    for result in measured.values():
-        for part, theory in zip(result.parts, result.theories, strict=True):
-            column = labels.index(part.label)
-            if theory.variance is not None:
-                expected[""][column] = theory.variance.mean(axis=1)
-                if theory.variance_error is not None:
-                    expected["_stderr"][column] = theory.variance_error.mean(axis=1)
-            for row, width in enumerate(widths):
-                cell = result.cells.get((part.label, width))
-                if cell is None:
-                    continue
-                tables["rms_distance"][row, column] = np.sqrt(cell.squared_distance)
-                if cell.seeds > 1:
-                    scaled = width * cell.variance
-                    half = stats.t.isf(alpha / 2, cell.seeds - 1) * cell.variance_relative_error
-                    known = np.isfinite(half)
-                    tables["scaled_variance"][row, column] = scaled
-                    tables["scaled_variance_low"][row, column] = np.where(
-                        known, scaled * np.exp(-half), np.nan
-                    )
-                    factor = np.exp(np.where(known, half, 0.0))
-                    tables["scaled_variance_high"][row, column] = np.where(known, scaled * factor, np.nan)
-    for name, table in tables.items():
-        numbers[name] = (("width", "part", "step"), table)
+    tables = {name: _missing(len(widths), len(pieces), steps) for name in names}
+    expected = {name: _missing(len(pieces), steps) for name in ("", "_stderr")}
+    for column, (part, theory, result) in enumerate(pieces):
+        if theory.variance is not None:
+            expected[""][column] = theory.variance.mean(axis=1)
+            if theory.variance_error is not None:
+                expected["_stderr"][column] = theory.variance_error.mean(axis=1)
+        for row, width in enumerate(widths):
+            cell = result.cells.get((part.label, width))
+            if cell is None:
+                continue
+            tables["rms_distance"][row, column] = np.sqrt(cell.squared_distance)
+            if cell.seeds > 1:
+                half = stats.t.isf(alpha / 2, cell.seeds - 1) * cell.variance_relative_error
+                factor = np.exp(np.where(np.isfinite(half), half, np.nan))
+                tables["scaled_variance"][row, column] = width * cell.variance
+                tables["scaled_variance_low"][row, column] = width * cell.variance / factor
+                tables["scaled_variance_high"][row, column] = width * cell.variance * factor
+    labelled: Labelled = {name: (("width", "part", "step"), table) for name, table in tables.items()}
     for suffix, table in expected.items():
-        numbers[f"theory_scaled_variance{suffix}"] = (("part", "step"), table)
+        labelled[f"theory_scaled_variance{suffix}"] = (("part", "step"), table)
+    return labelled
 
 
 def _missing(*shape: int) -> np.ndarray:

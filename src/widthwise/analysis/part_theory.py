@@ -27,11 +27,11 @@ class PartTheory:
     shift_error: Float[np.ndarray, "step element"] | None
     rounding: float
 
-    def expected_shift(self, width: float) -> Float[np.ndarray, "step element"]:
+    def expected_shift(self, width: int) -> Float[np.ndarray, "step element"]:
         """Mean at `width` minus infinite width, shift / N; 0 without a shift."""
         return np.zeros_like(self.value) if self.shift is None else self.shift / width
 
-    def mean_error(self, width: float) -> Float[np.ndarray, "step element"]:
+    def mean_error(self, width: int) -> Float[np.ndarray, "step element"]:
         """Standard error of theory's mean at `width`: its two errors added, as if fully correlated."""
         return self.error + (0.0 if self.shift_error is None else self.shift_error / width)
 

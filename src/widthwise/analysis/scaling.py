@@ -80,8 +80,8 @@ def limiting_variance_ratio(ratios: dict[int, Estimate], theory: PartTheory) -> 
     r"""The ratio as N -> infinity: the intercept of $r_N = r_\infty + c/N$, so that the next order does not
     count.
 
-    The error is that of a ratio of 1: a low ratio must not claim a small one. Its degrees of freedom are
-    those of the width with the fewest seeds, since heavy tails leave the error itself uncertain.
+    The error is at least that of a ratio of 1: a low ratio must not claim a small one. Its degrees of freedom
+    are those of the width with the fewest seeds, since heavy tails leave the error itself uncertain.
     """
     able = {w: r for w, r in ratios.items() if r.dof >= FEWEST_SEEDS_FOR_A_VARIANCE_ERROR - 1 and r.value > 0}
     if not able:
@@ -90,7 +90,8 @@ def limiting_variance_ratio(ratios: dict[int, Estimate], theory: PartTheory) -> 
     per_seed = _relative_variance_of_one(able)
     coefficients = limit_coefficients(np.array(list(able), dtype=float), dof)
     value = float(coefficients @ np.array([r.value for r in able.values()]))
-    error = math.sqrt(float((coefficients**2 * per_seed / dof).sum()))
+    size = np.maximum([r.value for r in able.values()], 1.0)
+    error = math.sqrt(float(((coefficients * size) ** 2 * per_seed / dof).sum()))
     if theory.variance is not None and theory.variance_error is not None:
         error = math.hypot(error, float(theory.variance_error.sum() / theory.variance.sum()))
     return Estimate(value=value, error=error, dof=float(dof.min()))

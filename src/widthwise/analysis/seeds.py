@@ -38,7 +38,7 @@ def centered_products(products: Float[np.ndarray, "*b seed seed"]) -> Float[np.n
 def pooled_variance(products: Float[np.ndarray, "*b seed seed"]) -> Float[np.ndarray, "*b"]:
     """Sum over elements of the unbiased variance over seeds."""
     centered = centered_products(products)
-    return np.asarray(np.trace(centered, axis1=-2, axis2=-1)) / (products.shape[-1] - 1)
+    return np.asarray(np.trace(centered, axis1=-2, axis2=-1) / (products.shape[-1] - 1))
 
 
 def pooled_variance_relative_error(
@@ -67,7 +67,7 @@ def pooled_variance_relative_error(
 
 def single_squared_distance(products: Float[np.ndarray, "*b seed seed"]) -> Float[np.ndarray, "*b"]:
     """Sum over elements of |v_e - v_inf|^2, mean over seeds."""
-    return np.diagonal(products, axis1=-2, axis2=-1).mean(axis=-1)
+    return np.asarray(np.diagonal(products, axis1=-2, axis2=-1).mean(axis=-1))
 
 
 def mean_squared_distance(products: Float[np.ndarray, "seed seed"]) -> MeanDistance:

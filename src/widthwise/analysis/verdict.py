@@ -81,8 +81,8 @@ class Finding:
 
 
 BENT = (
-    "At the narrow widths the next order is resolved, which bends the line: its slope is no test there. Train "
-    "wider networks for one."
+    "At the narrow widths the next order is resolved, which bends the line: its slope is no test there. "
+    "Train wider networks for one."
 )
 NEXT_ORDER = (
     "Next order resolved: at this width the networks differ from leading order by more than noise, and "

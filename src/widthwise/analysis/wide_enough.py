@@ -11,8 +11,8 @@ from widthwise.analysis.align import find_parts
 def relative_distance_terms(theory: xr.Dataset, label: str) -> tuple[float, float] | None:
     r"""(a, b) of a single network's squared relative distance to infinite width, $a/N + b/N^2$.
 
-    Sums over all steps and elements of the part `label`: a = sum V / sum v^2, b = sum shift^2 / sum v^2. None if
-    theory has no variance of it, or the infinite-width value is zero.
+    Sums over all steps and elements of the part `label`: a = sum V / sum v^2, b = sum shift^2 / sum v^2.
+    None if theory has no variance of it, or the infinite-width value is zero.
     """
     for variable in map(str, theory.data_vars):
         if f"{variable}_variance" not in theory:
@@ -35,9 +35,10 @@ def relative_distance_terms(theory: xr.Dataset, label: str) -> tuple[float, floa
 
 
 def sufficient_width(theory: xr.Dataset, label: str, tolerance: float) -> float | None:
-    """Width from which a typical single network is within `tolerance` (relative, root mean square) of infinite width.
+    """Width from which a typical single network is within `tolerance` of infinite width.
 
-    Solves a/N + b/N^2 = tolerance^2 for N, at leading order; None where theory does not say.
+    The distance is relative, a root mean square over steps and elements of the part `label`. Solves a/N +
+    b/N^2 = tolerance^2 for N, at leading order; None where theory does not say.
     """
     terms = relative_distance_terms(theory, label)
     if terms is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from widthwise.analysis import point_splits
 from widthwise.report.figure import (
     Control,
     Figure,
@@ -175,10 +176,8 @@ def _sizes(run: Gathered, name: str, dims: tuple[str, ...]) -> tuple[int, ...] |
 
 
 def _splits(run: Gathered) -> list[str]:
-    for data in (run.theory, run.records):
-        if data is not None and "split" in data.coords and data["split"].dims == ("point",):
-            return [str(s) for s in data["split"].to_numpy()]
-    return []
+    both = [point_splits(data) for data in (run.theory, run.records) if data is not None]
+    return next((splits for splits in both if splits), [])
 
 
 def _split_of(run: Gathered, point: int) -> str:
@@ -244,9 +243,9 @@ def _positions(run: Gathered) -> tuple[np.ndarray, np.ndarray]:
     return at_theory, at_numbers
 
 
-def _axes(run: Gathered) -> dict[str, list[float]]:
+def _axes(run: Gathered) -> dict[str, np.ndarray]:
     at_theory, at_numbers = _positions(run)
-    return {"theory": list(theory_steps(run)[at_theory]), "numbers": list(number_steps(run)[at_numbers])}
+    return {"theory": theory_steps(run)[at_theory], "numbers": number_steps(run)[at_numbers]}
 
 
 def _floor(curve: Curve) -> float | None:

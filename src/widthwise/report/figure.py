@@ -2,13 +2,12 @@
 value."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 MOST_STEPS = 160
-LOG_TICKS = {"exponentformat": "power", "minor": {"showgrid": False}}
 DIGITS = 4
 Trace = dict[str, object]
 
@@ -50,7 +49,7 @@ class Figure:
     panels: tuple[str, ...]
     views: list[list[Panel]]
     controls: tuple[Control, ...] = ()
-    axes: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    axes: Mapping[str, np.ndarray] = field(default_factory=dict)
     shape: str = "lines"
     reference: str = ""
 
@@ -74,7 +73,7 @@ class Figure:
         }
 
 
-def plain(values: Iterable[float] | np.ndarray, digits: int = DIGITS) -> list[float | int | None]:
+def plain(values: Iterable[float | int] | np.ndarray, digits: int = DIGITS) -> list[float | int | None]:
     """Numbers rounded to `digits` significant ones; what is not finite becomes null.
 
     >>> plain([1.23456, float("nan"), 200000])
@@ -87,6 +86,8 @@ def _plain(value: float, digits: int) -> float | int | None:
     if not math.isfinite(value):
         return None
     rounded = float(f"{value:.{digits}g}")
+    if not math.isfinite(rounded):
+        return value
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 
@@ -139,4 +140,10 @@ def value_axis(title: str, values: Iterable[np.ndarray | None]) -> dict[str, obj
     known = [v[np.isfinite(v)] for v in values if v is not None]
     every = np.concatenate(known) if known else np.zeros(0)
     wide = every.size > 0 and every.min() > 0 and every.max() > 30 * every.min()
-    return {"title": {"text": title}, "type": "log" if wide else "linear", **LOG_TICKS}
+    axis: dict[str, object] = {"title": {"text": title}, "type": "log" if wide else "linear"}
+    return axis | (log_ticks(every.min(), every.max()) if wide else {})
+
+
+def log_ticks(low: float, high: float) -> dict[str, object]:
+    """Layout of a logarithmic axis: a tick a decade over two decades or more, else at 1, 2 and 5 of each."""
+    return {"exponentformat": "power", "dtick": 1 if high > 100 * low else "D2"}

@@ -51,14 +51,15 @@ class Gathered:
         return self.theory[name].to_numpy().astype(np.float64)
 
 
-def gather(files: RunFiles, *, progress: Progress = SILENT) -> Gathered:
+def gather(files: RunFiles, *, comparison: Comparison | None = None, progress: Progress = SILENT) -> Gathered:
     """Measure the run; where theory and records cannot be compared, say so in the notes and show both."""
     notes: list[str] = []
-    comparison, numbers = None, None
+    numbers = None
     if files.records is not None:
         if files.theory is not None:
             try:
-                comparison = compare(files.theory, files.records, progress=progress)
+                if comparison is None:
+                    comparison = compare(files.theory, files.records, progress=progress)
                 numbers = comparison.numbers
             except InputError as error:
                 notes.append(f"Theory and networks are shown, but could not be compared: {error}")

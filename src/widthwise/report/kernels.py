@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from widthwise.analysis import point_splits
 from widthwise.report.curves import theory_steps
 from widthwise.report.figure import Control, Figure, Panel, chosen_steps, plain
 from widthwise.report.gather import Gathered
@@ -111,8 +112,7 @@ def _point_order(run: Gathered) -> tuple[np.ndarray, int]:
     points = data.sizes["point"]
     targets = data["target"].to_numpy() if "target" in data else np.zeros((points, 1))
     by_target = targets[:, 0] if targets.shape[1] == 1 else targets.argmax(axis=1)
-    splits = data["split"].to_numpy().astype(str) if "split" in data.coords else np.full(points, "train")
-    tested = splits == "test"
+    tested = np.array([split == "test" for split in point_splits(data) or ["train"] * points])
     order = np.lexsort((np.arange(points), by_target, tested))
     shown = order[np.unique(np.rint(np.linspace(0, points - 1, min(points, MOST_POINTS))).astype(int))]
     return shown, int((~tested[shown]).sum())

@@ -4,7 +4,7 @@ import numpy as np
 
 # From the narrowest width to the widest; lightness moves steadily toward that of theory's ink, so that the
 # order survives any color blindness and print in gray.
-WIDTHS_LIGHT = ("#dd8f0a", "#cf4f5e", "#8a3fa8", "#27348f")
+WIDTHS_LIGHT = ("#d98d06", "#cc3b5c", "#7b42ac", "#1f2a76")
 WIDTHS_DARK = ("#b8741a", "#dd6577", "#c79bf0", "#aee0f5")
 SEQUENTIAL = (
     "#00224e",

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from widthwise.analysis import point_splits
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.report.gather import Gathered, gather
@@ -67,15 +67,10 @@ def write_picture(directory: str | Path, path: str | Path, *, progress: Progress
 def _shown_point(run: Gathered) -> tuple[int, str]:
     """The first test point, or else the first training point."""
     assert run.theory is not None
-    splits = (
-        run.theory["split"].to_numpy().astype(str) if "split" in run.theory.coords else np.array(["train"])
-    )
-    tested = np.flatnonzero(splits == "test")
-    return (
-        (int(tested[0]), "Prediction at a test point")
-        if tested.size
-        else (0, "Prediction at a training point")
-    )
+    splits = point_splits(run.theory)
+    if "test" in splits:
+        return splits.index("test"), "Prediction at a test point"
+    return 0, "Prediction at a training point"
 
 
 def _colors(run: Gathered) -> list[str]:

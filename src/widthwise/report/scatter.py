@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
+import xarray as xr
 
 from widthwise.analysis import relative_distance_terms
 from widthwise.report.figure import (
-    LOG_TICKS,
     Control,
     Figure,
     Panel,
@@ -14,6 +14,7 @@ from widthwise.report.figure import (
     band,
     chosen_steps,
     line,
+    log_ticks,
     plain,
     step_axis,
 )
@@ -63,7 +64,7 @@ def variance_figure(run: Gathered) -> Figure | None:
         panels=("N · variance over seeds", "Distance of one network to infinite width"),
         views=views,
         controls=(Control("Quantity", labels, initial=_first_test(labels)),),
-        axes={"step": list(steps[at])},
+        axes={"step": steps[at]},
     )
 
 
@@ -99,7 +100,7 @@ def distance_figure(run: Gathered) -> Figure | None:
         data += _theory_distance(run, str(part), dense)
         layout = {
             "xaxis": {"title": {"text": "width N"}, "type": "log", "tickvals": plain(widths)},
-            "yaxis": {"title": {"text": "distance"}, "type": "log", **LOG_TICKS},
+            "yaxis": {"title": {"text": "distance"}, "type": "log", **_decades(here)},
             "hovermode": "closest",
         }
         views.append([Panel(data, layout)])
@@ -108,12 +109,12 @@ def distance_figure(run: Gathered) -> Figure | None:
         id="distance",
         title="Distance to infinite width",
         caption="Root mean square over steps and points. A single network should approach infinite width "
-        "with exponent −1/2, the mean of many with −1, which shows only where it exceeds the noise of averaging. "
-        "Brackets: 95 % bootstrap interval over seeds. Dashed: theory for a single network.",
+        "with exponent −1/2, the mean of many with −1, which shows only where it exceeds the noise of "
+        "averaging. Brackets: 95 % bootstrap interval over seeds. Dashed: theory for a single network.",
         panels=("",),
         views=views,
         controls=(Control("Quantity", labels, initial=_first_test(labels)),),
-        axes={"dense": list(dense)},
+        axes={"dense": dense},
     )
 
 
@@ -126,6 +127,13 @@ def _theory_distance(run: Gathered, part: str, dense: np.ndarray) -> list[Trace]
         return []
     predicted = size * np.sqrt(terms[0] / dense + terms[1] / dense**2)
     return [line("theory, single network", "@ink", "dense", predicted, width=2, dash="dash")]
+
+
+def _decades(here: xr.Dataset) -> dict[str, object]:
+    """Ticks for the distances of one part, from those that are shown."""
+    shown = np.concatenate([here[f"distance_{kind}"].to_numpy() for kind in ("single", "mean")])
+    shown = shown[np.isfinite(shown) & (shown > 0)]
+    return log_ticks(float(shown.min()), float(shown.max())) if shown.size else {}
 
 
 def _points(name: str, color: str, x: np.ndarray, y: np.ndarray, symbol: str) -> Trace:

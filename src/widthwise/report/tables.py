@@ -13,8 +13,8 @@ from widthwise.report.words import number, part_title
 COLUMNS = (
     ("Mean", ("mean_with_shift", "mean_infinite_width")),
     ("N · variance", ("variance",)),
-    ("N · variance, N → ∞", ("variance_scaling",)),
-    ("Shift, N → ∞", ("shift_scaling",)),
+    ("N · variance, N\u00a0→\u00a0∞", ("variance_scaling",)),
+    ("Shift, N\u00a0→\u00a0∞", ("shift_scaling",)),
     ("Exponent, one network", ("single_network_exponent",)),
     ("Exponent, mean", ("ensemble_mean_exponent",)),
 )
@@ -76,11 +76,7 @@ def _evidence(data: xr.Dataset | None) -> dict[str, str]:
         if name in ("study", "warnings", "coordinates"):
             continue
         opened = _opened(value)
-        if isinstance(opened, Mapping):
-            for key, inner in opened.items():
-                found[key if name == "evidence" else f"{name}: {key}"] = _text(inner)
-        else:
-            found[str(name)] = _text(opened)
+        found |= _flat(opened, "" if name == "evidence" else str(name))
     for name in ("width", "seed"):
         if name in data.sizes:
             values = data[name].to_numpy() if name == "width" else [data.sizes[name]]
@@ -88,6 +84,16 @@ def _evidence(data: xr.Dataset | None) -> dict[str, str]:
     floats = [v.dtype for v in data.data_vars.values() if v.dtype.kind == "f"]
     if floats and "dtype" not in found:
         found["dtype"] = str(floats[0])
+    return found
+
+
+def _flat(value: object, name: str) -> dict[str, str]:
+    """Nested tables as one, their keys joined."""
+    if not isinstance(value, Mapping):
+        return {name: _text(value)}
+    found: dict[str, str] = {}
+    for key, inner in value.items():
+        found |= _flat(inner, f"{name}: {key}" if name else str(key))
     return found
 
 
@@ -101,8 +107,6 @@ def _opened(value: object) -> object:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(_text(v) for v in value) or "–"
     if isinstance(value, float):

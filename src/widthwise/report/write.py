@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from widthwise.analysis import Comparison
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.report.curves import loss_figure, prediction_figure
@@ -21,17 +22,20 @@ SECTIONS = (
 )
 
 
-def write_report(directory: str | Path, *, progress: Progress = SILENT) -> Path:
+def write_report(
+    directory: str | Path, *, comparison: Comparison | None = None, progress: Progress = SILENT
+) -> Path:
     """Write `report.html` into a run directory, from its theory.nc, its records.zarr, or both.
 
     The page holds everything it needs, works offline, and adapts to phones and to dark mode.
 
+    **Arguments:** `comparison`, of the same two files, where it was made already; else it is made here.
     **Returns:** the path of the page; it replaces an older one only when complete.
     **Errors:** `InputError` if the directory holds neither file, a file is not what its name says, or the
     page cannot be written.
     """
     files = read_run(directory)
-    run = gather(files, progress=progress)
+    run = gather(files, comparison=comparison, progress=progress)
     page = render(run, build_sections(run, progress))
     target = files.directory / "report.html"
     write_bytes(target, page.encode())

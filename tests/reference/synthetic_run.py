@@ -157,7 +157,9 @@ def _draw_modes(truth: Truth, value: xr.DataArray, rng: np.random.Generator) -> 
     phase = np.linspace(0.0, 1.5, steps)
     waves = np.cos(np.arange(1, truth.modes + 1)[:, None] * phase + 0.3)
     axis = list(value.dims).index("step")
-    modes = np.stack([np.moveaxis(np.multiply.outer(w, p), 0, axis) for w, p in zip(waves, pattern, strict=True)])
+    modes = np.stack(
+        [np.moveaxis(np.multiply.outer(w, p), 0, axis) for w, p in zip(waves, pattern, strict=True)]
+    )
     modes /= np.sqrt((modes**2).sum(axis=0))
     draws = rng.standard_normal((truth.seeds, truth.modes))
     if truth.noise == "skewed":

@@ -1,0 +1,54 @@
+"""Run directories for the report's tests."""
+
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from synthetic_run import Truth, make_records, make_theory
+
+from widthwise.report import write_report
+
+TRUTH = Truth(seeds=12, steps=6, train=4, test=3, widths=(16, 32, 64))
+
+
+def write_theory(directory, truth=TRUTH, **attributes):
+    directory.mkdir(parents=True, exist_ok=True)
+    make_theory(truth).assign_attrs(attributes).to_netcdf(directory / "theory.nc", engine="h5netcdf")
+
+
+def write_records(directory, truth=TRUTH, change=lambda records: records):
+    directory.mkdir(parents=True, exist_ok=True)
+    records = make_records(truth, np.random.default_rng(zlib.crc32(b"records")))
+    records["split"] = records["split"].astype(object)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        change(records).to_zarr(directory / "records.zarr", zarr_format=3, consolidated=False)
+
+
+@pytest.fixture(scope="session")
+def run_directory(tmp_path_factory):
+    """A run with both files and its report."""
+    directory = tmp_path_factory.mktemp("runs") / "both"
+    write_theory(directory)
+    write_records(directory)
+    write_report(directory)
+    return directory
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Makes a run directory with the given files; returns it."""
+
+    def make(
+        name="run", *, theory=True, records=True, truth=TRUTH, change=lambda records: records, **attributes
+    ):
+        directory = tmp_path / name
+        directory.mkdir()
+        if theory:
+            write_theory(directory, truth, **attributes)
+        if records:
+            write_records(directory, truth, change)
+        return directory
+
+    return make

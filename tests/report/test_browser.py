@@ -1,0 +1,164 @@
+"""The report in a real browser: headless Chromium, as readers open it from disk."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+DESKTOP = {"viewport": {"width": 1360, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser, run_directory):
+    """Opens the report; the page has lists `errors` and `requests` attached to it."""
+    contexts = []
+
+    def open_it(directory=run_directory, **options):
+        context = browser.new_context(**(options or DESKTOP))
+        contexts.append(context)
+        page = context.new_page()
+        errors, requests = [], []
+        page.on("console", lambda m: errors.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(f"file://{directory / 'report.html'}")
+        page.wait_for_selector("html[data-ready]", timeout=60_000)
+        return page, errors, requests
+
+    yield open_it
+    for context in contexts:
+        context.close()
+
+
+def background(page):
+    color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return [int(part) for part in color[4:-1].split(",")]
+
+
+def eventually(page, expression):
+    """Whether an expression becomes true; the page's policy forbids playwright's own way of waiting."""
+    for _ in range(100):
+        if page.evaluate(expression):
+            return True
+        page.wait_for_timeout(50)
+    return False
+
+
+def drawn(page):
+    """For each plot: how many curves or heat maps it shows."""
+    return page.evaluate(
+        "[...document.querySelectorAll('.plot')].map(p => p.querySelectorAll("
+        "'.scatterlayer .trace, .heatmaplayer image, .heatmaplayer .hm').length)"
+    )
+
+
+def test_no_error_no_request_and_every_figure_drawn(open_page):
+    page, errors, requests = open_page()
+    assert errors == []
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    counts = drawn(page)
+    assert len(counts) == 11
+    assert all(counts)
+
+
+def test_links_of_the_page_lead_somewhere(open_page):
+    page, _, _ = open_page()
+    targets = page.evaluate("[...document.querySelectorAll('a[href^=\"#\"]')].map(a => a.hash.slice(1))")
+    assert len(targets) > 7
+    assert page.evaluate("ids => ids.filter(id => !document.getElementById(id))", targets) == []
+    page.click(".contents a[href='#evidence']")
+    assert eventually(page, "document.getElementById('evidence').getBoundingClientRect().top < innerHeight")
+
+
+def test_every_choice_of_every_control_draws(open_page):
+    page, errors, _ = open_page()
+    for select in page.query_selector_all("select"):
+        for value in range(select.evaluate("s => s.options.length")):
+            select.select_option(index=value)
+    for box in page.query_selector_all(".controls input[type=checkbox]"):
+        box.check()
+    slider = page.query_selector("input[type=range]")
+    slider.evaluate("s => { s.value = 0; s.dispatchEvent(new Event('input')); }")
+    assert page.inner_text("output") == "0"
+    assert errors == []
+    assert all(drawn(page))
+
+
+def test_subtracting_infinite_width_leaves_zero_for_theory(open_page):
+    page, _, _ = open_page()
+    page.check("#figure-loss input[type=checkbox]")
+    curve = "data.find(t => t.name === 'infinite width' && !t.band)"
+    theory = page.evaluate(f"document.querySelector('#figure-loss .plot').{curve}.y")
+    assert max(abs(value) for value in theory) < 1e-3
+    axis = page.evaluate("document.querySelector('#figure-loss .plot').layout.yaxis.title.text")
+    assert "infinite width" in axis
+
+
+def test_the_legend_hides_and_shows_curves(open_page):
+    page, _, _ = open_page()
+    before = drawn(page)[0]
+    page.click("#figure-loss .legend button >> nth=0")
+    assert drawn(page)[0] < before
+    page.click("#figure-loss .legend button >> nth=0")
+    assert drawn(page)[0] == before
+
+
+def test_numbers_of_a_figure_can_be_downloaded(open_page):
+    page, _, _ = open_page()
+    with page.expect_download() as download:
+        page.click("#figure-loss .download")
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0] == "panel,curve,x,y"
+    assert any("infinite width" in line for line in lines)
+
+
+def test_a_phone_sees_no_horizontal_scroll(open_page):
+    page, errors, _ = open_page(**PHONE)
+    assert errors == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    widest = page.evaluate("Math.max(...[...document.querySelectorAll('.plot')].map(p => p.scrollWidth))")
+    assert 250 < widest <= 390
+
+
+def test_dark_mode_is_dark_and_its_curves_are_light(open_page):
+    page, errors, _ = open_page(**DESKTOP, color_scheme="dark")
+    assert errors == []
+    assert max(background(page)) < 60
+    ink = page.evaluate("document.querySelector('#figure-loss .plot').data.at(-1).line.color")
+    assert ink == "#f2f4f7"
+
+
+def test_light_mode_is_light_and_follows_the_system(open_page):
+    page, _, _ = open_page(**DESKTOP, color_scheme="light")
+    assert min(background(page)) > 230
+    page.emulate_media(color_scheme="dark")
+    assert eventually(
+        page, "document.querySelector('#figure-loss .plot').data.at(-1).line.color === '#f2f4f7'"
+    )
+
+
+@pytest.mark.parametrize("missing", ["theory", "records"])
+def test_half_a_run_draws_too(open_page, make_run, missing):
+    from widthwise.report import write_report
+
+    directory = make_run(theory=missing != "theory", records=missing != "records")
+    write_report(directory)
+    page, errors, _ = open_page(directory)
+    assert errors == []
+    assert all(drawn(page))
