@@ -73,15 +73,13 @@ def run(study_file: StudyFile, out: Out = None, overrides: Overrides = None, qui
         with open_progress(quiet) as progress:
             study = _study(study_file, overrides)
             from widthwise.cli import stages
-            from widthwise.report import write_report
 
             current = stages.open_run(study, out)
             guard.directory = current.directory
             stages.write_study(current, study_file)
             theory = stages.theory_stage(current, progress, reuse=True)
             records = stages.train_stage(current, progress)
-            table = stages.verdict_stage(theory, records, progress)
-            page = write_report(current.directory, progress=progress)
+            table, page = stages.report_stage(current, theory, records, progress)
         _tell(f"{table}\nreport: {page}", quiet)
 
 

@@ -100,9 +100,12 @@ def train_stage(run: Run, progress: Progress) -> xr.Dataset:
     return train_ensemble(run.study, run.records_path, points=run.points, progress=progress)
 
 
-def verdict_stage(theory: xr.Dataset, records: xr.Dataset, progress: Progress) -> str:
-    """The verdicts of the comparison as a short table, or why there is none, as when everything diverged."""
+def report_stage(run: Run, theory: xr.Dataset, records: xr.Dataset, progress: Progress) -> tuple[str, Path]:
+    """Compare and draw; the verdicts as a short table, or why there are none, and the report's path."""
+    comparison = None
     try:
-        return render_verdicts(compare(theory, records, progress=progress))
-    except InputError as error:
-        return f"no comparison: {error}"
+        comparison = compare(theory, records, progress=progress)
+        table = render_verdicts(comparison)
+    except InputError as error:  # as when everything diverged
+        table = f"no comparison: {error}"
+    return table, write_report(run.directory, comparison=comparison, progress=progress)

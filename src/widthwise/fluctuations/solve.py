@@ -62,14 +62,16 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
 
     count = theory.fluctuation_sites or affordable_sites(len(points.inputs))
 
-    def scatter(replicate: int):
+    def drive(replicate: int):
         sites, weights = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
-        outputs = np.asarray(site_outputs(process, sites, weights, centered, last + 1))
-        columns = outputs.reshape(-1, len(weights)).T
-        return sites, weights, *principal_scores(columns, np.asarray(weights))
+        outputs = site_outputs(process, sites, weights, centered, last + 1)
+        return sites, weights, np.asarray(outputs).reshape(-1, len(weights)).T
 
-    replicates = list(range(theory.scramblings))
-    scattered = map_replicates(scatter, replicates, label="principal modes", progress=progress)
+    driven = map_replicates(
+        drive, list(range(theory.scramblings)), label="principal modes", progress=progress
+    )
+    # One after the other: the eigensolver has threads of its own.
+    scattered = [(sites, w, *principal_scores(columns, np.asarray(w))) for sites, w, columns in driven]
     modes = max(modes_needed(tail) for *_, tail in scattered)
     modes = -(-max(modes, 1) // MODES_STEP) * MODES_STEP
     require_memory(modes, count, points.targets.shape, len(finite))

@@ -84,10 +84,14 @@ def solve_infinite_width(
 
     def solve(replicate: int) -> OrderParameters:
         sites = draw_sites(study, points, study.theory.sites, replicate)
-        averages = population(process, *sites, jnp.asarray(points.targets), gaps, *_options(study))
+        averages = population(
+            process, *sites, jnp.asarray(points.targets), jnp.asarray(gaps), *_options(study)
+        )
         return jax.tree.map(np.asarray, averages)
 
-    replicates = map_replicates(solve, list(range(study.theory.scramblings)), label="infinite width", progress=progress)
+    replicates = map_replicates(
+        solve, list(range(study.theory.scramblings)), label="infinite width", progress=progress
+    )
     pairs = [mean_and_stderr(leaves) for leaves in zip(*replicates, strict=True)]
     values, stderr = (OrderParameters(*leaves) for leaves in zip(*pairs, strict=True))
     bad = ~(np.abs(values.prediction).max(axis=(1, 2)) < DIVERGED) | ~np.isfinite(values.loss).all(axis=1)
@@ -176,7 +180,11 @@ def _flow_error(study: Study, points: Points) -> float:
     coarse, fine = (
         np.asarray(
             population(
-                site_process(s, points), *sites, jnp.asarray(points.targets), gaps, *_options(study)
+                site_process(s, points),
+                *sites,
+                jnp.asarray(points.targets),
+                jnp.asarray(gaps),
+                *_options(study),
             ).prediction
         )
         for s in (study, halved)

@@ -17,7 +17,9 @@ def write_theory(theory: xr.Dataset, path: str | Path) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        theory.to_netcdf(partial, engine=ENGINE, encoding=_encoding(theory))
+        # In memory first: HDF5 does not survive a disk that fills up while it writes.
+        contents = theory.to_netcdf(None, engine=ENGINE, encoding=_encoding(theory))
+        partial.write_bytes(contents)
         with xr.open_dataset(partial, engine=ENGINE) as written:
             if set(written.data_vars) != set(theory.data_vars):
                 raise InputError(f"{path}: could not be written whole; is the disk full? Run it again")
