@@ -15,6 +15,7 @@ from widthwise.observables import read_theory, solve_fluctuations, write_theory
 from widthwise.progress import Progress
 from widthwise.records.layout import Layout
 from widthwise.records.read import check_same_training, read_attributes
+from widthwise.report import write_report
 from widthwise.study import Study, dump_study
 from widthwise.training import train_ensemble
 
