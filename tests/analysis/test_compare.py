@@ -295,3 +295,14 @@ def test_the_digits_study_takes_seconds(seed):
     start = time.process_time()
     compare(theory, records)
     assert time.process_time() - start < 16.0
+
+
+def test_largest_t_is_the_textbooks_against_theory_with_its_shift(agreeing):
+    truth = Truth(seeds=48)
+    theory, records = make_theory(truth), make_records(truth, np.random.default_rng(1))
+    at = np.flatnonzero(theory["split"] == "test")
+    values = records["prediction"].sel(width=32).to_numpy().astype(float)[:, 1:, at, 0]
+    expected = (theory["prediction"] + theory["prediction_shift"] / 32).to_numpy()[1:, at, 0]
+    t = stats.ttest_1samp(values, expected).statistic
+    row = rows(agreeing, "mean_with_shift", width=32, part="prediction, test")[0]
+    assert row.estimate == pytest.approx(np.abs(t).max(), rel=1e-6)

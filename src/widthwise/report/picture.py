@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from widthwise.analysis import point_splits
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
+from widthwise.report.figure import value_axis
 from widthwise.report.gather import Gathered, gather
 from widthwise.report.inputs import read_run
 from widthwise.report.palette import WIDTHS_LIGHT, width_colors
@@ -87,13 +89,16 @@ def _draw_curve(axes, run: Gathered, name: str, index: tuple[int, ...], title: s
         axes.plot(steps, center, color=color, linewidth=1.6)
         if std is not None:
             spread = std[:, *index]
-            axes.fill_between(steps, center - spread, center + spread, color=color, alpha=0.15, linewidth=0)
+            # On logarithmic axes the band must not reach zero.
+            low = np.maximum(center - spread, 0.1 * center) if name == "loss" else center - spread
+            axes.fill_between(steps, low, center + spread, color=color, alpha=0.15, linewidth=0)
     theory = run.theory_values(name)
     if theory is not None:
         axes.plot(
             run.theory["step"].to_numpy(), theory[:, *index], color=INK, linestyle=(0, (4, 3)), linewidth=1.6
         )
-    axes.set(title=title, xlabel="step", ylabel=label)
+    scale = value_axis(label, [None if theory is None else theory[:, *index]])["type"]
+    axes.set(title=title, xlabel="step", ylabel=label, yscale=scale)
 
 
 def _draw_variance(axes, run: Gathered) -> None:
