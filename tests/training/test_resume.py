@@ -18,7 +18,7 @@ from widthwise.training import train_ensemble
 STUDY = Study(
     name="resumed",
     training=TrainingSettings(steps=30),
-    ensemble=EnsembleSettings(widths=(40, 130), seeds=6, seeds_per_cell=2),
+    ensemble=EnsembleSettings(widths=(130,), seeds=12, seeds_per_cell=2),
 )
 POINTS = Points(np.eye(12, 8) * 3.0, np.ones((12, 1)), train=9)
 CELLS = 6
