@@ -71,7 +71,10 @@ def test_fast_path_equals_the_explicit_twin(activation, outputs, centered, seed)
             reference = expected[f"{name}_{companion}"]
             assert np.abs(reference).max() > 1e-6, "nothing to compare"
             np.testing.assert_allclose(
-                getattr(part, name), reference, atol=1e-8 * np.abs(reference).max(), err_msg=f"{name} {companion}"
+                getattr(part, name),
+                reference,
+                atol=1e-8 * np.abs(reference).max(),
+                err_msg=f"{name} {companion}",
             )
     influence = expected["prediction_influence"]
     two_time = np.einsum("itpc,ispc->tspc", influence, influence) / SITES

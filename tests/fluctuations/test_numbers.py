@@ -19,7 +19,7 @@ SIGMAS, RESOLUTION = 3.0, 0.005
 
 
 def one_point(target=1.0, overlap=None):
-    """One training point with |x|^2 = D and, unless `overlap` is None, a test point with x.x* / D = overlap."""
+    """A training point with |x|^2 = D and, unless `overlap` is None, a test point with x.x* / D = overlap."""
     first = np.array([2.0, 0.0, 0.0, 0.0])
     if overlap is None:
         return Points(first[None], np.array([[target]]), 1)

@@ -2,13 +2,13 @@ r"""Numbers that carry their finite-width corrections: the arithmetic of order 1
 
 A network of width N is N sites drawn at random. A number of site i in it is, to second order,
 
-$$ x_i = x_i^{(0)} + N^{-1/2} \sum_k \xi_k x_{ik}^{(1)} + N^{-1} (x_i^{own} + x_i^{(2)}), \qquad \xi_k \sim N(0, 1), $$
+$$ x_i = x_i^{(0)} + N^{-1/2} \sum_k \xi_k x_{ik}^{(1)} + N^{-1} (x_i^{own} + x_i^{(2)}) $$
 
-with one xi a principal mode of the population's scatter: `first` is the answer to each mode, `second` the mean
-of what is quadratic in them, and `own` the answer to the influence of site i itself, which moves the
-population that moves it back. Products and functions follow the rules of a second-order expansion. The
-average over the population adds what the draw of sites does: its scatter along mode k, <c_k x>, with the
-scores c of the modes, and the covariance of each site with its own influence.
+with one standard normal $\xi_k$ a principal mode of the population's scatter: `first` is the answer to each
+mode, `second` the mean of what is quadratic in them, and `own` the answer to the influence of site i itself,
+which moves the population that moves it back. Products and functions follow the rules of a second-order
+expansion. The average over the population adds what the draw of sites does: its scatter along mode k,
+<c_k x>, with the scores c of the modes, and the covariance of each site with its own influence.
 **Source:** the influence form of Bordelon and Pehlevan, arXiv 2304.03408; derived in docs/theory.md.
 """
 

@@ -22,7 +22,7 @@ class Response(NamedTuple):
 
     variance: OrderParameters
     shift: OrderParameters
-    two_time: Float[Array, "step step point output"]
+    two_time: Float[Array | np.ndarray, "step step point output"]
 
 
 @eqx.filter_jit

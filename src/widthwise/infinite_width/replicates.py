@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from widthwise.progress import Progress
 
@@ -38,7 +38,7 @@ def map_replicates(
 
 
 def mean_and_stderr(
-    replicates: Sequence[Float[np.ndarray, "..."]],
+    replicates: Sequence[Float[Array | np.ndarray, "..."]],
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Mean over independent replicates and its standard error s / sqrt(R)."""
     stacked = np.stack([np.asarray(r) for r in replicates])

@@ -81,7 +81,7 @@ class SiteProcess(eqx.Module):
         return leading(number, lambda leaf: leaf[: self.train])
 
     def velocity(self, numbers: Numbers, site: Site, initial: Number) -> Site:
-        """dh and dw per unit of time, under the population's own outputs less `initial`, (train, output, 1)."""
+        """dh and dw per unit of time, under their own outputs less `initial` (train, output, 1)."""
         activation, slope = activation_and_slope(self.network)
         h = self.training_part(site.h)
         features = numbers.apply(activation, h)

@@ -31,11 +31,11 @@ FLOW_TOLERANCE = 1e-5  # relative change of the outputs when the flow's steps ar
 class OrderParameters(NamedTuple):
     """Population averages at the recorded steps; equal times; order 1 in N. Kernels: mean over outputs."""
 
-    prediction: Float[Array, "step point output"]
-    loss: Float[Array, "step split"]
-    feature_kernel: Float[Array, "step point point"]
-    gradient_kernel: Float[Array, "step point point"]
-    tangent_kernel: Float[Array, "step point point"]
+    prediction: Float[Array | np.ndarray, "step point output"]
+    loss: Float[Array | np.ndarray, "step split"]
+    feature_kernel: Float[Array | np.ndarray, "step point point"]
+    gradient_kernel: Float[Array | np.ndarray, "step point point"]
+    tangent_kernel: Float[Array | np.ndarray, "step point point"]
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def _large_shift(theory: xr.Dataset, narrow: int) -> str:
     if "prediction_shift" not in theory:
         return ""
     scale = np.sqrt(_mean_square(theory["prediction"]))
-    shift = float(np.sqrt((theory["prediction_shift"] ** 2).mean(("point", "output"))).max("step")) / narrow
+    shift = float((theory["prediction_shift"] ** 2).mean(("point", "output")).max("step")) ** 0.5 / narrow
     if not scale or not np.isfinite(scale) or shift <= SMALL * scale:
         return ""
     return (
