@@ -24,7 +24,7 @@ from widthwise.infinite_width.sites import gaussian_sites
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 
-DIVERGED = 1e100  # outputs beyond this are on their way to infinity
+DIVERGED = 1e30  # outputs beyond this are on their way to infinity; their powers are still finite
 FLOW_TOLERANCE = 1e-5  # relative change of the outputs when the flow's steps are halved
 
 
