@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Int
 
 from widthwise.fluctuations.expansion import ExpandedNumbers
 from widthwise.infinite_width.numbers import PlainNumbers, leading, plus
-from widthwise.infinite_width.site import Site, SiteProcess, loss_per_point
-from widthwise.infinite_width.solve import OrderParameters, split_losses
+from widthwise.infinite_width.order import OrderParameters, loss_per_point, split_losses
+from widthwise.infinite_width.site import Site, SiteProcess
 
 
 class Response(NamedTuple):
@@ -70,8 +70,7 @@ def response(
         clocked = process.run(numbers, clocked, process.training_part(initial), gap)
         prediction = plus(process.output(numbers, clocked.now), initial, -1.0)
         loss = numbers.of_population(losses, prediction)
-        empty = jnp.zeros((0, 0))
-        variances = shifts = (empty, empty, empty)
+        variances = shifts = (jnp.zeros((1, 0, 0)), jnp.zeros((1, 0, 0)), jnp.zeros((0, 0)))
         if kernels:
             variances, shifts = kernel_fluctuations(process, numbers, clocked.now)
         variance = OrderParameters(numbers.variance(prediction), numbers.variance(loss), *variances)
@@ -98,4 +97,8 @@ def kernel_fluctuations(process: SiteProcess, numbers: ExpandedNumbers, site: Si
 
     variances = (influence**2 @ numbers.weights for influence in (feature, gradient, tangent))
     shifts = (feature_shift, gradient_shift, feature_shift + inputs * gradient_shift)
-    return tuple(map(symmetric, variances)), tuple(map(symmetric, shifts))
+
+    def labelled(feature, gradient, tangent):
+        return symmetric(feature)[None], symmetric(gradient)[None], symmetric(tangent)
+
+    return labelled(*variances), labelled(*shifts)

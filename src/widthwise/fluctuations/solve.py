@@ -16,9 +16,10 @@ from widthwise.fluctuations.memory import require_memory
 from widthwise.fluctuations.modes import modes_needed, pad_modes, principal_scores
 from widthwise.fluctuations.response import Response, response, site_outputs
 from widthwise.infinite_width import InfiniteWidthSolution
+from widthwise.infinite_width.one_hidden_layer import draw_sites
+from widthwise.infinite_width.order import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
 from widthwise.infinite_width.site import site_process
-from widthwise.infinite_width.solve import OrderParameters, draw_sites
 from widthwise.progress import SILENT, Progress
 
 MODES_STEP = 8  # the number of modes is rounded up, so that near cases share a compiled program

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from widthwise.data import Points
 from widthwise.infinite_width.activations import activation_and_slope
 from widthwise.infinite_width.numbers import Number, Numbers, leading, plus, total
+from widthwise.infinite_width.order import loss_residual
 from widthwise.study import NetworkSettings, Study
 
 # Classical Runge-Kutta: where the next stage starts and how much each slope counts.
@@ -141,22 +142,6 @@ def site_process(study: Study, points: Points) -> SiteProcess:
         loss=training.loss,
         stages=1 if training.optimizer == "gd" else 4 * training.substeps,
     )
-
-
-def loss_residual(
-    targets: Float[Array, "point output"], prediction: Float[Array, "point output"], loss: str
-) -> Float[Array, "point output"]:
-    """Delta = -dLoss/df: y - f for the squared error, y - softmax(f) for the cross-entropy."""
-    return targets - (prediction if loss == "mse" else jax.nn.softmax(prediction))
-
-
-def loss_per_point(
-    targets: Float[Array, "point output"], prediction: Float[Array, "point output"], loss: str
-) -> Float[Array, " point"]:
-    """Half the squared error, or the cross-entropy, summed over outputs."""
-    if loss == "mse":
-        return 0.5 * jnp.sum((targets - prediction) ** 2, axis=-1)
-    return -jnp.sum(targets * jax.nn.log_softmax(prediction), axis=-1)
 
 
 def _choose(condition: Array, chosen: Site, other: Site | None) -> Site:

@@ -14,13 +14,18 @@ WIDENING = 1.3
 
 
 def gaussian_sites(
-    input_kernel: Float[np.ndarray, "point point"], outputs: int, sites: int, seed: tuple[int, ...]
+    input_kernel: Float[np.ndarray, "point point"],
+    outputs: int,
+    sites: int,
+    seed: tuple[int, ...],
+    *,
+    equal_weights: bool = False,
 ) -> tuple[Float[np.ndarray, "site point"], Float[np.ndarray, "site output"], Float[np.ndarray, " site"]]:
     """Initial fields of neurons: h ~ N(0, K^x) over points, w ~ N(0, 1) for each output; and weights.
 
     Sites come in pairs (h, w), (h, -w), so that the mean output at initialization vanishes exactly. Read-outs
     and then the leading eigendirections of `input_kernel` take the first, most even coordinates.
-    **Arguments:** `sites`, a power of two; `seed` fixes the scrambling.
+    **Arguments:** `sites`, a power of two; `seed` fixes the scrambling; `equal_weights` asks for them.
     **Returns:** h, w, and weights that add up to 1.
     """
     eigenvalues, eigenvectors = np.linalg.eigh(input_kernel)
@@ -29,7 +34,7 @@ def gaussian_sites(
     sobol = qmc.Sobol(directions, scramble=True, rng=np.random.default_rng(seed))
     uniform = sobol.random_base2((sites // 2 - 1).bit_length())
     normal = ndtri(np.clip(uniform, 1e-12, 1 - 1e-12))
-    if directions <= WIDENED_DIRECTIONS:
+    if directions <= WIDENED_DIRECTIONS and not equal_weights:
         # Rare sites far out carry much of the fluctuations: draw them more often, with less weight.
         normal *= WIDENING
         weights = np.exp(-0.5 * (1 - WIDENING**-2) * np.sum(normal**2, axis=1))

@@ -11,7 +11,8 @@ import xarray as xr
 
 from widthwise.fluctuations import FluctuationSolution, solve_response
 from widthwise.infinite_width import InfiniteWidthSolution
-from widthwise.infinite_width.solve import FLOW_TOLERANCE, OrderParameters
+from widthwise.infinite_width.order import OrderParameters
+from widthwise.infinite_width.solve import FLOW_TOLERANCE
 from widthwise.observables.validity import validity_warnings
 from widthwise.progress import SILENT, Progress
 from widthwise.records.evidence import evidence
@@ -62,7 +63,7 @@ def _variables(limit: InfiniteWidthSolution, fluctuations: FluctuationSolution) 
 def _variable(name: str, suffix: str, values: OrderParameters) -> xr.Variable:
     schema, array = VARIABLES[name], getattr(values, name)
     if name in LAYERED:
-        array = array[None]
+        array = np.moveaxis(array, 1, 0)
     return xr.Variable(schema.dims, array, {"long_name": schema.long_name + _meaning(suffix)})
 
 
@@ -82,7 +83,7 @@ def _coordinates(limit: InfiniteWidthSolution) -> dict[str, xr.Variable]:
         "point": np.arange(points),
         "point_b": np.arange(points),
         "output": np.arange(outputs),
-        "layer": np.array([1]),
+        "layer": np.arange(1, limit.study.network.hidden_layers + 1),
         "split": np.array(limit.points.splits, dtype=object),
     }
     if "prediction" in limit.study.theory.observables:
