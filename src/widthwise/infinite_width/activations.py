@@ -34,9 +34,21 @@ def _unit_step_jvp(primals, tangents):
     return unit_step(h), density * tangent
 
 
+@jax.custom_jvp
+def ramp(h: Float[Array, "..."]) -> Float[Array, "..."]:
+    """max(h, 0); its derivative is `unit_step`, so that its second derivative does not miss the kink."""
+    return h * (h > 0)
+
+
+@ramp.defjvp
+def _ramp_jvp(primals, tangents):
+    (h,), (tangent,) = primals, tangents
+    return ramp(h), unit_step(h) * tangent
+
+
 ACTIVATIONS: dict[str, tuple[Elementwise, Elementwise]] = {
     "linear": (lambda h: h, jnp.ones_like),
-    "relu": (lambda h: h * (h > 0), unit_step),
+    "relu": (ramp, unit_step),
     "tanh": (jnp.tanh, lambda h: 1.0 - jnp.tanh(h) ** 2),
     "erf": (erf, lambda h: (2 / sqrt(pi)) * jnp.exp(-(h**2))),
     "gelu": (lambda h: h * ndtr(h), lambda h: ndtr(h) + h * jnp.exp(-0.5 * h**2) / sqrt(2 * pi)),
@@ -48,4 +60,6 @@ def activation_and_slope(network: NetworkSettings) -> tuple[Elementwise, Element
     """phi(h) = g act(a h) / a and its derivative g act'(a h), with a the scale and g the gain."""
     act, slope = ACTIVATIONS[network.activation]
     scale, gain = network.activation_scale, network.activation_gain
+    if network.activation == "relu":
+        scale = 1.0  # any scale is the same function, but would change the half-width of its step
     return lambda h: (gain / scale) * act(scale * h), lambda h: gain * slope(scale * h)
