@@ -6,9 +6,13 @@ import re
 import numpy as np
 import plotly.offline
 import pytest
+import xarray as xr
+import zarr
 from synthetic_run import STUDY, Truth
+from zarr.codecs import Crc32cCodec
 
 from widthwise.errors import InputError
+from widthwise.records.read import damage_reported
 from widthwise.report import write_report
 
 MOST_BYTES = 8_000_000
@@ -143,6 +147,29 @@ def test_diverged_and_untrained_networks_are_reported(make_run):
     page = write_report(make_run(change=change)).read_text()
     assert "12 of 36 networks diverged" in page
     assert "35 of 36 networks are trained" in page
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_kernels_of_a_theory_that_diverged_at_once_still_make_a_report(make_run, bad):
+    directory = make_run()
+    theory = xr.load_dataset(directory / "theory.nc", engine="h5netcdf")
+    theory["tangent_kernel"][:] = bad
+    theory.to_netcdf(directory / "theory.nc", engine="h5netcdf")
+    kernels = embedded(write_report(directory).read_text(), "figures")["kernels"]
+    bounds = [panel["data"][0]["zmax"] for view in kernels["views"] for panel in view]
+    assert all(np.isfinite(bounds)) and all(bound > 0 for bound in bounds)
+
+
+def test_a_damaged_chunk_is_named_with_what_mends_it(tmp_path):
+    path = tmp_path / "records.zarr"
+    with pytest.raises(InputError, match=r"records\.zarr is damaged .* train again"), damage_reported(path):
+        array = zarr.create_array(
+            path / "x", shape=(4,), chunks=(4,), dtype="float64", compressors=[Crc32cCodec()]
+        )
+        array[:] = 1.0
+        (chunk,) = (path / "x" / "c").iterdir()
+        chunk.write_bytes(b"\0" + chunk.read_bytes()[1:-1] + b"\0")
+        array[:]
 
 
 def test_names_are_escaped_everywhere(make_run):

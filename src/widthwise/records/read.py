@@ -1,7 +1,8 @@
 """Reading a store: lazily, and only after it is known to be what it should be."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import xarray as xr
@@ -10,6 +11,7 @@ from widthwise.errors import StoreError
 from widthwise.records.layout import TRAINING_TABLES, Layout
 from widthwise.records.schema import BOOKKEEPING, RECORD_DIMS, SCHEMA_VERSION, VARIABLES
 
+CHECKSUM = "checksum do not match"  # how zarr's Crc32cCodec says that a chunk was changed
 AGAIN = "move it away or delete it, and train again"
 
 
@@ -30,6 +32,22 @@ def open_records(path: str | Path) -> xr.Dataset:
         raise StoreError(f"{path} is damaged ({error}): {AGAIN}") from error
     _check_variables(path, records)
     return records.assign_attrs(attributes)
+
+
+@contextmanager
+def damage_reported(path: Path) -> Iterator[None]:
+    """Turn what reading a damaged chunk of the store at `path` raises inside into a `StoreError`.
+
+    Records are read when their values are asked for, so that damage can show long after they were opened.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if CHECKSUM not in str(error):
+            raise
+        raise StoreError(
+            f"{path} is damaged (a file fails its checksum): train again with the same study, which mends it"
+        ) from error
 
 
 def read_attributes(path: Path) -> dict[str, object]:

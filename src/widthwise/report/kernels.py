@@ -32,10 +32,12 @@ def kernel_figure(run: Gathered) -> Figure | None:
             }
             for i in at
         ]
-        scale = max(float(np.nanmax(np.abs(m))) for frame in maps for m in frame.values()) or 1.0
-        low = min(0.0, min(float(np.nanmin(m)) for frame in maps for m in frame.values()))
-        differences = [frame["networks"] - frame["theory"] for frame in maps if len(frame) == 2]
-        gap = max((float(np.nanmax(np.abs(d))) for d in differences), default=1.0) or 1.0
+        low, high = _range([m for frame in maps for m in frame.values()])
+        scale = max(high, -low) or 1.0
+        with np.errstate(invalid="ignore"):
+            differences = [frame["networks"] - frame["theory"] for frame in maps if len(frame) == 2]
+        lowest, highest = _range(differences)
+        gap = max(highest, -lowest) or 1.0
         for position, frame in enumerate(maps):
             panels = [_heat(m, "@sequential", (low, scale), train) for m in frame.values()]
             if differences:
@@ -61,6 +63,13 @@ def kernel_figure(run: Gathered) -> Figure | None:
         ),
         shape="heat",
     )
+
+
+def _range(matrices: list[np.ndarray]) -> tuple[float, float]:
+    """The least and greatest finite entry, zero included: kernels after a divergence are not finite."""
+    entries = np.concatenate([np.zeros(1), *(m.ravel() for m in matrices)])
+    finite = entries[np.isfinite(entries)]
+    return float(finite.min()), float(finite.max())
 
 
 def _sources(run: Gathered) -> list[str]:

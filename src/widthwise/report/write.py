@@ -7,6 +7,7 @@ from pathlib import Path
 from widthwise.analysis import Comparison
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
+from widthwise.records.read import damage_reported
 from widthwise.report.curves import loss_figure, prediction_figure
 from widthwise.report.gather import Gathered, gather
 from widthwise.report.inputs import read_run
@@ -35,8 +36,9 @@ def write_report(
     page cannot be written.
     """
     files = read_run(directory)
-    run = gather(files, comparison=comparison, progress=progress)
-    page = render(run, build_sections(run, progress))
+    with damage_reported(files.directory / "records.zarr"):
+        run = gather(files, comparison=comparison, progress=progress)
+        page = render(run, build_sections(run, progress))
     target = files.directory / "report.html"
     write_bytes(target, page.encode())
     return target
