@@ -93,9 +93,9 @@ def subject(run: Gathered) -> str:
         return "Networks of several widths." if run.widths else "An infinitely wide network."
     depth = network.get("hidden_layers", 1)
     layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
-    sentence = (
-        f"A {network.get('activation', '')} network of {layers} at richness {network.get('richness', 1.0)}, "
-    )
+    activation = str(network.get("activation", ""))
+    article = "An" if activation.startswith(("e", "a")) else "A"
+    sentence = f"{article} {activation} network of {layers} at richness {network.get('richness', 1.0)}, "
     sentence += _data_words(data)
     steps, rate = training.get("steps"), training.get("learning_rate")
     rule = {"gd": "gradient descent", "gradient_flow": "gradient flow"}.get(
