@@ -9,6 +9,7 @@ import xarray as xr
 from scipy import stats
 
 from widthwise.data import Points
+from widthwise.errors import InputError
 from widthwise.networks import initialize
 from widthwise.study import (
     EnsembleSettings,
@@ -261,3 +262,11 @@ def test_memory_bounds_the_networks_trained_together():
     assert 1 <= wide < 64
     assert wide * network_bytes(a_study, its_points, 2**22) <= BUDGET_BYTES
     assert networks_together(a_study, its_points, 2**28) == 1
+
+
+def test_networks_beyond_the_machines_memory_are_refused_with_numbers():
+    huge = study({"hidden_layers": 2}, ensemble={"widths": (2**24,), "seeds": 1})
+    with pytest.raises(
+        InputError, match=r"width 16777216 .* take about [\d.]+ GB, and [\d.]+ GB may be used"
+    ):
+        train_ensemble(huge, points=points())

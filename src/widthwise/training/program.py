@@ -1,5 +1,6 @@
 """One compiled program a width, run for many seeds at once within bounded memory."""
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Key
 
 from widthwise.data import Points
+from widthwise.errors import InputError
 from widthwise.records import Layout
 from widthwise.records.evidence import usable_processors
 from widthwise.study import Study
@@ -18,6 +20,7 @@ from widthwise.training.network import Task, Trajectory, network_keys, train_net
 
 # What all networks trained at the same time may use together.
 BUDGET_BYTES = 2**31
+SHARE = 0.8  # of the machine's memory that one network may take
 
 
 class Program(NamedTuple):
@@ -67,7 +70,11 @@ def numerics(precision: str) -> Iterator[None]:
 
 
 def compile_program(study: Study, points: Points, width: int) -> Program:
-    """Compile the training of one width; see `Program`."""
+    """Compile the training of one width; see `Program`.
+
+    **Errors:** `InputError` when one network does not fit into this machine's memory.
+    """
+    _require_memory(network_bytes(study, points, width), width)
     together = networks_together(study, points, width) if jax.default_backend() != "cpu" else 1
 
     def train(keys: Key[jax.Array, "seed"], task: Task) -> Trajectory:
@@ -80,6 +87,16 @@ def compile_program(study: Study, points: Points, width: int) -> Program:
     at_once = max(1, BUDGET_BYTES // (together * network_bytes(study, points, width)))
     workers = min(usable_processors(), at_once) if jax.default_backend() == "cpu" else 1
     return Program(compiled, task, width, study.ensemble.seed, precision, together, workers)
+
+
+def _require_memory(needed: int, width: int) -> None:
+    available = int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if needed > available:
+        raise InputError(
+            f"one network of width {width} and its records take about {needed / 1e9:.1f} GB, and "
+            f"{available / 1e9:.1f} GB may be used: lower `ensemble.widths`, or record less with "
+            '`record.steps` = "log" or fewer `record.quantities`'
+        )
 
 
 def networks_together(study: Study, points: Points, width: int) -> int:
