@@ -99,3 +99,9 @@ def test_bootstrap_keeps_both_distances_free_of_bias(deviations, seed):
 
 def test_one_seed_has_no_mean_distance():
     assert mean_squared_distance(np.ones((1, 1))).z == 0.0
+
+
+def test_rounding_makes_no_variance_negative():
+    """Products of seeds that agree to rounding, far from theory: as large numbers, they nearly cancel."""
+    products = 1e36 * np.array([[1.0 - 1e-15, 1.0], [1.0, 1.0 - 1e-15]])
+    assert pooled_variance(products) == 0.0

@@ -36,9 +36,10 @@ def centered_products(products: Float[np.ndarray, "*b seed seed"]) -> Float[np.n
 
 
 def pooled_variance(products: Float[np.ndarray, "*b seed seed"]) -> Float[np.ndarray, "*b"]:
-    """Sum over elements of the unbiased variance over seeds."""
+    """Sum over elements of the unbiased variance over seeds; 0 where rounding leaves less than nothing."""
     centered = centered_products(products)
-    return np.asarray(np.trace(centered, axis1=-2, axis2=-1) / (products.shape[-1] - 1))
+    total = np.trace(centered, axis1=-2, axis2=-1)
+    return np.asarray(np.maximum(total / (products.shape[-1] - 1), 0.0))
 
 
 def pooled_variance_relative_error(
