@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from machine import write_result
@@ -45,7 +46,7 @@ def measure(points: int, steps: int) -> dict[str, float]:
 
 
 def peak_megabytes() -> float:
-    with open("/proc/self/status") as status:
+    with Path("/proc/self/status").open() as status:
         line = next(line for line in status if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 

@@ -3,6 +3,7 @@
 import os
 
 from widthwise.errors import InputError
+from widthwise.infinite_width.deep_step import DeepProcess
 
 DOUBLE = 8
 WORKING_COPIES = 8  # arrays (mode, site, point) alive at once: state, its successor, Taylor terms
@@ -34,3 +35,29 @@ def require_memory(modes: int, sites: int, shape: tuple[int, int], steps: int) -
         f"on {sites} sites need {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB may be used: "
         f'set `theory.fluctuation_sites` = {fitting}, fewer points, or `record.steps` = "log"'
     )
+
+
+def require_deep_memory(process: DeepProcess, sites: int, batch: int) -> None:
+    """Raise `InputError`, with the numbers and with what would fit, unless a batch of adjoints fits."""
+    available = int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    needed = deep_bytes(process, sites, batch)
+    if needed <= available:
+        return
+    fitting = sites
+    while fitting > 16 and deep_bytes(process, fitting, batch) > available:
+        fitting //= 2
+    points, outputs = process.targets.shape
+    raise InputError(
+        f"fluctuations of {process.network.hidden_layers} layers, {points} points, {outputs} outputs and "
+        f"{process.steps} steps on {sites} sites need {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB "
+        f"may be used: set `theory.fluctuation_sites` = {fitting}, or take fewer points or steps"
+    )
+
+
+def deep_bytes(process: DeepProcess, sites: int, batch: int) -> int:
+    """Peak bytes of one batch of adjoints: their past, that of two populations, and the rows."""
+    points, outputs = process.targets.shape
+    each, steps, depth = points * outputs, process.steps, process.network.hidden_layers
+    past = 3 * sites * steps * (points + each) + steps**2 * (points**2 + each**2)
+    rows = steps**2 * (points + each) ** 2
+    return DOUBLE * depth * ((batch + 4) * 2 * past + 4 * batch * rows)

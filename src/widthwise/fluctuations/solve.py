@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from widthwise.fluctuations.deep import DEEP_SITES, deep_variances
 from widthwise.fluctuations.memory import require_memory
 from widthwise.fluctuations.modes import modes_needed, pad_modes, principal_scores
 from widthwise.fluctuations.response import Response, response, site_outputs
@@ -30,31 +31,42 @@ SEED_OF_FLUCTUATIONS = 1
 class FluctuationSolution:
     """N Var and N (mean - infinite width) of the order parameters at the recorded steps, with errors.
 
-    `two_time` is N Cov(f(t), f(s)) of each point and output; `modes`, how many principal modes carry the
-    fluctuations; `unexplained`, the fraction of the driving scatter they leave out; `wall_time` in seconds.
+    `two_time` is N Cov(f(t), f(s)) of each point and output; `sites`, of each scrambling; `modes`, how many
+    principal modes carry the fluctuations; `unexplained`, the fraction of the driving scatter they leave
+    out; `wall_time` in seconds.
+    With more than one hidden layer there are variances alone: the rest is None.
     """
 
     limit: InfiniteWidthSolution
     variance: OrderParameters
     variance_stderr: OrderParameters
-    shift: OrderParameters
-    shift_stderr: OrderParameters
-    two_time: Float[np.ndarray, "step step point output"]
-    two_time_stderr: Float[np.ndarray, "step step point output"]
-    modes: int
-    unexplained: float
+    shift: OrderParameters | None
+    shift_stderr: OrderParameters | None
+    two_time: Float[np.ndarray, "step step point output"] | None
+    two_time_stderr: Float[np.ndarray, "step step point output"] | None
+    sites: int
+    modes: int | None
+    unexplained: float | None
     wall_time: float
 
 
 def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT) -> FluctuationSolution:
     """Variances and shifts around `limit`, to leading order in 1/N and to all orders in the richness.
 
-    Costs O(modes sites P^2 steps) in time and O(modes sites P) in memory, where the modes number a few for
-    each training point and output. From the first step that diverged on, every number is NaN.
+    With more than one hidden layer see `deep_variances`. One hidden layer costs O(modes sites P^2 steps) in
+    time and O(modes sites P) in memory, where the modes number a few for each training point and output.
+    From the first step that diverged on, every number is NaN.
     **Errors:** `InputError` when the request cannot fit into memory, with what would fit.
     **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
     """
     study, points, started = limit.study, limit.points, time.perf_counter()
+    if study.network.hidden_layers > 1:
+        variance, stderr = deep_variances(limit, progress=progress)
+        absent = dict.fromkeys(
+            ("shift", "shift_stderr", "two_time", "two_time_stderr", "modes", "unexplained")
+        )
+        seconds, sites = time.perf_counter() - started, study.theory.fluctuation_sites or DEEP_SITES
+        return FluctuationSolution(limit, variance, stderr, sites=sites, wall_time=seconds, **absent)
     theory, centered = study.theory, study.network.centered
     with jax.enable_x64(True):
         process = site_process(study, points)
@@ -106,6 +118,7 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
         shift_stderr,
         two_time,
         two_time_stderr,
+        count,
         modes,
         unexplained,
         time.perf_counter() - started,

@@ -50,9 +50,7 @@ def deep_process(study: Study, points: Points) -> DeepProcess:
         input_kernel=jnp.asarray(points.input_kernel()),
         targets=jnp.asarray(points.targets, dtype=float),
         richness=jnp.asarray(study.network.richness, dtype=float),
-        rate=jnp.asarray(
-            training.learning_rate / (train if training.reduction == "mean" else 1), dtype=float
-        ),
+        rate=jnp.asarray(rate, dtype=float),
         train=train,
         network=study.network,
         loss=training.loss,
@@ -79,8 +77,9 @@ def deep_noise(process: DeepProcess, sites: int, seed: tuple[int, ...]) -> tuple
         later_r = rng.standard_normal((sites // 2, 0 if last else steps - 1, each))
         u = np.concatenate([h[:, None], np.concatenate([later_u, later_u])], axis=1)
         r = np.concatenate([w[:, None], np.concatenate([later_r, -later_r])], axis=1)
-        sign_u = rng.choice([-1.0, 1.0], (sites, steps, points))
-        sign_r = rng.choice([-1.0, 1.0], (sites, steps, points * outputs))
+        # Both of a pair have the same signs, so that what is odd in r cancels.
+        signs = (rng.choice([-1.0, 1.0], (sites // 2, steps, size)) for size in (points, points * outputs))
+        sign_u, sign_r = (np.concatenate([sign, sign]) for sign in signs)
         drawn.append(LayerNoise(*(jnp.asarray(x) for x in (u, r, sign_u, sign_r))))
     return tuple(drawn)
 

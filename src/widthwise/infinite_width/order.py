@@ -26,8 +26,8 @@ def loss_residual(
 
 
 def loss_per_point(
-    targets: Float[Array, "point output"], prediction: Float[Array, "point output"], loss: str
-) -> Float[Array, " point"]:
+    targets: Float[Array, "point output"], prediction: Float[Array, "*extra point output"], loss: str
+) -> Float[Array, "*extra point"]:
     """Half the squared error, or the cross-entropy, summed over outputs."""
     if loss == "mse":
         return 0.5 * jnp.sum((targets - prediction) ** 2, axis=-1)

@@ -49,8 +49,9 @@ def _variables(limit: InfiniteWidthSolution, fluctuations: FluctuationSolution) 
     variables = {"target": xr.Variable(("point", "output"), limit.points.targets)}
     for name in limit.study.theory.observables:
         for suffix, values in parts.items():
-            variables[name + suffix] = _variable(name, suffix, values)
-    if "prediction" in limit.study.theory.observables:
+            if values is not None:
+                variables[name + suffix] = _variable(name, suffix, values)
+    if fluctuations.two_time is not None and "prediction" in limit.study.theory.observables:
         name = "prediction_two_time_covariance"
         schema = VARIABLES[name]
         for suffix, array in (("", fluctuations.two_time), ("_stderr", fluctuations.two_time_stderr)):
@@ -86,7 +87,7 @@ def _coordinates(limit: InfiniteWidthSolution) -> dict[str, xr.Variable]:
         "layer": np.arange(1, limit.study.network.hidden_layers + 1),
         "split": np.array(limit.points.splits, dtype=object),
     }
-    if "prediction" in limit.study.theory.observables:
+    if limit.study.network.hidden_layers == 1 and "prediction" in limit.study.theory.observables:
         values["step_b"] = limit.steps
     long_names = {name: COORDINATES[name].long_name for name in values if name in COORDINATES}
     return {
@@ -107,11 +108,11 @@ def _attributes(
     dataset: xr.Dataset,
 ) -> dict[str, object]:
     study, theory = limit.study, limit.study.theory
-    warnings = validity_warnings(dataset, study, limit.points.train)
+    warnings = validity_warnings(dataset, study, limit.points.train, fluctuations.sites)
     if limit.flow_error > FLOW_TOLERANCE:
         warnings.append(
             f"Halving the integration steps of the flow moves the outputs by {limit.flow_error:.1e} of "
-            "their size: raise `training.substeps`."
+            "their size: raise training.substeps."
         )
     if limit.outcome != "solved":
         warnings.append(f"The infinitely wide network {limit.outcome}.")
@@ -121,7 +122,7 @@ def _attributes(
         "study_hash": study.hash(),
         "theory_hash": theory_hash(limit),
         "versions": json.dumps(made_with["versions"]),
-        "commit": str(made_with["commit"]),
+        "commit": str(made_with["commit"] or "unknown"),
         "platform": str(made_with["platform"]),
         "device": str(made_with["device"]),
         "started": str(made_with["started"]),
@@ -130,12 +131,18 @@ def _attributes(
         "iterations": 1,
         "iteration_residual": 0.0,
         "flow_error": limit.flow_error,
-        "modes": fluctuations.modes,
-        "unexplained_scatter": fluctuations.unexplained,
+        "fluctuation_sites": fluctuations.sites,
+        **_driving(fluctuations),
         "outcome": limit.outcome,
         "wall_time": wall_time,
         "warnings": json.dumps(warnings),
     }
+
+
+def _driving(fluctuations: FluctuationSolution) -> dict[str, object]:
+    if fluctuations.modes is None:
+        return {}
+    return {"modes": fluctuations.modes, "unexplained_scatter": fluctuations.unexplained}
 
 
 def theory_hash(limit: InfiniteWidthSolution) -> str:

@@ -11,8 +11,11 @@ RICH = 3.0  # richness from which late times ask for care
 NOISE_SHARE = 0.1  # numerical error over the correction it belongs to
 
 
-def validity_warnings(theory: xr.Dataset, study: Study, train: int) -> list[str]:
-    """One sentence a warning, naming the width or step it concerns; empty when there is none."""
+def validity_warnings(theory: xr.Dataset, study: Study, train: int, sites: int) -> list[str]:
+    """One sentence a warning, naming the width or step it concerns; empty when there is none.
+
+    `sites`: how many were used for the fluctuations.
+    """
     narrow = min(study.ensemble.widths)
     checks = (
         _large_variance(theory, narrow),
@@ -20,7 +23,7 @@ def validity_warnings(theory: xr.Dataset, study: Study, train: int) -> list[str]
         _long_time(theory, study, narrow, train),
         _many_points(train, narrow),
         _rich_and_late(theory, study),
-        *_noisy(theory),
+        *_noisy(theory, sites),
     )
     return [warning for warning in checks if warning]
 
@@ -94,7 +97,7 @@ def _rich_and_late(theory: xr.Dataset, study: Study) -> str:
     )
 
 
-def _noisy(theory: xr.Dataset) -> list[str]:
+def _noisy(theory: xr.Dataset, sites: int) -> list[str]:
     found = []
     for name in theory.data_vars:
         error = f"{name}_stderr"
@@ -103,8 +106,8 @@ def _noisy(theory: xr.Dataset) -> list[str]:
         size, noise = np.sqrt(_mean_square(theory[name])), np.sqrt(_mean_square(theory[error]))
         if size > 0 and noise > NOISE_SHARE * size:
             found.append(
-                f"The numerical error of `{name}` is {noise / size:.0%} of it: raise "
-                "`theory.fluctuation_sites` or `theory.scramblings`."
+                f"The numerical error of {name} is {noise / size:.0%} of it: set theory.fluctuation_sites "
+                f"above the {sites} used, or raise theory.scramblings."
             )
     return found
 

@@ -66,7 +66,7 @@ class TrainingSettings:
     steps: int = 100
     loss: Loss = "mse"
     reduction: Reduction = "sum"
-    substeps: int = 4
+    substeps: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,5 @@
+"""`python -m widthwise` is the command `widthwise`."""
+
+from widthwise.cli import main
+
+main()
