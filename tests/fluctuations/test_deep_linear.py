@@ -220,7 +220,8 @@ def test_trained_networks_on_three_points_have_these_variances(seed):
     found = solve_deep_linear_fluctuations(solution)
     rng = np.random.default_rng(seed)
     parts = [
-        train_linear_networks(solution.problem, width=width, networks=networks // 4, rng=rng) for _ in range(4)
+        train_linear_networks(solution.problem, width=width, networks=networks // 4, rng=rng)
+        for _ in range(4)
     ]
     tested = {
         "residual": found.residual_variance,

@@ -95,9 +95,7 @@ def _action(solution):
     size = steps * steps
     blocks = [(kind, n) for n in range(1, layers + 1) for kind in ("H", "G", "H^", "G^")]
     blocks += [(kind, n) for n in range(1, layers) for kind in ("A", "B")]
-    where = {
-        name: np.arange(k * size, (k + 1) * size).reshape(steps, steps) for k, name in enumerate(blocks)
-    }
+    where = {name: np.arange(k * size, (k + 1) * size).reshape(steps, steps) for k, name in enumerate(blocks)}
     base = len(blocks) * size
     where["residual"], where["conjugate"] = base + np.arange(steps), base + steps + np.arange(steps)
 

@@ -17,9 +17,7 @@ def test_two_layers_give_the_printed_variances():
     found, steps = dense_variances(solve_deep_linear(problem)), [0, 3, 7, 10, 13]
     np.testing.assert_allclose(found["residual"][steps], [0, 0.1243, 0.4339, 0.3881, 0.1622], atol=6e-5)
     np.testing.assert_allclose(found["feature"][1, steps], [4, 6.434, 15.809, 18.669, 15.315], atol=6e-4)
-    np.testing.assert_allclose(
-        found["feature"][0, steps], [2, 2.2345, 2.7776, 2.6155, 2.1484], atol=6e-5
-    )
+    np.testing.assert_allclose(found["feature"][0, steps], [2, 2.2345, 2.7776, 2.6155, 2.1484], atol=6e-5)
     np.testing.assert_allclose(found["gradient"], found["feature"][::-1], rtol=1e-10)
 
 
@@ -56,9 +54,7 @@ def test_trained_networks_have_its_variance_and_shift(seed):
     found = dense_variances(solution)
     shift = mean_shift_of_residual(solution)
     rng = np.random.default_rng(seed)
-    parts = [
-        train_linear_networks(problem, width=width, networks=networks // 6, rng=rng) for _ in range(6)
-    ]
+    parts = [train_linear_networks(problem, width=width, networks=networks // 6, rng=rng) for _ in range(6)]
     trained = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     factor = norm.isf(0.5e-6 / 48)
     measured = {

@@ -25,7 +25,7 @@ from widthwise.fluctuations.deep_linear_adjoint import FrozenAdjoint
 from widthwise.infinite_width.deep_linear import DeepLinearSolution, linear_site, neighbors, pull
 
 Kind = Literal["residual", "prediction", "feature_kernel", "gradient_kernel", "tangent_kernel"]
-BATCH_BYTES = 2.5e8  # of working arrays for a batch of observables
+BATCH_BYTES = 3e7  # of working arrays for a batch of observables; more leaves the cache and is slower
 ARRAYS = 72  # of (time, time) for each observable of three layers, at the peak
 MOST_STEPS = 8  # in a batch
 
@@ -86,9 +86,9 @@ def solve_deep_linear_fluctuations(
     pairs = [(m, n) for n in range(points) for m in range(n + 1)]
     # On inputs that are all alike the network read backwards is the same, in law.
     mirrored = bool((problem.input_kernel == 1.0).all())
-    kinds: list[tuple[Kind, int]] = [("feature_kernel", layer) for layer in range(1, layers + 1)]
-    kinds += [] if mirrored else [("gradient_kernel", layer) for layer in range(1, layers + 1)]
-    kinds += [("tangent_kernel", 1)]
+    each: list[Kind] = ["feature_kernel"] if mirrored else ["feature_kernel", "gradient_kernel"]
+    kinds: list[tuple[Kind, int]] = [(kind, layer) for kind in each for layer in range(1, layers + 1)]
+    kinds.append(("tangent_kernel", 1))
     extras = {
         step: [LinearObservable(kind, (step, m), (step, n), layer) for kind, layer in kinds for m, n in pairs]
         for step in chosen

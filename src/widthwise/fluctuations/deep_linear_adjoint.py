@@ -6,7 +6,8 @@ prediction in layer L, and $\Omega = [[0, \lambda_{A^l}], [\lambda_{B^{l-1}}, 0]
 and $W = \Omega R^T$ the derivative of the layer's averages, weighted by $\lambda$, is $R^T (2 Z + W)$ towards
 the mixing matrix [[0, C], [D, 0]] and $R^T \Lambda R$ towards the covariance of (u, r), and
 
-$$N\,\mathrm{Cov}(c, c') = \sum_l \mathrm{tr}\, 2 \Psi (Z + W) \Lambda' + \mathrm{tr}\, R^T (2 Z + W) \Omega'$$
+$$N\,\mathrm{Cov}(c, c')
+ = \sum_l \mathrm{tr}\, 2 \Psi (Z + W) \Lambda' + \mathrm{tr}\, R^T (2 Z + W) \Omega'$$
 
 which is Var(Q) + 2 E[v . grad Q] + E tr(J J) of the general adjoint form, done by Wick's theorem.
 A layer reads its neighbors only, so that odd and even layers take turns; the map is causal and nilpotent, and
@@ -47,6 +48,19 @@ class FrozenAdjoint:
         self.rate = pull(problem, np.ones_like(solution.residual))[: self.size]
         cut = (slice(None), slice(None), slice(self.size), slice(self.size))
         self.sites = [LinearSite(site.response[cut], site.moment[cut]) for site in sites]
+        # Rows of R^T that belong to u and r; what Lambda multiplies: Psi, and R of the sides with neighbors.
+        self.left = [
+            [np.concatenate([*site.response[:, side].mT], 1) for side in (0, 1)] for site in self.sites
+        ]
+        self.right = [
+            np.stack(
+                [
+                    np.concatenate([*site.moment[kind], *site.response[kind, self._sides(layer)]], 1)
+                    for kind in (0, 1)
+                ]
+            )
+            for layer, site in enumerate(self.sites)
+        ]
         self.kernel = np.zeros_like(wanted)  # what neighbors add towards H^l and G^l
         self.response = np.zeros_like(wanted)  # towards A^l, and towards B^{l-1} at index l
         self.products: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0), np.empty(0))] * self.layers
@@ -79,14 +93,14 @@ class FrozenAdjoint:
                 rows = np.concatenate([*moment[kind]], 1)
                 towards[:, kind] = 2.0 * rows @ both[:, :, kind * n : (kind + 1) * n]
             for side, source in enumerate(neighbors(self.solution, layer + 1)):
-                mixing = self._left(layer, side) @ self._columns(2.0 * z + w, side)
+                mixing = self.left[layer][side] @ self._columns(2.0 * z + w, side)
                 total += (self.causal[0] * mixing * source[:n, :n]).sum(1)
                 towards[:, 3 - side] = mixing.mT
             self.covector.append(towards)
-        # Of the cross blocks only the diagonals meet a prediction's part.
-        cross = np.einsum("ib,kbi->ki", np.concatenate([*moment[0]], 1), both[:, :, n:])
-        cross += np.einsum("ib,kbi->ki", np.concatenate([*moment[1]], 1), both[:, :, :n])
-        self.output_covector = 2.0 * cross
+            # Of the last layer's cross blocks only the diagonals count; they meet a prediction's part.
+            h, g = (np.concatenate([*moment[kind]], 1) for kind in (0, 1))
+            cross = np.einsum("ib,kbi->ki", h, both[:, :, n:]) + np.einsum("ib,kbi->ki", g, both[:, :, :n])
+            self.output_covector = 2.0 * cross
         return self.rate * total
 
     def vector(self, count: int) -> tuple[list[np.ndarray], np.ndarray]:
@@ -111,25 +125,23 @@ class FrozenAdjoint:
 
     def _visit(self, layer: int) -> float:
         """Recompute what one layer passes to its neighbors; the change relative to the largest adjoint."""
-        site, n = self.sites[layer], self.size
-        sides = [side for side, near in enumerate((layer - 1, layer + 1)) if 0 <= near < self.layers]
+        n, right = self.size, self.right[layer]
         upon = self.wanted[:, layer] + self.kernel[:, layer]
-        right = [
-            np.concatenate([*site.moment[kind], *(site.response[kind, side] for side in sides)], 1)
-            for kind in (0, 1)
-        ]
-        rows = np.stack([upon[kind] @ right[kind] for kind in (0, 1)], 1)
+        rows = np.empty((self.batch, 2, n, right.shape[2]))
+        for kind in (0, 1):
+            np.matmul(upon[kind], right[kind], out=rows[:, kind])
         if layer == self.layers - 1 and self.readout.any():
-            rows += self.readout[:, None, :, None] * np.stack(right[::-1])
+            rows += self.readout[:, None, :, None] * right[::-1]
         z, w = rows[..., : 2 * n], np.zeros((self.batch, 2, n, 2 * n))
-        for kind, side in ((0, 1), (1, 0)):
-            if side in sides:
-                w[:, kind] = self.response[kind, layer] @ np.concatenate([*site.response[:, 1 - kind].mT], 1)
+        for kind, near in ((0, layer + 1), (1, layer - 1)):
+            if 0 <= near < self.layers:
+                np.matmul(self.response[kind, layer], self.left[layer][1 - kind], out=w[:, kind])
         self.products[layer] = (z, w)
+        slope = 2.0 * z + w
         changes = [0.0]
-        for position, side in enumerate(sides):
+        for position, side in enumerate(self._sides(layer)):
             sources = rows[..., (2 + position) * n : (3 + position) * n].reshape(self.batch, 2 * n, n)
-            both = self._left(layer, side) @ np.concatenate([self._columns(2.0 * z + w, side), sources], 2)
+            both = self.left[layer][side] @ np.concatenate([self._columns(slope, side), sources], 2)
             mixing = self.causal[side] * both[..., :n]
             kernel = both[..., n:] + self.drive * both[..., :n]
             kernel = (kernel + kernel.mT) / 2.0
@@ -142,12 +154,11 @@ class FrozenAdjoint:
         largest = max(float(np.abs(part).max()) for part in (upon, self.response[:, layer], self.readout))
         return max(changes) / largest if largest > 0.0 else 0.0
 
-    def _left(self, layer: int, side: int) -> Float[np.ndarray, "time both"]:
-        """Rows of R^T that belong to u (side 0) or r (side 1)."""
-        return np.concatenate([*self.sites[layer].response[:, side].mT], 1)
+    def _sides(self, layer: int) -> list[int]:
+        """0: a layer below takes part; 1: a layer above."""
+        return [side for side, near in enumerate((layer - 1, layer + 1)) if 0 <= near < self.layers]
 
     def _columns(self, slope: np.ndarray, side: int) -> Float[np.ndarray, "observable both time"]:
         """Columns that the mixing matrix of u multiplies, g, or that of r, h."""
         chosen = slice(self.size, None) if side == 0 else slice(self.size)
         return slope[..., chosen].reshape(self.batch, 2 * self.size, self.size)
-
