@@ -75,6 +75,7 @@ IMPOSSIBLE = [
     ("record.steps", (-1,)),
     ("record.steps", (3, 3)),
     ("record.quantities", ()),
+    ("record.quantities", ("tangent_kernel",)),
 ]
 
 

@@ -34,7 +34,9 @@ def values_of(hint, key):
         return st.sampled_from(get_args(hint))
     if get_origin(hint) is tuple:
         names = get_args(get_args(hint)[0])
-        return st.lists(st.sampled_from(names), min_size=1, unique=True).map(tuple)
+        lists = st.lists(st.sampled_from(names), min_size=1, unique=True).map(tuple)
+        judged = {"prediction", "loss"}
+        return lists.filter(judged.intersection) if key == "record.quantities" else lists
     if hint is bool:
         return st.booleans()
     assert least < greatest and not isinstance(hint, UnionType), f"{key} has no bounds"

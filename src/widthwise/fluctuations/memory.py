@@ -4,10 +4,9 @@ import os
 
 from widthwise.errors import InputError
 from widthwise.infinite_width.deep_step import DeepProcess
+from widthwise.infinite_width.memory import DOUBLE, usable_bytes
 
-DOUBLE = 8
 WORKING_COPIES = 8  # arrays (mode, site, point) alive at once: state, its successor, Taylor terms
-SHARE = 0.8  # of the machine's memory that may be used
 
 
 def response_bytes(modes: int, sites: int, shape: tuple[int, int], steps: int) -> int:
@@ -20,7 +19,7 @@ def response_bytes(modes: int, sites: int, shape: tuple[int, int], steps: int) -
 
 def require_memory(modes: int, sites: int, shape: tuple[int, int], steps: int) -> None:
     """Raise `InputError`, with the numbers and with what would fit, unless the request fits."""
-    available = int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    available = usable_bytes()
     needed = (os.cpu_count() or 1) * response_bytes(modes, sites, shape, steps)
     if needed <= available:
         return
@@ -39,7 +38,7 @@ def require_memory(modes: int, sites: int, shape: tuple[int, int], steps: int) -
 
 def require_deep_memory(process: DeepProcess, sites: int, batch: int) -> None:
     """Raise `InputError`, with the numbers and with what would fit, unless a batch of adjoints fits."""
-    available = int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    available = usable_bytes()
     needed = deep_bytes(process, sites, batch)
     if needed <= available:
         return

@@ -75,6 +75,8 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
 
     count = theory.fluctuation_sites or affordable_sites(len(points.inputs))
 
+    require_memory(MODES_STEP, count, points.targets.shape, last + 1)
+
     def drive(replicate: int):
         sites, weights = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
         outputs = site_outputs(process, sites, weights, centered, last + 1)

@@ -11,6 +11,7 @@ from widthwise.data import Points
 from widthwise.data.load import load_points
 from widthwise.errors import InputError
 from widthwise.infinite_width.deep import deep_solver
+from widthwise.infinite_width.memory import require_room_for_values
 from widthwise.infinite_width.one_hidden_layer import flow_error, one_hidden_layer_solver
 from widthwise.infinite_width.order import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
@@ -56,6 +57,7 @@ def solve_infinite_width(
     """
     points = load_points(study) if points is None else points
     started, steps = time.perf_counter(), study.recorded_steps()
+    require_room_for_values(len(steps), points.targets.shape, study.theory.scramblings)
     shallow = study.network.hidden_layers == 1
     with jax.enable_x64(True):
         solver = (one_hidden_layer_solver if shallow else deep_solver)(study, points)

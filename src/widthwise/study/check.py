@@ -129,6 +129,9 @@ def _check_lists(study: "Study") -> None:
         ("record.quantities", study.record.quantities),
     ):
         require(bool(names) and len(set(names)) == len(names), key, names, "name at least one, each once")
+    judged = {"prediction", "loss"} & set(study.record.quantities)
+    advice = 'name "prediction" or "loss" among them: a record without either cannot be judged'
+    require(bool(judged), "record.quantities", study.record.quantities, advice)
 
 
 def require(condition: bool, key: str, value: object, advice: str) -> None:
