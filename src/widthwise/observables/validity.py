@@ -23,6 +23,7 @@ def validity_warnings(theory: xr.Dataset, study: Study, train: int, sites: int) 
         _long_time(theory, study, narrow, train),
         _many_points(train, narrow),
         _rich_and_late(theory, study),
+        _kink(theory, study),
         *_noisy(theory, sites),
     )
     return [warning for warning in checks if warning]
@@ -94,6 +95,17 @@ def _rich_and_late(theory: xr.Dataset, study: Study) -> str:
     return (
         f"At richness {study.network.richness:g} the predictions' leading-order variance has died out by the "
         "last steps; higher orders in 1/N can dominate there."
+    )
+
+
+def _kink(theory: xr.Dataset, study: Study) -> str:
+    """The derivative of ReLU's step is a normal density of finite width, and neurons may gather there."""
+    judged = "gradient_kernel_variance" in theory or study.network.hidden_layers > 1
+    if study.network.activation != "relu" or study.network.richness <= 1 or not judged:
+        return ""
+    return (
+        "ReLU at richness above 1: neurons gather at the kink, where responses are smoothed; variances of "
+        "the gradient kernel have been seen too large by a factor of two. Compare with trained networks."
     )
 
 
