@@ -165,6 +165,19 @@ def test_kernels_of_finite_networks_scatter_so(seed):
     assert (np.abs(measured[24:, 24:] - kappa) < threshold * np.outer(spread, spread)).all()
 
 
+def test_one_layer_moves_the_next_by_the_closed_derivatives():
+    """erf, one point: N Cov of Phi^1 with Phi^2 is F'(Phi^1) N Var Phi^1, and with G^2 F-dot'(Phi^1) N Var Phi^1.
+
+    F(q) = (2/pi) arcsin(2q/(1+2q)) and F-dot(q) = (4/pi)/sqrt(1+4q).
+    """
+    settings = network(2, activation="erf")
+    covariance = lazy_kernel_fluctuations(np.full((1, 1), 1.5), settings).covariance.reshape(2, 2, 2, 2)
+    q = 2 / np.pi * np.arcsin(2 * 1.5 / (1 + 2 * 1.5))
+    first = covariance[0, 0, 0, 0]
+    np.testing.assert_allclose(covariance[0, 0, 0, 1], 4 / np.pi / (1 + 2 * q) / np.sqrt(1 + 4 * q) * first)
+    np.testing.assert_allclose(covariance[0, 0, 1, 1], -8 / np.pi * (1 + 4 * q) ** -1.5 * first)
+
+
 def test_more_than_two_points_are_sampled():
     kernel = np.array([[1.0, 0.3, 0.1], [0.3, 1.0, -0.2], [0.1, -0.2, 1.0]])
     settings = network(2, activation="erf")
