@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "progress": set(),
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
+MAY_IMPORT["__main__"] = {"cli"}
 ANYWHERE = {"errors", "progress"}
 SERIALIZERS = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 LONGEST_FILE = 400
