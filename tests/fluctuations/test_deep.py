@@ -8,8 +8,10 @@ import pytest
 from widthwise.data import Points
 from widthwise.fluctuations.deep import deep_variances
 from widthwise.fluctuations.deep_adjoint import adjoint
+from widthwise.fluctuations.deep_linear import solve_deep_linear_fluctuations
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.infinite_width.deep import deep_noise, deep_process, no_past, no_slots, sweep, written
+from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.infinite_width.deep_step import advance
 from widthwise.observables import solve_fluctuations
 from widthwise.study import NetworkSettings, RecordSettings, Study, TheorySettings, TrainingSettings
@@ -87,6 +89,28 @@ def agrees(theory, name, expected):
     value, error = float(theory[name]), float(theory[f"{name}_stderr"])
     assert error < 0.05 * expected, "too noisy to mean anything"
     assert abs(value - expected) < 3 * np.hypot(error, 0.03 * expected)
+
+
+def test_linear_layers_have_the_variances_of_the_closed_solver():
+    """Two layers, richness 2, four updates: within four standard errors (0.5 % of seeds for each number).
+
+    The response terms are a tenth of the variance of the predictions here, four times what is allowed.
+    """
+    names = ("prediction", "feature_kernel")
+    settings = deep_study(
+        2, 5, rate=0.05, recorded=(4,), sites=8192, observables=names, activation="linear", richness=2.0
+    )
+    theory = solve_fluctuations(solve_infinite_width(settings, points=ONE)).isel(step=0, point=0, point_b=0)
+    problem = DeepLinearProblem(hidden_layers=2, richness=2.0, learning_rate=0.05, steps=5)
+    closed = solve_deep_linear_fluctuations(solve_deep_linear(problem))
+    expected = {
+        "prediction_variance": closed.residual_variance[4],
+        "feature_kernel_variance": closed.feature_kernel_variance[4, :, 0, 0],
+    }
+    for name, numbers in expected.items():
+        value, error = theory[name].to_numpy(), theory[f"{name}_stderr"].to_numpy()
+        assert (error < 0.02 * numbers).all(), "too noisy to mean anything"
+        assert (np.abs(value - numbers) < 4 * error).all(), name
 
 
 @pytest.mark.parametrize("depth", [2, 3])
