@@ -106,6 +106,16 @@ def test_one_hidden_layer_is_the_closed_two_layer_network(centered):
     np.testing.assert_allclose(found.residual_covariance[:, 0, :, 0], two_time, atol=1e-10)
 
 
+def test_edge_of_stability_of_one_hidden_layer():
+    settings = {"learning_rate": 0.2, "steps": 30, "centered": False}
+    found = solve_deep_linear_fluctuations(one_point(1, richness=5.0, **settings))
+    expected = [0.42991616, 0.463947214, 0.406520737, 0.392853593]
+    np.testing.assert_allclose(found.residual_variance[[2, 5, 10, 29], 0], expected, atol=1e-9)
+    found = solve_deep_linear_fluctuations(one_point(1, richness=2.5, **settings))
+    expected = [4, 11.325866, 0.194608903, 0.196376478]
+    np.testing.assert_allclose(found.tangent_kernel_variance[[0, 2, 5, 24], 0, 0], expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("layers", [1, 2, 5])
 def test_initialization(layers):
     """N Cov(H^l, H^l') = 2 min(l, l'), likewise G from above; N Var K = 2 L (L + 1)(2L + 1)/3."""

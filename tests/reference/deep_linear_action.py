@@ -17,14 +17,15 @@ import numpy as np
 CHUNK = 256  # Hessian columns at a time
 
 
-def dense_covariance(solution):
+def dense_covariance(solution, compiled=None):
     """N Cov of all order parameters: a dictionary of index arrays and the matrix they index.
 
+    `compiled` is what `compile_hessian` returns, to time the rest without it.
     Keys ("H", l), ("G", l) -> (T, T) and "residual" -> (T,), l = 1..L.
     """
     with jax.enable_x64(True):
         point, unpack_shapes, action = _action(solution)
-        hessian = _hessian(action, point)
+        hessian = _hessian(point, compiled or compile_hessian(solution))
         slope = jax.grad(action)(point)
         assert float(jnp.abs(slope).max()) < 1e-9, "the solution does not make the action stationary"
         inverse = np.linalg.inv(np.asarray(hessian))
@@ -32,9 +33,9 @@ def dense_covariance(solution):
     return unpack_shapes, inverse
 
 
-def dense_variances(solution):
+def dense_variances(solution, compiled=None):
     """N Var of Delta (T), H (L, T), G (L, T) and K (T) at equal times, one point."""
-    where, covariance = dense_covariance(solution)
+    where, covariance = dense_covariance(solution, compiled)
     layers, steps = len(solution.feature_kernel), len(solution.residual)
     equal = np.arange(steps)
     index = {name: (rows if rows.ndim == 1 else rows[equal, equal]) for name, rows in where.items()}
@@ -75,13 +76,24 @@ def mean_shift_of_residual(solution):
     return np.asarray(shift)[where["residual"]]
 
 
-def _hessian(action, point):
+def compile_hessian(solution):
+    """The compiled function from directions (CHUNK, variable) to Hessian rows; call it under float64."""
+    with jax.enable_x64(True):
+        point, _, action = _action(solution)
+        along = jax.jit(jax.vmap(lambda v: jax.jvp(jax.grad(action), (point,), (v,))[1]))
+        rows = jax.ShapeDtypeStruct((min(CHUNK, len(point)), len(point)), jnp.float64)
+        return along.lower(rows).compile()
+
+
+def _hessian(point, along):
     size = len(point)
-    along = jax.jit(jax.vmap(lambda v: jax.jvp(jax.grad(action), (point,), (v,))[1]))
+    chunk = min(CHUNK, size)
     rows = np.empty((size, size))
-    for start in range(0, size, CHUNK):
-        stop = min(start + CHUNK, size)
-        rows[start:stop] = along(jnp.zeros((stop - start, size)).at[:, start:stop].set(jnp.eye(stop - start)))
+    for start in range(0, size, chunk):
+        start = min(start, size - chunk)
+        directions = np.zeros((chunk, size))
+        directions[np.arange(chunk), start + np.arange(chunk)] = 1.0
+        rows[start : start + chunk] = along(jnp.asarray(directions))
     return rows
 
 

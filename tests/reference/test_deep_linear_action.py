@@ -10,6 +10,7 @@ from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_l
 from widthwise.infinite_width.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
 
 
+@pytest.mark.slow
 def test_two_layers_give_the_printed_variances():
     problem = DeepLinearProblem(
         hidden_layers=2, richness=2.0, learning_rate=0.03, steps=14, residual_rule="tangent_kernel"
@@ -44,6 +45,7 @@ def test_one_hidden_layer_has_the_closed_variance_and_shift(centered):
     np.testing.assert_allclose(shift, -closed.prediction_shift, rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_trained_networks_have_its_variance_and_shift(seed):
     """6,000 networks of 128 neurons, L = 2. False-alarm rate 1e-6 in all; resolution 15 % of N Var.
 

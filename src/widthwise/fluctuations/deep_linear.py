@@ -96,13 +96,14 @@ def solve_deep_linear_fluctuations(
     loop = _Loop(solution, extras)
     found = np.empty((len(chosen), len(kinds), points, points))
     for row, step in enumerate(chosen):
-        variances = loop.variances[step].reshape(len(kinds), len(pairs))
+        variances = np.maximum(loop.variances[step], 0.0).reshape(len(kinds), len(pairs))
         for k, (m, n) in enumerate(pairs):
             found[row, :, m, n] = found[row, :, n, m] = variances[:, k]
     covariance = loop.residual_covariance()
     horizon = 1 + max(chosen)
     feature = found[:, :layers]
-    variance = np.diagonal(covariance).reshape(horizon, points)
+    # A variance that has decayed below rounding may come out as -1e-15.
+    variance = np.maximum(np.diagonal(covariance), 0.0).reshape(horizon, points)
     return DeepLinearFluctuations(
         np.array(chosen, int),
         variance[chosen],
