@@ -166,7 +166,7 @@ def test_kernels_of_finite_networks_scatter_so(seed):
 
 
 def test_one_layer_moves_the_next_by_the_closed_derivatives():
-    """erf, one point: N Cov of Phi^1 with Phi^2 is F'(Phi^1) N Var Phi^1, and with G^2 F-dot'(Phi^1) N Var Phi^1.
+    """erf, one point: N Cov of Phi^1 with Phi^2 is F'(Phi^1) N Var Phi^1, with G^2 F-dot'(Phi^1) N Var Phi^1.
 
     F(q) = (2/pi) arcsin(2q/(1+2q)) and F-dot(q) = (4/pi)/sqrt(1+4q).
     """
