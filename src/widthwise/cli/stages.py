@@ -11,7 +11,7 @@ from widthwise.cli.summary import render_verdicts
 from widthwise.data import Points, load_points
 from widthwise.errors import InputError
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.observables import read_theory, solve_fluctuations, write_theory
+from widthwise.observables import read_theory, solve_fluctuations, theory_hash, write_theory
 from widthwise.progress import Progress
 from widthwise.records.layout import Layout
 from widthwise.records.read import check_same_training, read_attributes
@@ -83,7 +83,7 @@ def write_study(run: Run, study_file: Path) -> None:
 
 def theory_stage(run: Run, progress: Progress, *, reuse: bool) -> xr.Dataset:
     """The theory of the run; with `reuse`, what is in the folder if it is of this study and these points."""
-    wanted = f"{run.study.hash('data', 'network', 'training', 'theory', 'record')}-{run.points.digest()}"
+    wanted = theory_hash(run.study, run.points)
     if reuse and run.theory_path.exists():
         theory = read_theory(run.theory_path)
         if theory.attrs.get("theory_hash") == wanted:

@@ -36,7 +36,7 @@ def deep_variances(
     with jax.enable_x64(True):
         process = deep_process(study, limit.points)
         mean_loss = study.training.reduction == "mean"
-        steps = limit.steps if limit.diverged_at is None else limit.steps[limit.steps < limit.diverged_at]
+        steps = limit.finite_steps
         template = jax.tree.map(np.zeros_like, _cut(limit.values, len(steps)))
         wanted = _wanted(template, study.theory.observables)
         require_deep_memory(process, sites, min(BATCH, len(wanted)))
@@ -68,17 +68,17 @@ def _variances(
     def observe(rows: Rows) -> Float[Array, " entry"]:
         return _flat(order_parameters(process, rows, steps, mean_loss))
 
+    pulls = [jax.vjp(observe, rows)[1] for _, rows, _ in solved]
     size = sum(leaf.size for leaf in template)
+    key = jax.random.key(np.random.default_rng(seed).integers(2**31))
+    past, _, drifts = solved[0]
     found = []
     for batch in batches:
-        adjoints = []
-        for noise, (past, rows, _) in zip(noises[:2], solved, strict=True):
-            _, pull = jax.vjp(observe, rows)
-            padded = np.resize(batch, min(BATCH, max(len(b) for b in batches)))
-            (cotangents,) = jax.vmap(pull)(jax.nn.one_hot(padded, size, dtype=float))
-            adjoints.append(adjoint(process, noise, past, cotangents))
-        key = jax.random.key(np.random.default_rng(seed).integers(2**31))
-        past, _, drifts = solved[0]
+        padded = jax.nn.one_hot(np.resize(batch, len(batches[0])), size, dtype=float)
+        adjoints = [
+            adjoint(process, noise, each, jax.vmap(pull)(padded)[0])
+            for noise, (each, _, _), pull in zip(noises[:2], solved, pulls, strict=True)
+        ]
         variance = contracted(process, (past, drifts), noises[2], (adjoints[0], adjoints[1]), key)
         found.append(np.asarray(variance)[: len(batch)])
         progress.advance()

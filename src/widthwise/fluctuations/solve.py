@@ -70,7 +70,7 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
     theory, centered = study.theory, study.network.centered
     with jax.enable_x64(True):
         process = site_process(study, points)
-    finite = limit.steps if limit.diverged_at is None else limit.steps[limit.steps < limit.diverged_at]
+    finite = limit.finite_steps
     last = int(finite[-1]) if len(finite) else 0
 
     count = theory.fluctuation_sites or affordable_sites(len(points.inputs))

@@ -45,7 +45,7 @@ def deep_process(study: Study, points: Points) -> DeepProcess:
             f"`training.optimizer` = {training.optimizer!r}: with more than one hidden layer the theory "
             'solves "gd"; a small learning rate approaches the flow'
         )
-    rate = training.learning_rate / (train if training.reduction == "mean" else 1)
+    rate = training.point_rate(train)
     return DeepProcess(
         input_kernel=jnp.asarray(points.input_kernel()),
         targets=jnp.asarray(points.targets, dtype=float),

@@ -149,7 +149,7 @@ def _solve(
     kernel = feature_kernel + inputs * gradient_kernel
     variance = np.tensordot(weights, (features + backward - kernel) ** 2 + 2.0 / outputs * backward**2, 1)
 
-    rate = training.learning_rate / (train if training.reduction == "mean" else 1)
+    rate = training.point_rate(train)
     step = StepFunction(kernel[:train, :train], rate, flow=training.optimizer == "gradient_flow")
     response = Response(weights, (features - kernel)[:, :, :train], backward[:, :, :train], kernel, step)
     with np.errstate(over="ignore", invalid="ignore"):

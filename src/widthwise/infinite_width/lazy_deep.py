@@ -143,7 +143,7 @@ def solve_lazy_deep(points: Points, network: NetworkSettings, training: Training
         points.targets.shape[1],
     )
     kernel = kernels.tangent_kernel
-    rate = training.learning_rate / (train if training.reduction == "mean" else 1)
+    rate = training.point_rate(train)
     step = StepFunction(kernel[:train, :train], rate, flow=training.optimizer == "gradient_flow")
     count = len(kernel)
     # One direction for each entry of the kernel, symmetric.

@@ -131,7 +131,7 @@ class SiteProcess(eqx.Module):
 def site_process(study: Study, points: Points) -> SiteProcess:
     """The process of `study` on `points`; a mean-reduced loss divides the rate by the training points."""
     training, train = study.training, points.train
-    rate = training.learning_rate / (train if training.reduction == "mean" else 1)
+    rate = training.point_rate(train)
     return SiteProcess(
         input_kernel=jnp.asarray(points.input_kernel()),
         targets=jnp.asarray(points.targets[:train], dtype=float),

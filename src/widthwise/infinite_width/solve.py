@@ -42,6 +42,11 @@ class InfiniteWidthSolution:
     wall_time: float
     outcome: str
 
+    @property
+    def finite_steps(self) -> Int[np.ndarray, " step"]:
+        """The recorded steps before any divergence."""
+        return self.steps if self.diverged_at is None else self.steps[self.steps < self.diverged_at]
+
 
 def solve_infinite_width(
     study: Study, *, points: Points | None = None, progress: Progress = SILENT, throw: bool = True

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import xarray as xr
 
+from widthwise.data import Points
 from widthwise.fluctuations import FluctuationSolution, solve_response
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.order import OrderParameters
@@ -17,6 +18,7 @@ from widthwise.observables.validity import validity_warnings
 from widthwise.progress import SILENT, Progress
 from widthwise.records.evidence import evidence
 from widthwise.records.schema import COORDINATES, SCHEMA_VERSION, VARIABLES
+from widthwise.study import Study
 
 LAYERED = ("feature_kernel", "gradient_kernel")
 
@@ -120,7 +122,7 @@ def _attributes(
         "schema_version": SCHEMA_VERSION,
         "study": json.dumps(study.tables()),
         "study_hash": study.hash(),
-        "theory_hash": theory_hash(limit),
+        "theory_hash": theory_hash(study, limit.points),
         "versions": json.dumps(made_with["versions"]),
         "commit": str(made_with["commit"] or "unknown"),
         "platform": str(made_with["platform"]),
@@ -145,7 +147,7 @@ def _driving(fluctuations: FluctuationSolution) -> dict[str, object]:
     return {"modes": fluctuations.modes, "unexplained_scatter": fluctuations.unexplained}
 
 
-def theory_hash(limit: InfiniteWidthSolution) -> str:
+def theory_hash(study: Study, points: Points) -> str:
     """Content hash of all that the theory depends on: the study's tables and the points."""
-    parts = limit.study.hash("data", "network", "training", "theory", "record")
-    return f"{parts}-{limit.points.digest()}"
+    parts = study.hash("data", "network", "training", "theory", "record")
+    return f"{parts}-{points.digest()}"

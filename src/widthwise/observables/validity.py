@@ -64,7 +64,7 @@ def _long_time(theory: xr.Dataset, study: Study, narrow: int, train: int) -> str
     diagonal = np.einsum("tpp->t", kappa.transpose("step", ...).to_numpy()) / train
     residual = (theory["target"] - theory["prediction"]).isel(trained)
     remaining = (residual**2).mean(("point", "output")).to_numpy()
-    rate = study.training.learning_rate / (train if study.training.reduction == "mean" else 1)
+    rate = study.training.point_rate(train)
     grown = (
         diagonal * (rate * theory["step"].to_numpy()) ** 2 * remaining / max(remaining[0], 1e-300) / narrow
     )

@@ -68,6 +68,10 @@ class TrainingSettings:
     reduction: Reduction = "sum"
     substeps: int = 2
 
+    def point_rate(self, train: int) -> float:
+        """The rate at which each of `train` points pulls: a mean over points divides `learning_rate`."""
+        return self.learning_rate / (train if self.reduction == "mean" else 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TheorySettings:
