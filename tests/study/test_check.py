@@ -56,18 +56,28 @@ IMPOSSIBLE = [
     ("theory.sites", 0),
     ("theory.sites", 1000),
     ("theory.sites", -16),
+    ("theory.sites", 2**23),
+    ("theory.fluctuation_sites", 2**23),
     ("theory.fluctuation_sites", 48),
     ("theory.fluctuation_sites", 8),
     ("theory.scramblings", 1),
     ("theory.seed", 2**31),
     ("theory.observables", ()),
     ("theory.observables", ("loss", "loss")),
+    ("theory.richness_scan", (0.0,)),
+    ("theory.richness_scan", (-1.0, 1.0)),
+    ("theory.richness_scan", (1.0, math.nan)),
+    ("theory.richness_scan", (math.inf,)),
+    ("theory.richness_scan", (0.5, 0.5)),
+    ("theory.richness_scan", (1e300,)),
+    ("theory.richness_scan", tuple(float(n) for n in range(1, 34))),
     ("ensemble.widths", ()),
     ("ensemble.widths", (0,)),
     ("ensemble.widths", (-8, 16)),
     ("ensemble.widths", (16, 16)),
     ("ensemble.widths", (HUGE,)),
     ("ensemble.seeds", 0),
+    ("ensemble.seeds", 100001),
     ("ensemble.seed", -1),
     ("ensemble.seeds_per_cell", 0),
     ("record.steps", ()),
@@ -86,6 +96,13 @@ def test_impossible_values_are_refused_by_name(key, value):
         Study(name="a", **{table: TABLES[table](**{name: value})})
     assert f"`{key}` = " in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+def test_refusals_tell_the_bounds_with_all_their_digits():
+    with pytest.raises(InputError, match="give 16 to 4,194,304; Sobol points"):
+        Study(name="a", theory=TheorySettings(sites=2**23))
+    with pytest.raises(InputError, match="give 1 to 100,000; networks of each width"):
+        Study(name="a", ensemble=EnsembleSettings(seeds=10**9))
 
 
 def test_arrays_need_a_path():

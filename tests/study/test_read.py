@@ -123,6 +123,9 @@ WRONG_TYPES = {
     "[data]\nclasses = 3": ("`data.classes`", "3", "expected an array of whole numbers"),
     "[data]\nclasses = [3, 8.5]": ("`data.classes`", "[3, 8.5]", "expected an array of whole numbers"),
     "[data]\nseed = 2024-01-01": ("`data.seed`", "2024", "expected a whole number"),
+    "[theory]\nrichness_scan = 2.0": ("`theory.richness_scan`", "2.0", "expected an array of finite numbers"),
+    "[theory]\nrichness_scan = ['1']": ("`theory.richness_scan`", "expected an array of finite numbers"),
+    "[theory]\nrichness_scan = [nan]": ("`theory.richness_scan`", "expected an array of finite numbers"),
     "[record]\nsteps = 'some'": ("`record.steps`", '"some"', '"all" or "log" or an array of whole numbers'),
     "[record]\nsteps = [[1]]": ("`record.steps`", "[[1]]", '"all" or "log" or an array of whole numbers'),
     "[record]\nquantities = ['los']": ("`record.quantities`", '["los"]', '"loss"'),
@@ -190,6 +193,7 @@ def test_a_file_that_may_not_be_read_says_so(study_file):
         ("ensemble.widths=[4, 9]", ("ensemble", "widths"), (4, 9)),
         ("theory.observables=['loss']", ("theory", "observables"), ("loss",)),
         ("data.path=../a=b.npz", ("data", "path"), "../a=b.npz"),
+        ("theory.richness_scan=[1, 0.5]", ("theory", "richness_scan"), (1.0, 0.5)),
         ("network.centered=true", ("network", "centered"), True),
     ],
 )
@@ -231,11 +235,13 @@ def test_lists_and_whole_numbers_in_code_mean_what_they_mean_in_a_file():
     # In a process of its own, without the type checks that the tests switch on.
     program = """
 import numpy as np
-from widthwise.study import EnsembleSettings, NetworkSettings, Study, TrainingSettings
+from widthwise.study import EnsembleSettings, NetworkSettings, Study, TheorySettings, TrainingSettings
 loose = Study(name="a", network=NetworkSettings(richness=2), training=TrainingSettings(steps=np.int64(9)),
-              ensemble=EnsembleSettings(widths=2 ** np.arange(4, 6)))
+              ensemble=EnsembleSettings(widths=2 ** np.arange(4, 6)),
+              theory=TheorySettings(richness_scan=[1, np.float32(0.5)]))
 strict = Study(name="a", network=NetworkSettings(richness=2.0),
-               ensemble=EnsembleSettings(widths=(16, 32)), training=TrainingSettings(steps=9))
+               ensemble=EnsembleSettings(widths=(16, 32)), training=TrainingSettings(steps=9),
+               theory=TheorySettings(richness_scan=(1.0, 0.5)))
 assert loose == strict and loose.hash() == strict.hash() and hash(loose) == hash(strict)
 for wrong in (dict(richness=True), dict(richness="2"), dict(centered=1), dict(richness=10**400)):
     try:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.study import DataSettings, Study, dump_study, load_study
-from widthwise.study.check import BOUNDS, LARGEST_WIDTH, TABLES
+from widthwise.study.check import BOUNDS, LARGEST_WIDTH, LONGEST_SCAN, TABLES
 
 TYPES = {entry.name: entry.default_factory for entry in fields(Study) if entry.name in TABLES}
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
@@ -21,11 +21,13 @@ def values_of(hint, key):
     """Every valid value of one field, from its type and its bounds."""
     least, greatest, _ = BOUNDS.get(key, (0, 0, ""))
     if key.endswith("sites"):
-        return st.integers(4, 24).map(lambda power: 2**power)
+        return st.integers(4, 22).map(lambda power: 2**power)
     if key == "data.classes":
         return st.permutations(range(10)).flatmap(lambda p: st.integers(2, 10).map(lambda n: tuple(p[:n])))
     if key == "ensemble.widths":
         return st.lists(st.integers(1, LARGEST_WIDTH), min_size=1, max_size=6, unique=True).map(tuple)
+    if key == "theory.richness_scan":
+        return st.lists(st.floats(1e-6, 1e6), max_size=LONGEST_SCAN, unique=True).map(tuple)
     if key == "record.steps":
         return st.sampled_from(["all", "log", (0,)])
     if key == "data.path":

@@ -28,15 +28,16 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "training.learning_rate": (1e-30, 1e30, "a rate must be positive"),
     "training.steps": (1, 10**8, "step 0 is initialization"),
     "training.substeps": (1, 1024, "Runge-Kutta steps between recorded steps"),
-    "theory.sites": (FEWEST_SITES, 2**24, "Sobol points"),
-    "theory.fluctuation_sites": (0, 2**24, "Sobol points; 0 leaves their number to that of the data"),
+    "theory.sites": (FEWEST_SITES, 2**22, "Sobol points"),
+    "theory.fluctuation_sites": (0, 2**22, "Sobol points; 0 leaves their number to that of the data"),
     "theory.scramblings": (2, 1024, "their scatter is the standard error"),
     "theory.seed": (0, LARGEST_SEED, "the scramblings depend on it"),
-    "ensemble.seeds": (1, 10**6, "networks of each width"),
+    "ensemble.seeds": (1, 10**5, "networks of each width"),
     "ensemble.seed": (0, LARGEST_SEED, "the initializations depend on it"),
-    "ensemble.seeds_per_cell": (1, 10**6, "networks trained together"),
+    "ensemble.seeds_per_cell": (1, 10**5, "networks trained together"),
 }
 LARGEST_WIDTH = 2**24
+LONGEST_SCAN = 32
 
 
 def check_study(study: "Study") -> None:
@@ -51,13 +52,19 @@ def check_study(study: "Study") -> None:
     for key, (least, greatest, meaning) in BOUNDS.items():
         table, name = key.split(".")
         value = getattr(getattr(study, table), name)
-        require(least <= value <= greatest, key, value, f"give {least:g} to {greatest:g}; {meaning}")
+        advice = f"give {_bound(least)} to {_bound(greatest)}; {meaning}"
+        require(least <= value <= greatest, key, value, advice)
     _check_data(study)
     _check_lists(study)
     for name in ("sites", "fluctuation_sites"):
         sites = getattr(study.theory, name)
         power = sites & (sites - 1) == 0 and (sites == 0 or sites >= FEWEST_SITES)
         require(power, f"theory.{name}", sites, f"give a power of two from {FEWEST_SITES} on (Sobol points)")
+
+
+def _bound(value: int | float) -> str:
+    """Whole numbers with all their digits."""
+    return f"{value:,}" if isinstance(value, int) and value < LARGEST_SEED else f"{value:g}"
 
 
 def _check_name(study: "Study") -> None:
@@ -129,6 +136,15 @@ def _check_lists(study: "Study") -> None:
         ("record.quantities", study.record.quantities),
     ):
         require(bool(names) and len(set(names)) == len(names), key, names, "name at least one, each once")
+    scan = study.theory.richness_scan
+    least, greatest, meaning = BOUNDS["network.richness"]
+    within = all(least <= richness <= greatest for richness in scan) and len(set(scan)) == len(scan)
+    require(
+        within and len(scan) <= LONGEST_SCAN,
+        "theory.richness_scan",
+        scan,
+        f"give at most {LONGEST_SCAN} different numbers from {least:g} to {greatest:g}; {meaning}",
+    )
     judged = {"prediction", "loss"} & set(study.record.quantities)
     advice = 'name "prediction" or "loss" among them: a record without either cannot be judged'
     require(bool(judged), "record.quantities", study.record.quantities, advice)

@@ -80,6 +80,8 @@ class TheorySettings:
     `sites` single-site samples in each of `scramblings` independent scrambled Sobol sequences give the
     infinite-width values; `fluctuation_sites` in each give variances and shifts, 0 meaning as many as the
     number of data points affords. The scatter between scramblings is the standard error of every number.
+    `richness_scan`: further values of the richness at which predictions and losses of the last recorded step
+    are solved, so that signal and noise can be seen against it; empty for none.
     """
 
     sites: int = 4096
@@ -87,6 +89,7 @@ class TheorySettings:
     scramblings: int = 8
     seed: int = 0
     observables: tuple[Quantity, ...] = DEFAULT_QUANTITIES
+    richness_scan: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,8 @@ def _plain(value: Any, hint: Any) -> Any:
     if isinstance(value, list | range):
         value = tuple(value)
     if isinstance(value, tuple):
-        return tuple(_plain(item, None) for item in value)
+        inner = get_args(hint)[0] if get_origin(hint) is tuple else None
+        return tuple(_plain(item, inner) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool) and matches(value, float):
         return float(value)
     return value
@@ -75,15 +76,16 @@ def _finite(value: int | float) -> bool:
 def expected(hint: Any) -> str:
     """What a value of type `hint` is, in words.
 
-    >>> print(expected(tuple[int, ...]), "|", expected(Literal["all", "log"] | tuple[int, ...]))
-    an array of whole numbers | "all" or "log" or an array of whole numbers
+    >>> print(expected(tuple[float, ...]), "|", expected(Literal["all", "log"] | tuple[int, ...]))
+    an array of finite numbers | "all" or "log" or an array of whole numbers
     """
     origin, choices = get_origin(hint), get_args(hint)
     if origin is Literal:
         quoted = [f'"{choice}"' for choice in choices]
         return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
     if origin is tuple:
-        return "an array of whole numbers" if choices[0] is int else f"an array of {expected(choices[0])}"
+        many = {int: "whole numbers", float: "finite numbers"}
+        return f"an array of {many.get(choices[0]) or expected(choices[0])}"
     if origin in (Union, UnionType):
         return " or ".join(expected(choice) for choice in choices if choice is not type(None))
     return WORDS[hint]
