@@ -306,3 +306,10 @@ def test_largest_t_is_the_textbooks_against_theory_with_its_shift(agreeing):
     t = stats.ttest_1samp(values, expected).statistic
     row = rows(agreeing, "mean_with_shift", width=32, part="prediction, test")[0]
     assert row.estimate == pytest.approx(np.abs(t).max(), rel=1e-6)
+
+
+def test_a_comparison_shows_itself_in_one_short_line():
+    truth = Truth(seeds=3, steps=3, widths=(16, 32))
+    shown = repr(compare(make_theory(truth), make_records(truth, np.random.default_rng(1))))
+    assert len(shown) < 100 and "\n" not in shown
+    assert shown.startswith("Comparison(") and shown.endswith(" verdicts, N = 16, 32)")

@@ -3,15 +3,30 @@
 from widthwise.analysis.align import point_splits
 from widthwise.analysis.compare import Comparison, compare
 from widthwise.analysis.ensemble import summarize_ensemble
+from widthwise.analysis.series import TheorySeries, scan_series, theory_series
 from widthwise.analysis.verdict import VerdictRow
-from widthwise.analysis.wide_enough import relative_distance_terms, sufficient_width
+from widthwise.analysis.wide_enough import (
+    Sufficient,
+    WideEnough,
+    check_tolerance,
+    relative_distance_terms,
+    sufficient_width,
+    wide_enough,
+)
 
 __all__ = [
     "Comparison",
+    "Sufficient",
+    "TheorySeries",
     "VerdictRow",
+    "WideEnough",
+    "check_tolerance",
     "compare",
     "point_splits",
     "relative_distance_terms",
+    "scan_series",
     "sufficient_width",
     "summarize_ensemble",
+    "theory_series",
+    "wide_enough",
 ]

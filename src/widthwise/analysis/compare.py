@@ -18,7 +18,7 @@ from widthwise.progress import SILENT, Progress
 FEWEST_FLIPS = 999
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Numbers and verdicts.
 
@@ -29,6 +29,10 @@ class Comparison:
     numbers: xr.Dataset
     verdicts: tuple[VerdictRow, ...]
     alpha: float
+
+    def __repr__(self) -> str:
+        widths = ", ".join(str(int(width)) for width in self.numbers["width"].to_numpy())
+        return f"Comparison({self.joint_verdict}: {len(self.verdicts)} verdicts, N = {widths})"
 
     @property
     def verdict(self) -> Verdict:

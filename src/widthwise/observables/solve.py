@@ -58,7 +58,7 @@ def _variables(limit: InfiniteWidthSolution, fluctuations: FluctuationSolution) 
         schema = VARIABLES[name]
         for suffix, array in (("", fluctuations.two_time), ("_stderr", fluctuations.two_time_stderr)):
             variables[name + suffix] = xr.Variable(
-                schema.dims, array, {"long_name": schema.long_name + _meaning(suffix)}
+                schema.dims, array, {"long_name": schema.long_name + meaning(suffix)}
             )
     return variables
 
@@ -67,10 +67,11 @@ def _variable(name: str, suffix: str, values: OrderParameters) -> xr.Variable:
     schema, array = VARIABLES[name], getattr(values, name)
     if name in LAYERED:
         array = np.moveaxis(array, 1, 0)
-    return xr.Variable(schema.dims, array, {"long_name": schema.long_name + _meaning(suffix)})
+    return xr.Variable(schema.dims, array, {"long_name": schema.long_name + meaning(suffix)})
 
 
-def _meaning(suffix: str) -> str:
+def meaning(suffix: str) -> str:
+    """What a companion adds to the name of its variable."""
     quantity = {
         "": ", infinite width",
         "_variance": ", N times its variance over initializations",

@@ -26,6 +26,14 @@ VARIABLES: dict[str, Variable] = {
     ),
 }
 
+# A theory's scan over the richness: the last recorded step of the same study at each of them.
+SCAN_VARIABLES: dict[str, Variable] = {
+    "scan_prediction": Variable(
+        ("richness", "point", "output"), "network output f at the last recorded step, against the richness"
+    ),
+    "scan_loss": Variable(("richness", "split"), "loss at the last recorded step, against the richness"),
+}
+
 # Dimensions that every variable in records has before its own.
 RECORD_DIMS = ("width", "seed")
 
@@ -46,6 +54,7 @@ COORDINATES: dict[str, Variable] = {
     "point_b": Variable(("point_b",), "second point of a kernel"),
     "output": Variable(("output",), "component of the network output"),
     "layer": Variable(("layer",), "hidden layer, 1 next to the input"),
+    "richness": Variable(("richness",), "richness gamma of a scan, ascending; small is lazy, large is rich"),
     "split": Variable(("point",), "whether a point is trained or tested on"),
 }
 

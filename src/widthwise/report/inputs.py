@@ -7,7 +7,7 @@ import xarray as xr
 
 from widthwise.errors import InputError
 from widthwise.records.read import open_records
-from widthwise.records.schema import VARIABLES
+from widthwise.records.schema import SCAN_VARIABLES, VARIABLES
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def read_theory_file(path: Path) -> xr.Dataset:
             theory = opened.load()
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path} cannot be read as netCDF ({error}): {advice}") from error
-    for name in VARIABLES:
-        dims = VARIABLES[name].dims
+    for name, variable in (VARIABLES | SCAN_VARIABLES).items():
+        dims = variable.dims
         if name in theory and set(theory[name].dims) != set(dims):
             raise InputError(
                 f"{path}: `{name}` has dimensions {theory[name].dims}, the schema says {dims}: {advice}"
