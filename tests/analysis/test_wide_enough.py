@@ -76,5 +76,5 @@ def test_a_step_at_which_nothing_is_known_is_left_out():
 
 @pytest.mark.parametrize("tolerance", [0.0, -0.01, 1.5, np.nan, np.inf])
 def test_tolerances_that_are_none_are_refused(tolerance):
-    with pytest.raises(InputError, match="`tolerance` = .*such as 0.01"):
+    with pytest.raises(InputError, match=r"`tolerance` = .*such as 0\.01"):
         wide_enough(make_theory(Truth()), tolerance)

@@ -45,7 +45,7 @@ class TheorySeries:
 
     @property
     def relative_spread(self) -> Curve | None:
-        r"""$\sqrt{\overline{V}} / \mathrm{value}$: over $\sqrt N$ it is the relative spread of networks of width N.
+        r"""$\sqrt{\overline{V}} / \mathrm{value}$; over $\sqrt N$, the relative spread of networks of width N.
 
         NaN where the value is not resolved.
         """
@@ -121,9 +121,7 @@ def _series(theory: xr.Dataset, part: Part, steps: np.ndarray) -> TheorySeries:
     size = _rms(values)
     with np.errstate(invalid="ignore", divide="ignore"):
         # The weight of each element in a change of the root mean square; none where all values are zero.
-        weights = (
-            np.where(size[:, None] > 0, values / size[:, None], np.sign(size)[:, None]) / values.shape[1]
-        )
+        weights = np.where(size[:, None] == 0, 0.0, values / size[:, None]) / values.shape[1]
     return TheorySeries(
         label=part.label,
         steps=steps,
