@@ -38,11 +38,11 @@ def test_the_adjoint_is_the_derivative_with_respect_to_every_slot():
     settings = deep_study(2, 4, observables=("prediction",))
     with jax.enable_x64(True):
         process = deep_process(settings, points)
-        noise = deep_noise(process, 64, (0,))
-        past, rows, _ = sweep(process, noise)
+        noise = deep_noise(process, 64, (0,), signs=True)
+        past, rows, drifts = sweep(process, noise)
         weights = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape)), rows)
         weights = weights._replace(output=weights.output.at[0, 3].set(1.0))
-        found = adjoint(process, noise, past, weights)
+        found = adjoint(process, noise, (past, drifts), weights)
         slots = jax.tree.map(
             lambda leaf: jnp.asarray(rng.standard_normal((process.steps, *leaf.shape))), no_slots(process)
         )
@@ -58,7 +58,7 @@ def test_the_adjoint_is_the_derivative_with_respect_to_every_slot():
                 return written(known, entries, t), found.output
 
             scaled = jax.tree.map(lambda leaf: size * leaf, slots)
-            _, outputs = jax.lax.scan(step, no_past(process, 64), (jnp.arange(process.steps), scaled))
+            _, outputs = jax.lax.scan(step, no_past(process, 64, copies=3), (jnp.arange(process.steps), scaled))
             return float(jnp.sum(outputs[3]))
 
         differences = (observed(1e-5) - observed(-1e-5)) / 2e-5

@@ -62,7 +62,7 @@ def _variances(
 ) -> Float[np.ndarray, " observable"]:
     """One scrambling: N Var of every wanted observable, in the order of `batches`."""
     steps, mean_loss, template = observed
-    noises = [deep_noise(process, sites, (*seed, part)) for part in range(3)]
+    noises = [deep_noise(process, sites, (*seed, part), signs=part < 2) for part in range(3)]
     solved = [sweep(process, noise) for noise in noises[:2]]
 
     def observe(rows: Rows) -> Float[Array, " entry"]:
@@ -70,17 +70,16 @@ def _variances(
 
     pulls = [jax.vjp(observe, rows)[1] for _, rows, _ in solved]
     size = sum(leaf.size for leaf in template)
-    key = jax.random.key(np.random.default_rng(seed).integers(2**31))
-    past, _, drifts = solved[0]
+    past, _, drifts = sweep(process, noises[2])
     found = []
     for batch in batches:
         padded = jax.nn.one_hot(np.resize(batch, len(batches[0])), size, dtype=float)
         adjoints = [
-            adjoint(process, noise, each, jax.vmap(pull)(padded)[0])
-            for noise, (each, _, _), pull in zip(noises[:2], solved, pulls, strict=True)
+            adjoint(process, noise, (each[0], each[2]), jax.vmap(pull)(padded)[0])
+            for noise, each, pull in zip(noises[:2], solved, pulls, strict=True)
         ]
-        variance = contracted(process, (past, drifts), noises[2], (adjoints[0], adjoints[1]), key)
-        found.append(np.asarray(variance)[: len(batch)])
+        covariance = contracted(process, (past, drifts), noises[2], (adjoints[0], adjoints[1]))
+        found.append(np.diag(covariance)[: len(batch)])
         progress.advance()
     return np.concatenate(found)
 

@@ -45,24 +45,27 @@ def deep_process(study: Study, points: Points) -> DeepProcess:
             f"`training.optimizer` = {training.optimizer!r}: with more than one hidden layer the theory "
             'solves "gd"; a small learning rate approaches the flow'
         )
-    rate = training.point_rate(train)
+    rate, last = training.point_rate(train), int(study.recorded_steps()[-1]) + 1
     return DeepProcess(
         input_kernel=jnp.asarray(points.input_kernel()),
         targets=jnp.asarray(points.targets, dtype=float),
         richness=jnp.asarray(study.network.richness, dtype=float),
-        rate=jnp.asarray(rate, dtype=float),
+        rates=jnp.asarray(rate * np.tri(last, k=-1)),
         train=train,
         network=study.network,
         loss=training.loss,
-        steps=int(study.recorded_steps()[-1]) + 1,
+        steps=last,
     )
 
 
-def deep_noise(process: DeepProcess, sites: int, seed: tuple[int, ...]) -> tuple[LayerNoise, ...]:
-    """Frozen Gaussians and signs of every layer, independent between layers; `sites` is a power of two.
+def deep_noise(
+    process: DeepProcess, sites: int, seed: tuple[int, ...], *, signs: bool = False
+) -> tuple[LayerNoise, ...]:
+    """Frozen Gaussians of every layer, independent between layers; `sites` is a power of two.
 
-    Sites come in pairs (u, r), (u, -r). The Gaussians of step 0 are scrambled Sobol points; those of later
-    steps, which carry only what has changed, are pseudo-random.
+    Sites come in pairs (u, r), (u, -r); with `signs`, random ones for tangents. The Gaussians of step 0 are scrambled Sobol points; those of later
+    steps, which carry only what has changed, are pseudo-random. All have unit covariance in the sample, so
+    that responses of what is linear in them are exact.
     """
     points, outputs = process.targets.shape
     steps, depth = process.steps, process.network.hidden_layers
@@ -72,16 +75,33 @@ def deep_noise(process: DeepProcess, sites: int, seed: tuple[int, ...]) -> tuple
         kernel = np.asarray(process.input_kernel) if first else np.eye(points)
         each = outputs if last else points * outputs
         h, w, _ = gaussian_sites(kernel, each, sites, (*seed, layer), equal_weights=True)
-        rng = np.random.default_rng((*seed, layer, 1))
-        later_u = rng.standard_normal((sites // 2, 0 if first else steps - 1, points))
-        later_r = rng.standard_normal((sites // 2, 0 if last else steps - 1, each))
-        u = np.concatenate([h[:, None], np.concatenate([later_u, later_u])], axis=1)
-        r = np.concatenate([w[:, None], np.concatenate([later_r, -later_r])], axis=1)
-        # Both of a pair have the same signs, so that what is odd in r cancels.
-        signs = (rng.choice([-1.0, 1.0], (sites // 2, steps, size)) for size in (points, points * outputs))
-        sign_u, sign_r = (np.concatenate([sign, sign]) for sign in signs)
-        drawn.append(LayerNoise(*(jnp.asarray(x) for x in (u, r, sign_u, sign_r))))
+        half = sites // 2
+        u = h[:half, None] if first else _later(h[:half], steps, (*seed, layer, 1))
+        r = w[:half, None] if last else _later(w[:half], steps, (*seed, layer, 2))
+        pair = [np.concatenate([u, u]), np.concatenate([r, -r])]
+        for kind, size in enumerate((points, points * outputs) if signs else ()):
+            # Both of a pair have the same signs, so that what is odd in r cancels.
+            rng = np.random.default_rng((*seed, layer, 3 + kind))
+            sign = _orthonormal(rng.choice([-1.0, 1.0], (steps, half, size)).swapaxes(0, 1))
+            pair.append(np.concatenate([sign, sign]))
+        drawn.append(LayerNoise(*(jnp.asarray(x) for x in pair)))
     return tuple(drawn)
+
+
+def _later(first: np.ndarray, steps: int, seed: tuple[int, ...]) -> np.ndarray:
+    """White Gaussians (site, step, a) that begin with `first`, whose mean is zero."""
+    drawn = np.random.default_rng(seed).standard_normal((steps - 1, *first.shape))
+    drawn -= drawn.mean(axis=1, keepdims=True)
+    return _orthonormal(np.concatenate([first[None], drawn]).swapaxes(0, 1))
+
+
+def _orthonormal(white: np.ndarray) -> np.ndarray:
+    """White noise (site, step, a) whose covariance is one in the sample, if it can be; in the order of time."""
+    columns = white.reshape(len(white), -1)
+    if len(columns) <= columns.shape[1]:
+        return white
+    basis, triangle = np.linalg.qr(columns)
+    return (basis * np.sign(np.diag(triangle)) * np.sqrt(len(white))).reshape(white.shape)
 
 
 def no_slots(process: DeepProcess) -> Rows:
@@ -97,22 +117,25 @@ def no_slots(process: DeepProcess) -> Rows:
     return Rows((rows,) * process.network.hidden_layers, jnp.zeros((points, outputs)))
 
 
-def no_past(process: DeepProcess, sites: int) -> Past:
-    """The past before step 0."""
+def no_past(process: DeepProcess, sites: int, copies: int = 1) -> Past:
+    """The past before step 0; three copies where noise has signs, else one."""
     points, outputs = process.targets.shape
     steps, each = process.steps, points * outputs
     on_points, on_outputs = jnp.zeros((sites, steps, points)), jnp.zeros((sites, steps, each))
-    layer = LayerPast(
-        phi=on_points,
-        g=on_outputs,
-        phi_r=on_points,
-        g_r=on_outputs,
-        phi_u=on_points,
-        g_u=on_outputs,
-        factor_u=jnp.zeros((steps, points, steps, points)),
-        factor_r=jnp.zeros((steps, each, steps, each)),
-    )
-    return Past((layer,) * process.network.hidden_layers, jnp.zeros((steps, points, outputs)))
+    depth = process.network.hidden_layers
+    layers = []
+    for layer in range(depth):
+        layers.append(
+            LayerPast(
+                phi=jnp.stack([on_points] * copies),
+                g=jnp.stack([on_outputs] * copies),
+                white_u=on_points if process.conditioned and layer > 0 else None,
+                white_r=on_outputs if process.conditioned and layer < depth - 1 else None,
+                factor_u=jnp.zeros((steps, points, steps, points)),
+                factor_r=jnp.zeros((steps, each, steps, each)),
+            )
+        )
+    return Past(tuple(layers), jnp.zeros((steps, points, outputs)))
 
 
 @eqx.filter_jit
@@ -124,7 +147,8 @@ def sweep(process: DeepProcess, noise: tuple[LayerNoise, ...]) -> tuple[Past, Ro
         entries, rows, drifts = advance(process, past, noise, slots, t)
         return written(past, entries, t), (rows, drifts)
 
-    past, (rows, drifts) = jax.lax.scan(step, no_past(process, len(noise[0].u)), jnp.arange(process.steps))
+    start = no_past(process, len(noise[0].u), 1 if noise[0].sign_u is None else 3)
+    past, (rows, drifts) = jax.lax.scan(step, start, jnp.arange(process.steps))
     return past, rows, drifts
 
 
@@ -133,9 +157,10 @@ def written(past: Past, entries: Past, t: Int[Array, ""]) -> Past:
     update = jax.lax.dynamic_update_index_in_dim
     layers = []
     for old, new in zip(past.layers, entries.layers, strict=True):
-        fields = (update(o, n, t, 1) for o, n in zip(old[:6], new[:6], strict=True))
-        factors = (update(o, n, t, 0) for o, n in zip(old[6:], new[6:], strict=True))
-        layers.append(LayerPast(*fields, *factors))
+        fields = (update(o, n, t, 2) for o, n in zip(old[:2], new[:2], strict=True))
+        whites = (o if o is None else update(o, n, t, 1) for o, n in zip(old[2:4], new[2:4], strict=True))
+        factors = (update(o, n, t, 0) for o, n in zip(old[4:], new[4:], strict=True))
+        layers.append(LayerPast(*fields, *whites, *factors))
     return Past(tuple(layers), update(past.output, entries.output, t, 0))
 
 

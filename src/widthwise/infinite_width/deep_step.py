@@ -9,8 +9,12 @@ $$ h^l_m(t) = u^l_m(t) + \sum_{s<t, n, c} [A^{l-1}_{m,nc}(t,s)
 $$ z^l_{mc}(t) = r^l_{mc}(t) + \sum_{s\le t, n} [B^l_{mc,n}(t,s) + \eta\gamma \sum_{c'} \Delta_{nc'}(s)
    G^{l+1}_{mc,nc'}(t,s)] \phi(h^l_n(s)) $$
 
-The responses $A^l = <d\phi(h^l(t)) / dr^l(s)>$ and $B^{l-1} = <dg^l(t) / du^l(s)>$ come from tangents along
-random signs: <J zeta zeta^T> = <J>. **Source:** Bordelon and Pehlevan, arXiv 2205.09653.
+The Gaussians are $u = C \epsilon$, $\epsilon$ white and $C C^T$ their kernel, so that the responses need no
+derivative: $A^l = <d\phi^l / dr^l> = <\phi^l \epsilon_r^T> C_r^{-1}$, $B^{l-1} = <g^l \epsilon_u^T> C_u^{-1}$.
+That has little noise, but its derivative much, where kernels are nearly singular: an adjoint is taken of the
+same with tangents along random signs, <J zeta zeta^T> = <J>.
+With `conditioned`, fresh Gaussians are made orthogonal to all that the weights have multiplied before: then
+N sites are a network of width N, in law. **Source:** Bordelon and Pehlevan, arXiv 2205.09653.
 """
 
 from typing import NamedTuple
@@ -28,14 +32,15 @@ JITTER = 1e-9  # of a kernel's mean diagonal, added to its diagonal before the C
 
 
 class LayerPast(NamedTuple):
-    """What a layer's sites did at earlier steps; zero from the present step on. K = points x outputs."""
+    """What a layer's sites did at earlier steps; zero from the present step on. K = points x outputs.
 
-    phi: Float[Array, "site step point"]
-    g: Float[Array, "site step K"]
-    phi_r: Float[Array, "site step point"]  # tangents along the signs of r
-    g_r: Float[Array, "site step K"]
-    phi_u: Float[Array, "site step point"]  # tangents along the signs of u
-    g_u: Float[Array, "site step K"]
+    A copy is the value itself, and where derivatives are wanted its tangents along random signs of u and r.
+    """
+
+    phi: Float[Array, "copy site step point"]
+    g: Float[Array, "copy site step K"]
+    white_u: Float[Array, "site step point"] | None  # the white Gaussians, where they are conditioned
+    white_r: Float[Array, "site step K"] | None
     factor_u: Float[Array, "step point step point"]  # Cholesky rows of Phi^{l-1}, and of G^{l+1}
     factor_r: Float[Array, "step K step K"]
 
@@ -48,15 +53,15 @@ class Past(NamedTuple):
 
 
 class LayerNoise(NamedTuple):
-    """Frozen randomness of a layer: white Gaussians (or the initial fields themselves), and signs.
+    """Frozen randomness of a layer: white Gaussians, or the initial fields themselves; random signs.
 
     At the first layer `u` is h at initialization (site, 1, point), at the last `r` is w (site, 1, output).
     """
 
     u: Float[Array, "site time point"]
     r: Float[Array, "site time K"]
-    sign_u: Float[Array, "site step point"]
-    sign_r: Float[Array, "site step K"]
+    sign_u: Float[Array, "site step point"] | None = None
+    sign_r: Float[Array, "site step K"] | None = None
 
 
 class LayerRows(NamedTuple):
@@ -88,64 +93,83 @@ class DeepProcess(eqx.Module):
     input_kernel: Float[Array, "point point"]
     targets: Float[Array, "point output"]
     richness: Float[Array, ""]
-    rate: Float[Array, ""]
+    rates: Float[Array, "step step"]  # [t, s]: by how much gradient s has moved the weights at t; 0 for s >= t
     train: int = eqx.field(static=True)
     network: NetworkSettings = eqx.field(static=True)
     loss: str = eqx.field(static=True)
     steps: int = eqx.field(static=True)
+    conditioned: bool = eqx.field(static=True, default=False)
 
     def kicks(self, output: Float[Array, "step point output"], t: Int[Array, ""]) -> Float[Array, "..."]:
-        """eta gamma Delta(s) for s < t on training points, else zero: (step, point, output)."""
+        """What step t has received of gamma Delta(s) on training points, else zero: (step, point, output)."""
         prediction = output - output[0] if self.network.centered else output
         residual = jax.vmap(lambda f: loss_residual(self.targets, f, self.loss))(prediction)
         trained = jnp.arange(len(self.targets)) < self.train
-        before = jnp.arange(self.steps) < t
-        return self.rate * self.richness * jnp.where(before[:, None, None] & trained[:, None], residual, 0.0)
+        weights = jnp.take(self.rates, t, axis=0)[:, None, None]
+        return self.richness * weights * jnp.where(trained[:, None], residual, 0.0)
+
+
+class Taps(NamedTuple):
+    """Added to what a layer's sites read of their past: zero in use, and what one differentiates by."""
+
+    h: Float[Array, "copy site point"] | float = 0.0
+    z: Float[Array, "copy site K"] | float = 0.0
 
 
 class Fields(NamedTuple):
-    """A layer's sites at the present step, after the forward pass: h, its tangents, what is read off it."""
+    """A layer's sites at the present step, after the forward pass."""
 
-    h: Float[Array, "site point"]
-    h_r: Float[Array, "site point"]
-    h_u: Float[Array, "site point"]
-    phi: Float[Array, "site point"]
-    slope: Float[Array, "site point"]
-    factor: Float[Array, "point step point"]
+    h: Float[Array, "copy site point"]
+    phi: Float[Array, "copy site point"]
+    white: Float[Array, "site time point"]  # the white Gaussians up to this step
+    factor: Float[Array, "step point step point"]  # and the factor that they are read with
 
 
 def advance(
-    process: DeepProcess, past: Past, noise: tuple[LayerNoise, ...], slots: Rows, t: Int[Array, ""]
+    process: DeepProcess,
+    past: Past,
+    noise: tuple[LayerNoise, ...],
+    slots: Rows,
+    t: Int[Array, ""],
+    taps: tuple[Taps, ...] | None = None,
 ) -> tuple[Past, Rows, tuple[LayerDrift, ...]]:
     """Step `t`: the entries that it adds to the past, the rows of the order parameters, and the drifts.
 
     `slots` are added to the averages over sites: zero in use, and what one differentiates by.
     """
     kicks, depth = process.kicks(past.output, t), len(past.layers)
+    taps = taps or (Taps(),) * depth
     fields: list[Fields] = []
     phi_rows, a_rows, h_drifts = [], [], []
     for layer in range(depth):
-        above = (phi_rows[-1], a_rows[-1]) if layer else None
-        made, drift = forward(process, past.layers[layer], noise[layer], above, kicks, t)
-        phi_row = equal_and_past(made.phi, past.layers[layer].phi, t) + slots.layers[layer].phi
-        a_row = average(made.slope * made.h_r, noise[layer].sign_r) + slots.layers[layer].a
+        known, slot, each = past.layers[layer], slots.layers[layer], noise[layer]
+        above = (phi_rows[-1], a_rows[-1], past.layers[layer - 1].factor_r) if layer else None
+        made, drift = forward(process, known, each, above, kicks, taps[layer].h, t)
+        a_row = slot.a
+        if layer < depth - 1:
+            white = each.r if known.white_r is None else known.white_r
+            along = None if each.sign_r is None else average(made.phi[2], each.sign_r)
+            a_row += response(made.phi[0], white, known.factor_r, t) if along is None else along
         fields.append(made)
-        phi_rows.append(_kept(phi_row, process.steps, t, present=True))
-        a_rows.append(_kept(a_row, process.steps, t, present=False))
+        phi_rows.append(_kept(equal_and_past(made.phi[0], known.phi[0], t) + slot.phi, t, present=True))
+        a_rows.append(_kept(a_row, t, present=False))
         h_drifts.append(drift)
     entries, g_rows, b_rows, z_drifts = [], [], [], []
     output = slots.output
     for layer in reversed(range(depth)):
-        below = (g_rows[0], b_rows[0]) if g_rows else None
-        entry, z, drift = backward(process, past.layers[layer], noise[layer], fields[layer], below, kicks, t)
+        known, slot, each, made = past.layers[layer], slots.layers[layer], noise[layer], fields[layer]
+        below = (g_rows[0], b_rows[0], fields[layer + 1].factor) if g_rows else None
+        entry, z, drift = backward(process, known, each, made, below, kicks, taps[layer].z, t)
         if below is None:
-            products = fields[layer].phi[..., None] * z.reshape(len(z), *process.targets.shape)
+            products = made.phi[0][..., None] * z.reshape(len(z), *process.targets.shape)
             output = output + jnp.mean(products, axis=0) / process.richness
-        g_row = equal_and_past(entry.g, past.layers[layer].g, t) + slots.layers[layer].g
-        b_row = average(entry.g_u, noise[layer].sign_u) + slots.layers[layer].b
+        b_row = slot.b
+        if layer:
+            along = None if each.sign_u is None else average(entry.g[1], each.sign_u)
+            b_row += response(entry.g[0], made.white, made.factor, t + 1) if along is None else along
         entries.insert(0, entry)
-        g_rows.insert(0, _kept(g_row, process.steps, t, present=True))
-        b_rows.insert(0, _kept(b_row, process.steps, t, present=True))
+        g_rows.insert(0, _kept(equal_and_past(entry.g[0], known.g[0], t) + slot.g, t, present=True))
+        b_rows.insert(0, _kept(b_row, t, present=True))
         z_drifts.insert(0, drift)
     rows = (LayerRows(*each) for each in zip(phi_rows, g_rows, a_rows, b_rows, strict=True))
     drifts = (LayerDrift(*each) for each in zip(h_drifts, z_drifts, strict=True))
@@ -156,60 +180,101 @@ def forward(
     process: DeepProcess,
     layer: LayerPast,
     noise: LayerNoise,
-    above: tuple[Array, Array] | None,
+    above: tuple[Array, Array, Array] | None,
     kicks: Float[Array, "step point output"],
+    tap: Float[Array, "copy site point"] | float,
     t: Int[Array, ""],
 ) -> tuple[Fields, Float[Array, "point step K"]]:
-    """h^l and its tangents at step `t`, from rows `above` of Phi^{l-1} and A^{l-1}; None at layer 1."""
+    """h^l at step `t`, from rows `above` of Phi^{l-1} and A^{l-1} and the factor of G^l; None at layer 1."""
     act, slope = activation_and_slope(process.network)
     points, steps = len(process.targets), process.steps
     if above is None:
         kernel = jnp.broadcast_to(process.input_kernel[:, None], (points, steps, points))
-        u, factor, response, sign = noise.u[:, 0], jnp.zeros((points, steps, points)), 0.0, 0.0
+        u, white, factor, from_g = noise.u[:, 0], noise.u, layer.factor_u, 0.0
     else:
-        kernel, response = above
-        factor = extend_factor(layer.factor_u, kernel, t)
-        u, sign = read(factor, noise.u), jnp.take(noise.sign_u, t, axis=1)
-    drift = (kernel[..., None] * kicks).reshape(points, steps, -1) + response
-    h = u + read(drift, layer.g)
-    return Fields(h, read(drift, layer.g_r), read(drift, layer.g_u) + sign, act(h), slope(h), factor), drift
+        kernel, from_g, factor_g = above
+        row = extend_factor(layer.factor_u, kernel, t)
+        factor = jax.lax.dynamic_update_index_in_dim(layer.factor_u, row, t, 0)
+        white = noise.u
+        if layer.white_u is not None:
+            fresh = orthogonal(jnp.take(noise.u, t, axis=1), layer.g[0], factor_g, t)
+            white = jax.lax.dynamic_update_index_in_dim(layer.white_u, fresh, t, 1)
+        u = read(row, white)
+    drift = (kernel[..., None] * kicks).reshape(points, steps, -1) + from_g
+    h = (read(drift, layer.g) + tap).at[0].add(u)
+    if above is not None and noise.sign_u is not None:
+        h = h.at[1].add(jnp.take(noise.sign_u, t, axis=1))
+    phi = jnp.concatenate([act(h[:1]), slope(h[0]) * h[1:]])
+    return Fields(h, phi, white, factor), drift
 
 
 def backward(
     process: DeepProcess,
     layer: LayerPast,
     noise: LayerNoise,
-    fields: Fields,
-    below: tuple[Array, Array] | None,
+    made: Fields,
+    below: tuple[Array, Array, Array] | None,
     kicks: Float[Array, "step point output"],
+    tap: Float[Array, "copy site K"] | float,
     t: Int[Array, ""],
 ) -> tuple[LayerPast, Float[Array, "site K"], Float[Array, "K step point"]]:
-    """The layer's entries at step `t`, z^l and its drift, from rows `below` of G^{l+1} and B^l; None at L."""
+    """The layer's entries at step `t`, z^l and its drift, from rows `below` of G^{l+1} and B^l and the factor
+    of Phi^l; None at L."""
     points, outputs = process.targets.shape
     if below is None:
-        r, sign = jnp.tile(noise.r[:, 0], (1, points)), 0.0
-        factor = jnp.zeros((points * outputs, process.steps, points * outputs))
+        r, white = jnp.tile(noise.r[:, 0], (1, points)), noise.r
+        row = jnp.zeros((points * outputs, process.steps, points * outputs))
         drift = jnp.tile(jnp.moveaxis(kicks, -1, 0), (points, 1, 1))
     else:
-        kernel, response = below
-        factor = extend_factor(layer.factor_r, kernel, t)
-        r, sign = read(factor, noise.r), jnp.take(noise.sign_r, t, axis=1)
-        drift = jnp.sum(kernel.reshape(*kernel.shape[:2], points, outputs) * kicks, axis=-1) + response
-    _, slope = activation_and_slope(process.network)
-    bend = jax.jvp(slope, (fields.h,), (jnp.ones_like(fields.h),))[1]
-    phi_r, phi_u = fields.slope * fields.h_r, fields.slope * fields.h_u
+        kernel, from_phi, factor_phi = below
+        row = extend_factor(layer.factor_r, kernel, t)
+        white = noise.r
+        if layer.white_r is not None:
+            phis = jax.lax.dynamic_update_index_in_dim(layer.phi[0], made.phi[0], t, 1)
+            fresh = orthogonal(jnp.take(noise.r, t, axis=1), phis, factor_phi, t + 1)
+            white = jax.lax.dynamic_update_index_in_dim(layer.white_r, fresh, t, 1)
+        r = read(row, white)
+        drift = jnp.sum(kernel.reshape(*kernel.shape[:2], points, outputs) * kicks, axis=-1) + from_phi
     present = jnp.take(drift, t, axis=1).T  # the equal-time part of B: the kicks are not felt yet
-    z = r + read(drift, layer.phi) + fields.phi @ present
-    z_r = read(drift, layer.phi_r) + phi_r @ present + sign
-    z_u = read(drift, layer.phi_u) + phi_u @ present
+    z = (read(drift, layer.phi) + made.phi @ present + tap).at[0].add(r)
+    if below is not None and noise.sign_r is not None:
+        z = z.at[2].add(jnp.take(noise.sign_r, t, axis=1))
+    _, slope = activation_and_slope(process.network)
+    steep, bent = jax.jvp(slope, (made.h[0],), (jnp.ones_like(made.h[0]),))
 
     def wide(values):
-        return jnp.repeat(values, outputs, axis=1)
+        return jnp.repeat(values, outputs, axis=-1)
 
-    g = wide(fields.slope) * z
-    g_r = wide(bend * fields.h_r) * z + wide(fields.slope) * z_r
-    g_u = wide(bend * fields.h_u) * z + wide(fields.slope) * z_u
-    return LayerPast(fields.phi, g, phi_r, g_r, phi_u, g_u, fields.factor, factor), z, drift
+    g = wide(steep) * z
+    g = g.at[1:].add(wide(bent * made.h[1:]) * z[0])
+    white_u = None if layer.white_u is None else jnp.take(made.white, t, axis=1)
+    white_r = None if layer.white_r is None else jnp.take(white, t, axis=1)
+    return LayerPast(made.phi, g, white_u, white_r, jnp.take(made.factor, t, axis=0), row), z[0], drift
+
+
+def response(
+    values: Float[Array, "site a"],
+    white: Float[Array, "site step b"],
+    factor: Float[Array, "step b step b"],
+    end: Int[Array, ""],
+) -> Float[Array, "a step b"]:
+    """<d values / d x(s)> for s < `end` of Gaussians x = C white: <values white^T> C^{-1}, by parts."""
+    row = jnp.where((jnp.arange(white.shape[1]) < end)[:, None], average(values, white), 0.0)
+    filled = filled_factor(factor, end)
+    solved = jax.scipy.linalg.solve_triangular(filled, row.reshape(len(row), -1).T, trans=1, lower=True)
+    return solved.T.reshape(row.shape)
+
+
+def orthogonal(
+    fresh: Float[Array, "site a"],
+    history: Float[Array, "site step b"],
+    factor: Float[Array, "step b step b"],
+    end: Int[Array, ""],
+) -> Float[Array, "site a"]:
+    """`fresh` less its part in the span of the `history` before step `end`, whose kernel has this factor."""
+    overlap = jnp.where((jnp.arange(history.shape[1]) < end)[:, None], average(fresh, history), 0.0)
+    weights = jax.scipy.linalg.cho_solve((filled_factor(factor, end), True), overlap.reshape(len(overlap), -1).T)
+    return fresh - read(weights.T.reshape(overlap.shape), history)
 
 
 def average(left: Float[Array, "site a"], right: Float[Array, "site step b"]) -> Float[Array, "a step b"]:
@@ -218,9 +283,11 @@ def average(left: Float[Array, "site a"], right: Float[Array, "site step b"]) ->
     return (left.T @ right.reshape(count, -1) / count).reshape(left.shape[1], *right.shape[1:])
 
 
-def read(weights: Float[Array, "a step b"], history: Float[Array, "site step b"]) -> Float[Array, "site a"]:
+def read(
+    weights: Float[Array, "a step b"], history: Float[Array, "*copy site step b"]
+) -> Float[Array, "*copy site a"]:
     """sum_(s, b) weights_(a, s, b) history_(s, b) of each site."""
-    return history.reshape(len(history), -1) @ weights.reshape(len(weights), -1).T
+    return history.reshape(*history.shape[:-2], -1) @ weights.reshape(len(weights), -1).T
 
 
 def equal_and_past(
@@ -231,9 +298,17 @@ def equal_and_past(
     return average(present, past) + now[:, None] * (present.T @ present / len(present))[:, None]
 
 
-def _kept(row: Float[Array, "a step b"], steps: int, t: Int[Array, ""], *, present: bool) -> Array:
+def _kept(row: Float[Array, "a step b"], t: Int[Array, ""], *, present: bool) -> Array:
     """The part that is allowed by causality: s < t, and s = t where `present`."""
-    return jnp.where((jnp.arange(steps) < t + int(present))[:, None], row, 0.0)
+    return jnp.where((jnp.arange(row.shape[1]) < t + int(present))[:, None], row, 0.0)
+
+
+def filled_factor(factor: Float[Array, "step a step a"], end: Int[Array, ""]) -> Float[Array, "n n"]:
+    """The Cholesky factor of the steps before `end` as a matrix, with the identity after them."""
+    steps, size = factor.shape[:2]
+    identity = jnp.eye(steps * size).reshape(factor.shape)
+    done = (jnp.arange(steps) < end)[:, None, None, None]
+    return jnp.where(done, factor, identity).reshape(steps * size, -1)
 
 
 def extend_factor(
@@ -241,11 +316,8 @@ def extend_factor(
 ) -> Float[Array, "a step a"]:
     """The rows at step `t` of the Cholesky factor whose rows so far are `factor`, given the kernel's."""
     steps, size = factor.shape[:2]
-    done = (jnp.arange(steps) < t)[:, None]
-    identity = jnp.eye(steps * size).reshape(factor.shape)
-    filled = jnp.where(done[:, :, None, None], factor, identity).reshape(steps * size, -1)
-    past = jnp.where(done, kernel, 0.0).reshape(size, -1)
-    cross = jax.scipy.linalg.solve_triangular(filled, past.T, lower=True).T
+    past = jnp.where((jnp.arange(steps) < t)[:, None], kernel, 0.0).reshape(size, -1)
+    cross = jax.scipy.linalg.solve_triangular(filled_factor(factor, t), past.T, lower=True).T
     present = jnp.take(kernel, t, axis=1)
     present = 0.5 * (present + present.T)
     scale = JITTER * jnp.trace(present) / size
