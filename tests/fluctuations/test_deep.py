@@ -58,7 +58,9 @@ def test_the_adjoint_is_the_derivative_with_respect_to_every_slot():
                 return written(known, entries, t), found.output
 
             scaled = jax.tree.map(lambda leaf: size * leaf, slots)
-            _, outputs = jax.lax.scan(step, no_past(process, 64, copies=3), (jnp.arange(process.steps), scaled))
+            _, outputs = jax.lax.scan(
+                step, no_past(process, 64, copies=3), (jnp.arange(process.steps), scaled)
+            )
             return float(jnp.sum(outputs[3]))
 
         differences = (observed(1e-5) - observed(-1e-5)) / 2e-5

@@ -126,13 +126,3 @@ def test_targets_that_vanish_move_nothing():
     for name in ("feature_kernel", "gradient_kernel", "tangent_kernel"):
         kernel = getattr(found, name)
         np.testing.assert_allclose(kernel, np.broadcast_to(kernel[:1], kernel.shape), rtol=1e-4, err_msg=name)
-
-
-def test_flow_is_refused_with_advice():
-    settings = Study(
-        name="flow",
-        network=NetworkSettings(hidden_layers=2),
-        training=TrainingSettings(optimizer="gradient_flow"),
-    )
-    with pytest.raises(ValueError, match="optimizer"):
-        solve_infinite_width(settings, points=ONE)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from widthwise.fluctuations.deep_adjoint import adjoint
 from widthwise.fluctuations.deep_variance import contracted
 from widthwise.fluctuations.memory import require_deep_memory
-from widthwise.infinite_width.deep import deep_noise, deep_process, order_parameters, sweep
+from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
 from widthwise.infinite_width.deep_step import DeepProcess, Rows
 from widthwise.infinite_width.order import OrderParameters
 from widthwise.infinite_width.replicates import mean_and_stderr
@@ -36,8 +36,8 @@ def deep_variances(
     with jax.enable_x64(True):
         process = deep_process(study, limit.points)
         mean_loss = study.training.reduction == "mean"
-        steps = limit.finite_steps
-        template = jax.tree.map(np.zeros_like, _cut(limit.values, len(steps)))
+        at = evaluations(study, limit.finite_steps)
+        template = jax.tree.map(np.zeros_like, _cut(limit.values, len(at)))
         wanted = _wanted(template, study.theory.observables)
         require_deep_memory(process, sites, min(BATCH, len(wanted)))
         batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
@@ -46,7 +46,7 @@ def deep_variances(
         for replicate in range(study.theory.scramblings):
             seed = (study.theory.seed, replicate, SEED_OF_FLUCTUATIONS)
             started = time.perf_counter()
-            values.append(_variances(process, sites, seed, (steps, mean_loss, template), batches, progress))
+            values.append(_variances(process, sites, seed, (at, mean_loss, template), batches, progress))
             if replicate == 0 and len(batches) > 1:
                 ahead = (time.perf_counter() - started) * (study.theory.scramblings - 1)
                 progress.say(f"{len(wanted)} observables; about {ahead:.0f} s more")
@@ -61,12 +61,12 @@ def _variances(
     process: DeepProcess, sites: int, seed: tuple[int, ...], observed, batches, progress: Progress
 ) -> Float[np.ndarray, " observable"]:
     """One scrambling: N Var of every wanted observable, in the order of `batches`."""
-    steps, mean_loss, template = observed
+    at, mean_loss, template = observed
     noises = [deep_noise(process, sites, (*seed, part), signs=part < 2) for part in range(3)]
     solved = [sweep(process, noise) for noise in noises[:2]]
 
     def observe(rows: Rows) -> Float[Array, " entry"]:
-        return _flat(order_parameters(process, rows, steps, mean_loss))
+        return _flat(order_parameters(process, rows, at, mean_loss))
 
     pulls = [jax.vjp(observe, rows)[1] for _, rows, _ in solved]
     size = sum(leaf.size for leaf in template)

@@ -99,7 +99,9 @@ def _before(past: Past, t: Int[Array, ""]) -> Past:
 
 def _factors(past: Past) -> Factors:
     layers = past.layers
-    return Factors(tuple(each.factor_u for each in layers), tuple(each.factor_r for each in layers), past.output)
+    return Factors(
+        tuple(each.factor_u for each in layers), tuple(each.factor_r for each in layers), past.output
+    )
 
 
 def _with(past: Past, factors: Factors) -> Past:
@@ -108,7 +110,9 @@ def _with(past: Past, factors: Factors) -> Past:
 
 
 def _no_taps(past: Past) -> tuple[Taps, ...]:
-    return tuple(Taps(jnp.zeros_like(each.phi[:, :, 0]), jnp.zeros_like(each.g[:, :, 0])) for each in past.layers)
+    return tuple(
+        Taps(jnp.zeros_like(each.phi[:, :, 0]), jnp.zeros_like(each.g[:, :, 0])) for each in past.layers
+    )
 
 
 def _entries(past: Past, drifts: tuple[LayerDrift, ...], later: Later, t: Int[Array, ""]) -> Past:

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from widthwise.data import Points
-from widthwise.errors import InputError
 from widthwise.infinite_width.deep_step import (
     DeepProcess,
     LayerDrift,
@@ -22,40 +21,40 @@ from widthwise.infinite_width.deep_step import (
 )
 from widthwise.infinite_width.order import OrderParameters, loss_per_point, split_losses
 from widthwise.infinite_width.sites import gaussian_sites
+from widthwise.infinite_width.time_grid import time_grid
 from widthwise.study import Study
 
 
 def deep_solver(study: Study, points: Points) -> Callable[[int], OrderParameters]:
     """A function of a replicate's number: its order parameters at the recorded steps."""
-    process, steps = deep_process(study, points), study.recorded_steps()
+    process, at = deep_process(study, points), evaluations(study, study.recorded_steps())
     mean_loss = study.training.reduction == "mean"
 
     def solve(replicate: int) -> OrderParameters:
         noise = deep_noise(process, study.theory.sites, (study.theory.seed, replicate))
-        return order_parameters(process, sweep(process, noise)[1], steps, mean_loss)
+        return order_parameters(process, sweep(process, noise)[1], at, mean_loss)
 
     return solve
 
 
 def deep_process(study: Study, points: Points) -> DeepProcess:
     """The setting of `study` on `points`; a mean-reduced loss divides the rate by the training points."""
-    training, train = study.training, points.train
-    if training.optimizer != "gd":
-        raise InputError(
-            f"`training.optimizer` = {training.optimizer!r}: with more than one hidden layer the theory "
-            'solves "gd"; a small learning rate approaches the flow'
-        )
-    rate, last = training.point_rate(train), int(study.recorded_steps()[-1]) + 1
+    grid = time_grid(study.training, points.train, int(study.recorded_steps()[-1]))
     return DeepProcess(
         input_kernel=jnp.asarray(points.input_kernel()),
         targets=jnp.asarray(points.targets, dtype=float),
         richness=jnp.asarray(study.network.richness, dtype=float),
-        rates=jnp.asarray(rate * np.tri(last, k=-1)),
-        train=train,
+        rates=jnp.asarray(grid.rates),
+        train=points.train,
         network=study.network,
-        loss=training.loss,
-        steps=last,
+        loss=study.training.loss,
+        steps=len(grid.rates),
     )
+
+
+def evaluations(study: Study, steps: Int[np.ndarray, " step"]) -> Int[np.ndarray, " step"]:
+    """Which evaluation of `deep_process` each training step is: a flow has others between them."""
+    return time_grid(study.training, 1, int(study.recorded_steps()[-1])).at[steps]
 
 
 def deep_noise(
@@ -165,17 +164,15 @@ def written(past: Past, entries: Past, t: Int[Array, ""]) -> Past:
 
 
 def order_parameters(
-    process: DeepProcess, rows: Rows, steps: Int[np.ndarray, " step"], mean_loss: bool
+    process: DeepProcess, rows: Rows, at: Int[np.ndarray, " step"], mean_loss: bool
 ) -> OrderParameters:
-    """Equal-time order parameters at the recorded `steps`, from the rows of all steps; differentiable."""
+    """Equal-time order parameters at the evaluations `at`, from the rows of all; differentiable."""
     points, outputs = process.targets.shape
     output = rows.output - rows.output[0] if process.network.centered else rows.output
-    prediction = output[steps]
+    prediction = output[at]
     losses = split_losses(loss_per_point(process.targets, prediction, process.loss), process.train, mean_loss)
-    features = [process.input_kernel] + [row.phi[steps, :, steps, :] for row in rows.layers]
-    blocks = [
-        row.g[steps, :, steps, :].reshape(len(steps), points, outputs, points, outputs) for row in rows.layers
-    ]
+    features = [process.input_kernel] + [row.phi[at, :, at, :] for row in rows.layers]
+    blocks = [row.g[at, :, at, :].reshape(len(at), points, outputs, points, outputs) for row in rows.layers]
     gradients = [jnp.einsum("tmcnc->tmn", block) / outputs for block in blocks]
     # The tangent kernel pairs G^{l+1} with Phi^l; above the last layer G is one.
     tangent = features[-1] + sum(g * f for g, f in zip(gradients, features, strict=False))

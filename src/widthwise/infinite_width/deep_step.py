@@ -93,7 +93,9 @@ class DeepProcess(eqx.Module):
     input_kernel: Float[Array, "point point"]
     targets: Float[Array, "point output"]
     richness: Float[Array, ""]
-    rates: Float[Array, "step step"]  # [t, s]: by how much gradient s has moved the weights at t; 0 for s >= t
+    rates: Float[
+        Array, "step step"
+    ]  # [t, s]: by how much gradient s has moved the weights at t; 0 for s >= t
     train: int = eqx.field(static=True)
     network: NetworkSettings = eqx.field(static=True)
     loss: str = eqx.field(static=True)
@@ -273,7 +275,9 @@ def orthogonal(
 ) -> Float[Array, "site a"]:
     """`fresh` less its part in the span of the `history` before step `end`, whose kernel has this factor."""
     overlap = jnp.where((jnp.arange(history.shape[1]) < end)[:, None], average(fresh, history), 0.0)
-    weights = jax.scipy.linalg.cho_solve((filled_factor(factor, end), True), overlap.reshape(len(overlap), -1).T)
+    weights = jax.scipy.linalg.cho_solve(
+        (filled_factor(factor, end), True), overlap.reshape(len(overlap), -1).T
+    )
     return fresh - read(weights.T.reshape(overlap.shape), history)
 
 

@@ -15,11 +15,12 @@ from widthwise.infinite_width.memory import require_room_for_values
 from widthwise.infinite_width.one_hidden_layer import flow_error, one_hidden_layer_solver
 from widthwise.infinite_width.order import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
+from widthwise.infinite_width.time_grid import flow_error_of
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 
 DIVERGED = 1e30  # outputs beyond this are on their way to infinity; their powers are still finite
-FLOW_TOLERANCE = 1e-5  # relative change of the outputs when the flow's steps are halved
+FLOW_TOLERANCE = 1e-5  # relative error of the outputs from the steps of a flow
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class InfiniteWidthSolution:
 
     **Fields:** `steps`, recorded steps; `values` and `stderr`, order parameters and their standard errors
     from independent scramblings; `diverged_at`, the first recorded step without a finite value (NaN from
-    there on) or None; `flow_error`, relative change of the outputs when the integration steps are halved
-    (zero for gradient descent); `wall_time` in seconds; `outcome`, with advice unless it is "solved".
+    there on) or None; `flow_error`, relative error of the outputs from the integration steps of a flow (zero
+    for gradient descent); `wall_time` in seconds; `outcome`, with advice unless it is "solved".
     """
 
     study: Study
@@ -57,7 +58,7 @@ def solve_infinite_width(
     otherwise the values are NaN from the bad step on and `outcome` gives the advice.
     **Returns:** an `InfiniteWidthSolution`. One hidden layer costs O(sites P^2 steps) in time and O(sites P)
     in memory; L of them O(L sites (P steps)^2) and O(L sites P steps + L (P steps)^2).
-    **Errors:** `InputError` for gradient flow with more than one hidden layer, and for divergence.
+    **Errors:** `InputError` for divergence.
     **Source:** Bordelon and Pehlevan, arXiv 2205.09653.
     """
     points = load_points(study) if points is None else points
@@ -66,7 +67,7 @@ def solve_infinite_width(
     shallow = study.network.hidden_layers == 1
     with jax.enable_x64(True):
         solver = (one_hidden_layer_solver if shallow else deep_solver)(study, points)
-        change = flow_error(study, points)
+        change = flow_error(study, points) if shallow else None
 
     def solve(replicate: int) -> OrderParameters:
         return jax.tree.map(np.asarray, solver(replicate))
@@ -84,11 +85,22 @@ def solve_infinite_width(
         outcome = (
             f"diverged: the outputs are not finite from step {diverged_at} on; "
             f"lower `training.learning_rate` = {study.training.learning_rate}"
+            + (" or raise `training.substeps`" if study.training.optimizer == "gradient_flow" else "")
         )
         if throw:
             raise InputError(outcome)
         for leaf in (*values, *stderr):
             leaf[first:] = np.nan
+    if change is None:
+        change = _deep_flow_error(study, points, values)
     return InfiniteWidthSolution(
         study, points, steps, values, stderr, diverged_at, change, time.perf_counter() - started, outcome
     )
+
+
+def _deep_flow_error(study: Study, points: Points, values: OrderParameters) -> float:
+    """Of the fastest mode of the tangent kernel between training points, at its fastest."""
+    kernels = values.tangent_kernel[:, : points.train, : points.train]
+    fastest = float(np.linalg.eigvalsh(np.nan_to_num(kernels)).max())
+    share = study.training.point_rate(points.train) / study.training.learning_rate
+    return flow_error_of(study.training, fastest * share, int(study.recorded_steps()[-1]))

@@ -114,8 +114,8 @@ def _attributes(
     warnings = validity_warnings(dataset, study, limit.points.train, fluctuations.sites)
     if limit.flow_error > FLOW_TOLERANCE:
         warnings.append(
-            f"Halving the integration steps of the flow moves the outputs by {limit.flow_error:.1e} of "
-            "their size: raise training.substeps."
+            f"The integration steps of the flow move the outputs by {limit.flow_error:.1e} of their size: "
+            "raise training.substeps."
         )
     if limit.outcome != "solved":
         warnings.append(f"The infinitely wide network {limit.outcome}.")
