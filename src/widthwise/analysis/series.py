@@ -45,7 +45,7 @@ class TheorySeries:
 
     @property
     def relative_spread(self) -> Curve | None:
-        r"""$\sqrt{\overline{V}} / \mathrm{value}$; over $\sqrt N$, the relative spread of networks of width N.
+        r"""$\sqrt{\overline{V}} / \mathrm{value}$; over $\sqrt N$, the relative spread of one network.
 
         NaN where the value is not resolved.
         """

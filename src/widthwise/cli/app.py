@@ -31,6 +31,13 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
+Tolerance = Annotated[
+    float,
+    typer.Option(
+        metavar="SHARE",
+        help="How small effects of finite width should be, where the report says from which width they are.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 app = typer.Typer(
@@ -67,34 +74,65 @@ def _options(
 
 
 @app.command(epilog="Example: widthwise run examples/digits.toml --out runs/mine --set training.steps=50")
-def run(study_file: StudyFile, out: Out = None, overrides: Overrides = None, quiet: Quiet = False) -> None:
+def run(
+    study_file: StudyFile,
+    out: Out = None,
+    overrides: Overrides = None,
+    tolerance: Tolerance = 0.01,
+    quiet: Quiet = False,
+) -> None:
     """Theory, training, comparison and report of a study, in order; resumes where it stopped."""
     with guarded() as guard:
         with open_progress(quiet) as progress:
             study = _study(study_file, overrides)
+            from widthwise.analysis import check_tolerance
             from widthwise.cli import stages
 
-            current = stages.open_run(study, out)
-            guard.directory = current.directory
-            stages.write_study(current, study_file)
-            theory = stages.theory_stage(current, progress, reuse=True)
-            records = stages.train_stage(current, progress)
-            table, page = stages.report_stage(current, theory, records, progress)
+            check_tolerance(tolerance)
+            with stages.open_run(study, out) as current:
+                guard.directory = current.directory
+                stages.must_write_study(current, study_file)
+                theory = stages.theory_stage(current, progress, reuse=True)
+                stages.write_study(current, study_file)
+                records = stages.train_stage(current, progress)
+                table, page = stages.report_stage(
+                    current, theory, records, tolerance=tolerance, progress=progress
+                )
         _tell(f"{table}\nreport: {page}", quiet)
 
 
-@app.command(epilog="Example: widthwise theory examples/digits.toml --set network.richness=2.0")
-def theory(study_file: StudyFile, out: Out = None, overrides: Overrides = None, quiet: Quiet = False) -> None:
-    """Infinite width and order 1/N of a study; writes DIR/theory.nc."""
+@app.command(epilog="Example: widthwise theory examples/digits.toml --set network.richness=2.0 --width 1000")
+def theory(
+    study_file: StudyFile,
+    out: Out = None,
+    overrides: Overrides = None,
+    width: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            help="A width to show beside infinite width; may be repeated. The study's widths if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    tolerance: Tolerance = 0.01,
+    quiet: Quiet = False,
+) -> None:
+    """Infinite width and order 1/N of a study, in numbers; writes DIR/theory.nc and DIR/report.html."""
     with guarded() as guard:
         with open_progress(quiet) as progress:
             study = _study(study_file, overrides)
+            from widthwise.analysis import check_tolerance
             from widthwise.cli import stages
 
-            current = stages.open_run(study, out)
-            guard.directory = current.directory
-            stages.theory_stage(current, progress, reuse=False)
-        _tell(f"theory: {current.theory_path}", quiet)
+            check_tolerance(tolerance)
+            widths = stages.chosen_widths(study, width or [])
+            with stages.open_run(study, out) as current:
+                guard.directory = current.directory
+                solved = stages.theory_stage(current, progress, reuse=False)
+                page = stages.write_report(current.directory, tolerance=tolerance, progress=progress)
+        if not quiet:
+            summary = stages.theory_summary(solved, widths, tolerance, all_widths=bool(width))
+            write_line(f"{summary}\n\ntheory: {current.theory_path}\nreport: {page}")
 
 
 @app.command(epilog="Example: widthwise train examples/digits.toml --set ensemble.widths=[64,128]")
@@ -105,15 +143,16 @@ def train(study_file: StudyFile, out: Out = None, overrides: Overrides = None, q
             study = _study(study_file, overrides)
             from widthwise.cli import stages
 
-            current = stages.open_run(study, out)
-            guard.directory = current.directory
-            stages.train_stage(current, progress)
+            with stages.open_run(study, out) as current:
+                guard.directory = current.directory
+                stages.train_stage(current, progress)
         _tell(f"records: {current.records_path}", quiet)
 
 
 @app.command(epilog="Example: widthwise report runs/digits")
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.", show_default=False)],
+    tolerance: Tolerance = 0.01,
     quiet: Quiet = False,
 ) -> None:
     """Rebuild DIR/report.html from the files in DIR."""
@@ -122,7 +161,7 @@ def report(
         with open_progress(quiet) as progress:
             from widthwise.report import write_report
 
-            page = write_report(directory, progress=progress)
+            page = write_report(directory, tolerance=tolerance, progress=progress)
         _tell(f"report: {page}", quiet)
 
 

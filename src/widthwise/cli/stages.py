@@ -1,22 +1,33 @@
 """The stages of a run, each writing its file into the run's folder. Loads JAX; imported by commands only."""
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import xarray as xr
 
 from widthwise.analysis import compare
-from widthwise.cli.summary import render_verdicts
+from widthwise.cli.blocks import render_kernels
+from widthwise.cli.summary import on_terminal, render_theory, render_verdicts
 from widthwise.data import Points, load_points
 from widthwise.errors import InputError
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.observables import read_theory, solve_fluctuations, theory_hash, write_theory
+from widthwise.observables import (
+    add_richness_scan,
+    has_scan_of,
+    read_theory,
+    solve_fluctuations,
+    theory_hash,
+    write_theory,
+)
 from widthwise.progress import Progress
 from widthwise.records.layout import Layout
 from widthwise.records.read import check_same_training, read_attributes
 from widthwise.report import write_report
 from widthwise.study import Study, dump_study
+from widthwise.study.check import LARGEST_WIDTH
 from widthwise.training import train_ensemble
 
 # How we know a study file as our own, which may be replaced.
@@ -42,9 +53,11 @@ class Run:
         return self.directory / "records.zarr"
 
 
-def open_run(study: Study, out: Path | None) -> Run:
+@contextmanager
+def open_run(study: Study, out: Path | None) -> Iterator[Run]:
     """Load the points and make the run's folder, after checking that its files may be used.
 
+    If what is done within fails before it has written anything, folders that were made go again.
     **Errors:** `InputError`, before anything is written, if the points are bad, or the folder holds
     records of another study or a newer version.
     """
@@ -55,24 +68,50 @@ def open_run(study: Study, out: Path | None) -> Run:
     if run.records_path.exists():
         attributes = read_attributes(run.records_path)
         check_same_training(run.records_path, attributes, Layout(study, run.points))
-    directory.mkdir(parents=True, exist_ok=True)
-    return run
+    made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield run
+    except Exception:
+        with suppress(OSError):  # a folder that holds something stays
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
-def write_study(run: Run, study_file: Path) -> None:
-    """Keep the study with its results as DIR/study.toml, unless that is the file that was read.
+def chosen_widths(study: Study, widths: Sequence[int]) -> list[int]:
+    """The widths that a summary shows, ascending: those given, else those of the study.
+
+    **Errors:** `InputError` for a width that no network can have.
+    """
+    for width in widths:
+        if not 1 <= width <= LARGEST_WIDTH:
+            raise InputError(f"`--width {width}`: give a width from 1 to {LARGEST_WIDTH:,}")
+    return sorted(set(widths or study.ensemble.widths))
+
+
+def must_write_study(run: Run, study_file: Path) -> bool:
+    """Whether DIR/study.toml is to be written: not if that is the file that was read.
 
     **Errors:** `InputError` if a file of that name is there that widthwise did not write.
     """
     target = run.directory / "study.toml"
     if target.exists():
         if target.samefile(study_file):
-            return
+            return False
         with target.open("rb") as file:
             if file.read(len(HEADER)) != HEADER.encode():
                 raise InputError(
                     f"{target}: is in the way, and not of widthwise's making; choose another --out"
                 )
+    return True
+
+
+def write_study(run: Run, study_file: Path) -> None:
+    """Keep the study with its results as DIR/study.toml, unless that is the file that was read."""
+    if not must_write_study(run, study_file):
+        return
+    target = run.directory / "study.toml"
     partial = target.with_name(f".study.toml.{os.getpid()}")
     try:
         partial.write_text(HEADER + "\n" + dump_study(run.study, folder=run.directory), encoding="utf-8")
@@ -86,14 +125,21 @@ def theory_stage(run: Run, progress: Progress, *, reuse: bool) -> xr.Dataset:
     wanted = theory_hash(run.study, run.points)
     if reuse and run.theory_path.exists():
         theory = read_theory(run.theory_path)
-        if theory.attrs.get("theory_hash") == wanted:
+        if theory.attrs.get("theory_hash") == wanted and has_scan_of(theory, run.study):
             progress.say(f"theory was already solved: {run.theory_path}")
             return theory
         theory.close()
     limit = solve_infinite_width(run.study, points=run.points, progress=progress, throw=False)
-    theory = solve_fluctuations(limit, progress=progress)
+    theory = add_richness_scan(solve_fluctuations(limit, progress=progress), limit, progress=progress)
     write_theory(theory, run.theory_path)
     return theory
+
+
+def theory_summary(theory: xr.Dataset, widths: Sequence[int], tolerance: float, *, all_widths: bool) -> str:
+    """The theory in numbers, and on a terminal its kernels."""
+    numbers = render_theory(theory, widths, tolerance, all_widths=all_widths)
+    kernels = render_kernels(theory) if on_terminal() else ""
+    return f"{numbers}\n\n{kernels}" if kernels else numbers
 
 
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:
@@ -101,7 +147,9 @@ def train_stage(run: Run, progress: Progress) -> xr.Dataset:
     return train_ensemble(run.study, run.records_path, points=run.points, progress=progress)
 
 
-def report_stage(run: Run, theory: xr.Dataset, records: xr.Dataset, progress: Progress) -> tuple[str, Path]:
+def report_stage(
+    run: Run, theory: xr.Dataset, records: xr.Dataset, *, tolerance: float, progress: Progress
+) -> tuple[str, Path]:
     """Compare and draw; the verdicts as a short table, or why there are none, and the report's path."""
     comparison = None
     try:
@@ -109,4 +157,5 @@ def report_stage(run: Run, theory: xr.Dataset, records: xr.Dataset, progress: Pr
         table = render_verdicts(comparison)
     except InputError as error:  # as when everything diverged
         table = f"no comparison: {error}"
-    return table, write_report(run.directory, comparison=comparison, progress=progress)
+    page = write_report(run.directory, comparison=comparison, tolerance=tolerance, progress=progress)
+    return table, page

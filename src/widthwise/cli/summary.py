@@ -1,17 +1,35 @@
-"""The end of a run in a few lines: which claims hold, how often, and the word on all of them."""
+"""The end of a command in a few lines: verdicts on a run, and the theory in numbers."""
 
 import io
 import shutil
 import sys
+from collections.abc import Sequence
 
-from rich.console import Console
+import numpy as np
+import xarray as xr
+from rich import box
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
-from widthwise.analysis import Comparison
+from widthwise.analysis import Comparison, Sufficient, TheorySeries, theory_series, wide_enough
+from widthwise.report.words import percent, width_words
 
 VERDICTS = ("consistent", "inconsistent", "underpowered")
 COLORS = {"consistent": "green", "inconsistent": "red", "underpowered": "yellow"}
 WIDTH_IN_FILES = 100
+UNBOUNDED = 100_000  # columns of a file's lines, where nothing should be folded
+ABSENT = "-"
+REMARKS = (
+    "Root mean squares over points and outputs, for kernels over pairs of points. At width N: mean ± spread "
+    'of one network (shift in the mean); "-" was not computed.'
+)
+
+
+def on_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def render_verdicts(comparison: Comparison) -> str:
@@ -25,14 +43,130 @@ def render_verdicts(comparison: Comparison) -> str:
         table.add_row(claim.replace("_", " "), *(str(found.count(v)) if v in found else "" for v in VERDICTS))
     joint = comparison.joint_verdict
     line = f"joint test (false alarms in {comparison.alpha:.0%} of correct runs): [{COLORS[joint]}]{joint}[/]"
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    console = Console(
+    return _rendered(_console(WIDTH_IN_FILES), table, line)
+
+
+def render_theory(
+    theory: xr.Dataset, widths: Sequence[int], tolerance: float, *, all_widths: bool = True
+) -> str:
+    """What the theory says at infinite width and at each of `widths`, and how wide is wide enough.
+
+    Numbers are root mean squares over the points and outputs of a part, over pairs of points for kernels, at
+    the first, the middle and the last recorded step. At width N: the mean over initializations, the spread
+    of one network, sqrt(variance / N), and in brackets the shift / N that the mean includes. What was not
+    computed is "-".
+
+    **Arguments:** `all_widths`: where the terminal is too narrow, further tables hold the widths that do not
+    fit into the first; else those between the ends are left out, and said to be.
+    """
+    console, series = _console(UNBOUNDED), theory_series(theory)
+    counts = range(len(widths), 1, -1)
+    fitting = next((n for n in counts if _fits(console, _theory_table(series, widths[:n]))), 1)
+    shown = list(widths)
+    if not all_widths:
+        kept = np.unique(np.rint(np.linspace(0, len(widths) - 1, fitting)).astype(int))
+        shown = [widths[at] for at in kept]
+    tables = [_theory_table(series, shown[at : at + fitting]) for at in range(0, len(shown), fitting)]
+    left_out = [f"--width {width}" for width in widths if width not in shown]
+    remarks = REMARKS + (f" Not shown for want of room: {' '.join(left_out)}." if left_out else "")
+    return _rendered(console, *tables, Text(remarks, style="dim"), "", _wide_table(theory, tolerance))
+
+
+def _theory_table(series: Sequence[TheorySeries], widths: Sequence[int]) -> Table:
+    table = _table("theory: infinite width, and width N", "", "step", "N → ∞", "error")
+    for width in widths:
+        table.add_column(f"N = {width}", justify="right", no_wrap=True)
+    rows = [(one, at) for one in series for at in _shown_steps(len(one.steps))]
+    by_width = [_padded([_at_width(one, at, width) for one, at in rows]) for width in widths]
+    for index, (one, at) in enumerate(rows):
+        cells = [f"{one.steps[at]}", number(one.value[at]), number(one.error[at], 1)]
+        label = one.label if at == 0 else ""
+        table.add_row(label, *cells, *(column[index] for column in by_width), end_section=_ends(rows, index))
+    return table
+
+
+def _ends(rows: Sequence[tuple[TheorySeries, int]], index: int) -> bool:
+    return index + 1 < len(rows) and rows[index + 1][1] == 0
+
+
+def _shown_steps(count: int) -> list[int]:
+    """Positions of the first, the middle and the last of `count` steps, each once.
+
+    >>> _shown_steps(101), _shown_steps(2), _shown_steps(1)
+    ([0, 50, 100], [0, 1], [0])
+    """
+    return sorted({0, (count - 1) // 2, count - 1})
+
+
+def _at_width(series: TheorySeries, at: int, width: int) -> tuple[str, str, str]:
+    """Mean, spread and shift at a width."""
+    shift = None if series.shift is None else float(series.shift[at]) / width
+    mean = float(series.value[at]) + (shift or 0.0)
+    spread = None if series.variance is None else float(np.sqrt(max(series.variance[at], 0.0) / width))
+    return number(mean, 3), number(spread, 2), f"({number(shift, 2, sign=True)})"
+
+
+def _padded(cells: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The pieces of a column below each other."""
+    mean, spread, shift = (max((len(cell[i]) for cell in cells), default=0) for i in range(3))
+    return [f"{a:>{mean}} ± {b:>{spread}} {c:>{shift}}" for a, b, c in cells]
+
+
+def _wide_table(theory: xr.Dataset, tolerance: float) -> Table:
+    columns = ("spread, last step", "worst step", "shift, last step", "worst step")
+    table = _table(f"width from which effects of finite width are below {percent(tolerance)}", "", *columns)
+    for row in wide_enough(theory, tolerance):
+        cells = (row.spread_last, row.spread_worst, row.shift_last, row.shift_worst)
+        table.add_row(row.label, *(_width(cell, worst=at % 2 == 1) for at, cell in enumerate(cells)))
+    return table
+
+
+def _width(cell: Sufficient | None, *, worst: bool) -> str:
+    if cell is None:
+        return ABSENT
+    return width_words(cell.width) + (f" (step {cell.step})" if worst else "")
+
+
+def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
+    """A few digits; "-" for what was not computed or is not finite.
+
+    >>> number(0.123456), number(None), number(-2.5e-7, 2), number(0.5, 2, sign=True)
+    ('0.1235', '-', '-2.5e-07', '+0.5')
+    """
+    if value is None or not np.isfinite(value):
+        return ABSENT
+    return f"{value:+.{digits}g}" if sign and value else f"{value:.{digits}g}"
+
+
+def _table(title: str, first: str, *columns: str) -> Table:
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.HEAVY_HEAD if on_terminal() else None,
+        pad_edge=on_terminal(),
+    )
+    table.add_column(first, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _fits(console: Console, table: Table) -> bool:
+    return Measurement.get(console, console.options.update(width=UNBOUNDED), table).maximum <= console.width
+
+
+def _console(width_in_files: int) -> Console:
+    return Console(
         file=io.StringIO(),
-        force_terminal=on_terminal,
-        width=shutil.get_terminal_size().columns if on_terminal else WIDTH_IN_FILES,
+        force_terminal=on_terminal(),
+        width=shutil.get_terminal_size().columns if on_terminal() else width_in_files,
         highlight=False,
     )
+
+
+def _rendered(console: Console, *pieces: RenderableType) -> str:
     with console.capture() as captured:
-        console.print(table)
-        console.print(line)
-    return captured.get().rstrip("\n")
+        for piece in pieces:
+            console.print(piece)
+    lines = captured.get().rstrip("\n").splitlines()
+    return "\n".join(line.rstrip() for line in lines)

@@ -157,10 +157,12 @@ def _caption(what: str, run: Gathered) -> str:
         parts.append("Bands: mean ± one standard deviation over seeds.")
     if run.theory is not None:
         parts.append("Dashed: theory.")
-    if run.widths and run.theory is not None and "prediction_variance" in run.theory:
+    if run.theory is not None and "prediction_variance" in run.theory:
         parts.append(
             "Choose one width to see theory's mean and scatter for it (dotted) on the networks'; subtract "
             "infinite width to see them enlarged."
+            if run.widths
+            else "Choose one width to see theory's mean and scatter for it (dotted)."
         )
     return " ".join(parts)
 
@@ -209,8 +211,10 @@ def _target_line(target: float) -> Trace:
 
 
 def _shows(run: Gathered) -> list[tuple[str, int | None]]:
-    single = [(f"N = {w}", w) for w in run.widths]
-    return [("all widths" if single else "theory", None), *(single if run.theory is not None else [])]
+    # Without networks theory's mean and scatter can still be seen at the widths of the study.
+    known = run.theory is not None and (bool(run.widths) or "prediction_variance" in run.theory)
+    single = [(f"N = {w}", w) for w in run.shown_widths] if known else []
+    return [("all widths" if run.widths else INFINITE if single else "theory", None), *single]
 
 
 def _show_control(shows: list[tuple[str, int | None]]) -> tuple[Control, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from widthwise.analysis import Comparison, compare, summarize_ensemble
+from widthwise.analysis import Comparison, check_tolerance, compare, summarize_ensemble
+from widthwise.analysis.wide_enough import TOLERANCE
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.report.inputs import RunFiles
@@ -18,7 +19,8 @@ class Gathered:
     """A run, read and measured.
 
     **Fields:** `numbers`, the comparison's or, without a theory, the ensemble's alone; None without records.
-    `study`, tables by name; `notes`, what the reader must know about missing or unusable parts.
+    `study`, tables by name; `notes`, what the reader must know about missing or unusable parts;
+    `tolerance`, how small effects of finite width should be.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Gathered:
     comparison: Comparison | None
     study: Mapping[str, Mapping[str, object]]
     notes: tuple[str, ...]
+    tolerance: float = TOLERANCE
 
     @property
     def widths(self) -> list[int]:
@@ -36,6 +39,13 @@ class Gathered:
             return []
         seeds = self.numbers["seeds"].to_numpy()
         return sorted(int(w) for w, s in zip(self.numbers["width"].to_numpy(), seeds, strict=True) if s > 0)
+
+    @property
+    def shown_widths(self) -> list[int]:
+        """The networks' widths; without networks those that the study would train."""
+        named = self.study.get("ensemble", {}).get("widths", ())
+        listed = named if isinstance(named, list | tuple) else ()
+        return self.widths or sorted(w for w in listed if isinstance(w, int) and w > 0)
 
     def at_width(self, name: str, width: int) -> np.ndarray | None:
         """One width of a variable of `numbers`; None if it was not measured."""
@@ -51,8 +61,15 @@ class Gathered:
         return self.theory[name].to_numpy().astype(np.float64)
 
 
-def gather(files: RunFiles, *, comparison: Comparison | None = None, progress: Progress = SILENT) -> Gathered:
+def gather(
+    files: RunFiles,
+    *,
+    comparison: Comparison | None = None,
+    tolerance: float = TOLERANCE,
+    progress: Progress = SILENT,
+) -> Gathered:
     """Measure the run; where theory and records cannot be compared, say so in the notes and show both."""
+    check_tolerance(tolerance)
     notes: list[str] = []
     numbers = None
     if files.records is not None:
@@ -72,7 +89,7 @@ def gather(files: RunFiles, *, comparison: Comparison | None = None, progress: P
         notes.append("Theory was not solved yet: `widthwise theory` adds it to this report.")
     study = _study(files)
     name = str(study.get("study", {}).get("name", files.directory.resolve().name))
-    return Gathered(name, files.theory, files.records, numbers, comparison, study, tuple(notes))
+    return Gathered(name, files.theory, files.records, numbers, comparison, study, tuple(notes), tolerance)
 
 
 def _study(files: RunFiles) -> dict[str, dict[str, object]]:

@@ -1,6 +1,7 @@
 """Kernels as heat maps: theory, networks at the widest, and their difference, over layers and steps."""
 
 import numpy as np
+import xarray as xr
 
 from widthwise.analysis import point_splits
 from widthwise.report.curves import theory_steps
@@ -19,7 +20,9 @@ def kernel_figure(run: Gathered) -> Figure | None:
     sources = _sources(run)
     if not kernels or not sources:
         return None
-    order, train = _point_order(run)
+    data = run.theory if run.theory is not None else run.records
+    assert data is not None
+    order, train = point_order(data, MOST_POINTS)
     frames = max(2, min(MOST_FRAMES, NUMBERS_IN_FIGURE // (len(kernels) * 3 * len(order) ** 2)))
     steps = _common_steps(run)
     at = chosen_steps(steps, frames)
@@ -114,16 +117,14 @@ def _common_steps(run: Gathered) -> np.ndarray:
     return steps[0] if len(steps) == 1 else np.intersect1d(steps[0], steps[1])
 
 
-def _point_order(run: Gathered) -> tuple[np.ndarray, int]:
-    """Positions of the shown points, training points first, by target; and how many are training points."""
-    data = run.theory if run.theory is not None else run.records
-    assert data is not None
+def point_order(data: xr.Dataset, most: int) -> tuple[np.ndarray, int]:
+    """Positions of at most `most` points, training points first, by target; and how many are trained."""
     points = data.sizes["point"]
     targets = data["target"].to_numpy() if "target" in data else np.zeros((points, 1))
     by_target = targets[:, 0] if targets.shape[1] == 1 else targets.argmax(axis=1)
     tested = np.array([split == "test" for split in point_splits(data) or ["train"] * points])
     order = np.lexsort((np.arange(points), by_target, tested))
-    shown = order[np.unique(np.rint(np.linspace(0, points - 1, min(points, MOST_POINTS))).astype(int))]
+    shown = order[np.unique(np.rint(np.linspace(0, points - 1, min(points, most))).astype(int))]
     return shown, int((~tested[shown]).sum())
 
 

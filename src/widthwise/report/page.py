@@ -13,18 +13,21 @@ from widthwise.report.figure import Figure
 from widthwise.report.gather import Gathered
 from widthwise.report.palette import theme
 from widthwise.report.tables import evidence_rows, study_text, verdict_matrix, warnings_of
-from widthwise.report.words import cards, headline, number, part_title, row_key
+from widthwise.report.wide import Table
+from widthwise.report.words import cards, headline, missing_words, number, part_title, row_key
 
 FOLDER = Path(__file__).parent / "page"
 
 
 @dataclass(frozen=True)
 class Section:
-    """Figures under one heading."""
+    """Figures under one heading, perhaps a table, and a note on what is missing here."""
 
     anchor: str
     title: str
     figures: list[Figure]
+    table: Table | None = None
+    note: str = ""
 
 
 def render(run: Gathered, sections: list[Section]) -> str:
@@ -44,6 +47,7 @@ def render(run: Gathered, sections: list[Section]) -> str:
         matrix=matrix,
         rows=[_row(row) for row in rows],
         alpha=run.comparison.alpha if run.comparison is not None else None,
+        missing=missing_words(run),
         warnings=warnings_of(run),
         evidence=evidence_rows(run),
         study=study_text(run.study),
@@ -53,9 +57,13 @@ def render(run: Gathered, sections: list[Section]) -> str:
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
         plotly=Markup(plotly.offline.get_plotlyjs()),
         figures=_script_json({f.id: f.to_json() for s in sections for f in s.figures}),
-        theme=_script_json(theme(len(run.widths))),
+        theme=_script_json(theme(len(run.shown_widths), _layers(run))),
         verdicts=_script_json([row.to_json() for row in rows]),
     )
+
+
+def _layers(run: Gathered) -> int:
+    return run.theory.sizes.get("layer", 1) if run.theory is not None else 1
 
 
 def _row(row) -> dict[str, str]:

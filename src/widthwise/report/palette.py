@@ -22,13 +22,16 @@ DIVERGING_LIGHT = ("#16507e", "#5b94bd", "#b5d3e4", "#f6f5f1", "#f2c29b", "#cf7a
 DIVERGING_DARK = ("#7cc4f5", "#3f86b8", "#244a66", "#181c22", "#6b3f1d", "#c06f2e", "#ffb06b")
 
 
-def theme(widths: int) -> dict[str, dict[str, object]]:
-    """For "light" and "dark" the value of every role: "ink", "muted", "grid", "paper", "w0", "w1", ..."""
+def theme(widths: int, layers: int = 1) -> dict[str, dict[str, object]]:
+    """For "light" and "dark" the value of every role: "ink", "muted", "grid", "paper", "w0", "w1", ...
+
+    "w0" is the narrowest of `widths`, "l0" the first of `layers`.
+    """
     light = {"ink": "#14171c", "muted": "#6b7280", "grid": "#e6e8ec", "paper": "#ffffff", "hover": "#ffffff"}
     dark = {"ink": "#f2f4f7", "muted": "#98a1ae", "grid": "#2b313a", "paper": "#161a20", "hover": "#22272f"}
     return {
-        "light": {**light, **_widths(WIDTHS_LIGHT, widths), **_scales(DIVERGING_LIGHT)},
-        "dark": {**dark, **_widths(WIDTHS_DARK, widths), **_scales(DIVERGING_DARK)},
+        "light": {**light, **_widths(WIDTHS_LIGHT, widths, layers), **_scales(DIVERGING_LIGHT)},
+        "dark": {**dark, **_widths(WIDTHS_DARK, widths, layers), **_scales(DIVERGING_DARK)},
     }
 
 
@@ -40,10 +43,11 @@ def width_colors(anchors: tuple[str, ...], count: int) -> list[str]:
     return ["#" + "".join(f"{round(v):02x}" for v in color) for color in mixed]
 
 
-def _widths(anchors: tuple[str, ...], count: int) -> dict[str, str]:
+def _widths(anchors: tuple[str, ...], count: int, layers: int) -> dict[str, str]:
     # "first" and "last" serve figures with two kinds of points instead of widths.
     named = {"first": anchors[1], "last": anchors[-1]}
-    return {f"w{i}": color for i, color in enumerate(width_colors(anchors, count))} | named
+    by_width = {f"w{i}": color for i, color in enumerate(width_colors(anchors, count))}
+    return by_width | {f"l{i}": color for i, color in enumerate(width_colors(anchors, layers))} | named
 
 
 def _scales(diverging: tuple[str, ...]) -> dict[str, list[list[object]]]:

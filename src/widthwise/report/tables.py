@@ -18,6 +18,11 @@ COLUMNS = (
     ("Exponent, one network", ("single_network_exponent",)),
     ("Exponent, mean", ("ensemble_mean_exponent",)),
 )
+AT_WIDTHS = {
+    "consistent": "agrees at",
+    "underpowered": "too noisy to tell at",
+    "inconsistent": "disagrees at",
+}
 RANK = {"inconsistent": 2, "underpowered": 1, "consistent": 0}
 
 
@@ -54,10 +59,21 @@ def _cell(rows: Sequence[VerdictRow]) -> Cell | None:
         if worst.interval is not None:
             text += f" [{number(worst.interval[0])}, {number(worst.interval[1])}]"
     else:
-        # Several widths in one cell: how many of them are as they should be.
-        good = sum(row.verdict == "consistent" for row in rows)
-        text = f"{good} of {len(rows)} widths"
+        # Several widths in one cell: at how many of them the worst verdict was given.
+        count = sum(row.verdict == worst.verdict for row in rows)
+        text = f"{AT_WIDTHS[worst.verdict]} {_of_widths(count, len(rows))}"
     return Cell(worst.verdict, text, worst.advice, any(row.next_order_resolved for row in rows))
+
+
+def _of_widths(count: int, all_of_them: int) -> str:
+    """How many of the widths.
+
+    >>> _of_widths(1, 4), _of_widths(4, 4), _of_widths(1, 1)
+    ('1 of 4 widths', 'all 4 widths', 'the one width')
+    """
+    if count < all_of_them:
+        return f"{count} of {all_of_them} widths"
+    return "the one width" if count == 1 else f"all {count} widths"
 
 
 def evidence_rows(run: Gathered) -> list[tuple[str, str, str]]:

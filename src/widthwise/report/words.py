@@ -1,5 +1,6 @@
 """What the report says in words: names, the headline, and the numbers on its cards."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ CLAIMS = {
     "divergence": "Share of diverged seeds",
 }
 TOLERANCES = (0.1, 0.01)
+LONGEST_WIDTH = 10**8
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,17 @@ def headline(run: Gathered) -> Headline:
             return Headline(subject(run), "Too few networks to tell.", detail, "open")
 
 
+def missing_words(run: Gathered) -> str:
+    """Why theory and networks are not compared, and what to run; empty where they are."""
+    if run.comparison is not None:
+        return ""
+    if run.records is None:
+        return "This needs trained networks: `widthwise train STUDY.toml --out DIR` adds them."
+    if run.theory is None:
+        return "This needs theory: `widthwise theory STUDY.toml --out DIR` adds it."
+    return "This needs theory and networks that can be compared; Validity, below, says why they cannot."
+
+
 def subject(run: Gathered) -> str:
     """The study in one sentence, from its tables."""
     data, network, training = (run.study.get(k, {}) for k in ("data", "network", "training"))
@@ -101,7 +114,8 @@ def subject(run: Gathered) -> str:
     rule = {"gd": "gradient descent", "gradient_flow": "gradient flow"}.get(
         str(training.get("optimizer")), "training"
     )
-    sentence += f"; {steps} steps of {rule} at learning rate {rate}"
+    updates = steps - 1 if isinstance(steps, int) else steps  # step 0 is initialization
+    sentence += f"; {updates} step{'s' if updates != 1 else ''} of {rule} at learning rate {rate}"
     if run.widths:
         most = int(np.max(run.numbers["seeds"])) if run.numbers is not None else 0
         widths = ", ".join(map(str, run.widths))
@@ -157,14 +171,31 @@ def _wide_enough(run: Gathered) -> list[Card]:
     for part in ("prediction, test", "prediction, train", "prediction"):
         widths = [sufficient_width(run.theory, part, tolerance) for tolerance in TOLERANCES]
         if all(w is not None for w in widths):
-            near, far = (_width_words(w) for w in widths if w is not None)
+            near, far = (width_words(w) for w in widths if w is not None)
             detail = f"{part_title(part).lower()}, typical single network; 1 % needs N ≈ {far}"
             return [Card(f"N ≈ {near}", "is wide enough to be within 10 % of infinite width", detail)]
     return []
 
 
-def _width_words(width: float) -> str:
-    return f"{float(f'{max(width, 1.0):.2g}'):,.0f}"
+def width_words(width: float) -> str:
+    """A width rounded up to two digits, as theory knows it to leading order only.
+
+    >>> width_words(0.2), width_words(1234.5), width_words(3.2e9)
+    ('1', '1,300', '3.2e+09')
+    """
+    size = max(width, 1.0)
+    unit = 10.0 ** max(math.floor(math.log10(size)) - 1, 0)
+    rounded = math.ceil(size / unit * (1 - 1e-12)) * unit
+    return f"{rounded:,.0f}" if rounded < LONGEST_WIDTH else f"{rounded:.2g}"
+
+
+def percent(tolerance: float) -> str:
+    """A tolerance as a reader calls it.
+
+    >>> percent(0.01), percent(0.0025)
+    ('1 %', '0.25 %')
+    """
+    return f"{100 * tolerance:.3g} %"
 
 
 def _limit_card(here, name: str, label: str, detail: str) -> list[Card]:

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from widthwise.analysis import Comparison
+from widthwise.analysis.wide_enough import TOLERANCE
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.records.read import damage_reported
@@ -12,32 +13,43 @@ from widthwise.report.curves import loss_figure, prediction_figure
 from widthwise.report.gather import Gathered, gather
 from widthwise.report.inputs import read_run
 from widthwise.report.kernels import kernel_figure
+from widthwise.report.layers import layer_figure
 from widthwise.report.page import Section, render
 from widthwise.report.ratios import ratio_figure
+from widthwise.report.richness import richness_figure
 from widthwise.report.scatter import distance_figure, variance_figure
+from widthwise.report.wide import wide_table
+from widthwise.report.words import missing_words
 
 SECTIONS = (
     ("training", "Training", (loss_figure, prediction_figure)),
-    ("finite-width", "Finite width", (ratio_figure, variance_figure, distance_figure)),
+    ("finite-width", "Finite width", (layer_figure, ratio_figure, variance_figure, distance_figure)),
+    ("richness-section", "Richness", (richness_figure,)),
     ("kernels-section", "Kernels", (kernel_figure,)),
 )
+TABLES = {"finite-width": wide_table}
 
 
 def write_report(
-    directory: str | Path, *, comparison: Comparison | None = None, progress: Progress = SILENT
+    directory: str | Path,
+    *,
+    comparison: Comparison | None = None,
+    tolerance: float = TOLERANCE,
+    progress: Progress = SILENT,
 ) -> Path:
     """Write `report.html` into a run directory, from its theory.nc, its records.zarr, or both.
 
     The page holds everything it needs, works offline, and adapts to phones and to dark mode.
 
-    **Arguments:** `comparison`, of the same two files, where it was made already; else it is made here.
+    **Arguments:** `comparison`, of the same two files, where it was made already; else it is made here;
+    `tolerance`, how small effects of finite width should be, where the page says from which width they are.
     **Returns:** the path of the page; it replaces an older one only when complete.
-    **Errors:** `InputError` if the directory holds neither file, a file is not what its name says, or the
-    page cannot be written.
+    **Errors:** `InputError` if the directory holds neither file, a file is not what its name says, the
+    tolerance is none, or the page cannot be written.
     """
     files = read_run(directory)
     with damage_reported(files.directory / "records.zarr"):
-        run = gather(files, comparison=comparison, progress=progress)
+        run = gather(files, comparison=comparison, tolerance=tolerance, progress=progress)
         page = render(run, build_sections(run, progress))
     target = files.directory / "report.html"
     write_bytes(target, page.encode())
@@ -45,7 +57,7 @@ def write_report(
 
 
 def build_sections(run: Gathered, progress: Progress = SILENT) -> list[Section]:
-    """The figures that the run has data for, by section; sections without any are left out."""
+    """The figures and tables that the run has data for, by section; empty sections are left out."""
     progress.start("drawing", sum(len(makers) for _, _, makers in SECTIONS))
     sections = []
     for anchor, title, makers in SECTIONS:
@@ -55,8 +67,10 @@ def build_sections(run: Gathered, progress: Progress = SILENT) -> list[Section]:
             progress.advance()
             if figure is not None:
                 figures.append(figure)
-        if figures:
-            sections.append(Section(anchor, title, figures))
+        table = TABLES[anchor](run) if anchor in TABLES else None
+        note = missing_words(run) if anchor in TABLES and run.comparison is None else ""
+        if figures or table or note:
+            sections.append(Section(anchor, title, figures, table, note))
     return sections
 
 
