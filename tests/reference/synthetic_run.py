@@ -33,6 +33,9 @@ class Truth:
     shift_factor: float = 1.0
     next_order: float = 0.0
     stderr: float = 0.0
+    layers: int = 1
+    shifts: bool = True
+    scan: tuple[float, ...] = ()
 
 
 def _infinite_width(truth: Truth) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
@@ -54,7 +57,10 @@ def _infinite_width(truth: Truth) -> dict[str, tuple[np.ndarray, tuple[str, ...]
         corner = np.exp(-0.15 * np.abs(np.subtract.outer(np.arange(points), np.arange(points))))
         corner = corner + 0.3 * np.outer(target, target)
         growth = (1 + 0.4 * (1 - np.exp(-time)))[..., None]
-        variables["feature_kernel"] = ((0.6 * corner * growth)[None], ("layer", "step", "point", "point_b"))
+        dims, by_layer = ("layer", "step", "point", "point_b"), 0.8 ** np.arange(truth.layers)
+        variables["feature_kernel"] = (np.multiply.outer(by_layer, 0.6 * corner * growth), dims)
+        if truth.layers > 1:
+            variables["gradient_kernel"] = (np.multiply.outer(by_layer[::-1], 0.9 * corner * growth), dims)
         variables["tangent_kernel"] = (1.7 * corner * growth**2, ("step", "point", "point_b"))
     return variables
 
@@ -66,7 +72,7 @@ def _coordinates(truth: Truth) -> dict:
         "point": np.arange(points),
         "point_b": np.arange(points),
         "output": [0],
-        "layer": [1],
+        "layer": np.arange(1, truth.layers + 1),
         "split": ("point", ["train"] * truth.train + ["test"] * truth.test),
     }
 
@@ -95,6 +101,8 @@ def make_theory(truth: Truth) -> xr.Dataset:
     for name, (value, dims) in _infinite_width(truth).items():
         variance = _variance(name, value, dims)
         columns = {"": value, "_variance": variance, "_shift": _shift(value, variance)}
+        if not truth.shifts:
+            del columns["_shift"]
         for suffix, column in columns.items():
             data[f"{name}{suffix}"] = (dims, column + truth.stderr * rng.standard_normal())
             data[f"{name}{suffix}_stderr"] = (dims, np.full(column.shape, truth.stderr))
@@ -104,6 +112,8 @@ def make_theory(truth: Truth) -> xr.Dataset:
         ("step", "step_b", "point", "output"),
         np.zeros((truth.steps, truth.steps, truth.train + truth.test, 1)),
     )
+    if truth.scan:
+        theory = theory.merge(_scan(theory, truth))
     return theory.assign_attrs(
         study=json.dumps(STUDY),
         study_hash="ab" * 32,
@@ -120,9 +130,25 @@ def make_theory(truth: Truth) -> xr.Dataset:
     )
 
 
+def _scan(theory: xr.Dataset, truth: Truth) -> xr.Dataset:
+    """The last step's numbers at every richness: signal to noise is best at 1, the loss falls with it."""
+    richness = xr.DataArray(np.array(truth.scan), dims="richness", coords={"richness": list(truth.scan)})
+    found = {}
+    for name in ("prediction", "loss"):
+        for suffix in ("", "_variance", "_shift"):
+            if f"{name}{suffix}" not in theory:
+                continue
+            factor = {"": 1 / richness, "_variance": 1 + np.log(richness) ** 2, "_shift": richness}[suffix]
+            factor = xr.ones_like(richness) if name == "prediction" and not suffix else factor
+            last = theory[f"{name}{suffix}"].isel(step=-1, drop=True)
+            found[f"scan_{name}{suffix}"] = factor * last
+            found[f"scan_{name}{suffix}_stderr"] = 0.02 * np.abs(factor * last)
+    return xr.Dataset(found)
+
+
 def make_records(truth: Truth, rng: np.random.Generator) -> xr.Dataset:
     """An ensemble around the truth, laid out as records.zarr; all elements share a few modes of each seed."""
-    clean = Truth(**{**truth.__dict__, "stderr": 0.0})
+    clean = Truth(**{**truth.__dict__, "stderr": 0.0, "shifts": True, "scan": ()})
     theory, shape = make_theory(clean), (len(truth.widths), truth.seeds)
     data = {}
     for name in _infinite_width(truth):

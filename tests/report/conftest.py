@@ -9,7 +9,7 @@ from synthetic_run import Truth, make_records, make_theory
 
 from widthwise.report import write_report
 
-TRUTH = Truth(seeds=12, steps=6, train=4, test=3, widths=(16, 32, 64))
+TRUTH = Truth(seeds=12, steps=6, train=4, test=3, widths=(16, 32, 64), layers=3, scan=(0.5, 1.0, 2.0))
 
 
 def write_theory(directory, truth=TRUTH, **attributes):

@@ -73,8 +73,21 @@ def test_no_error_no_request_and_every_figure_drawn(open_page):
     assert errors == []
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
     counts = drawn(page)
-    assert len(counts) == 11
+    assert len(counts) == 15
     assert all(counts)
+
+
+def test_every_layer_and_the_best_richness_are_drawn(open_page):
+    page, _, _ = open_page()
+    plot = "document.querySelector('#figure-{}').querySelectorAll('.plot')[{}]"
+    last, curves = (plot.format("layers", at) for at in (0, 1))
+    theory = page.evaluate(f"{last}.data.find(t => t.name === 'theory')")
+    assert theory["x"] == [1, 2, 3] and all(value > 0 for value in theory["y"])
+    assert page.evaluate(f"{last}.querySelectorAll('.errorbar').length") >= 9, "three widths, three layers"
+    assert page.evaluate(f"{curves}.data.filter(t => !t.band && t.line.dash === 'dash').length") == 3
+    best = page.evaluate(f"{plot.format('richness', 0)}.data.find(t => t.name === 'best richness').x")
+    assert best == [1, 1, 1]
+    assert page.evaluate(f"{plot.format('richness', 0)}.layout.xaxis.type") == "log"
 
 
 def test_links_of_the_page_lead_somewhere(open_page):
@@ -162,3 +175,10 @@ def test_half_a_run_draws_too(open_page, make_run, missing):
     page, errors, _ = open_page(directory)
     assert errors == []
     assert all(drawn(page))
+    lines = [each.inner_text() for each in page.query_selector_all(".missing")]
+    command = "`widthwise train " if missing == "records" else "`widthwise theory "
+    assert len(lines) == 2 and all(command in line for line in lines)
+    for select in page.query_selector_all("select"):
+        for value in range(select.evaluate("s => s.options.length")):
+            select.select_option(index=value)
+    assert errors == [] and all(drawn(page))

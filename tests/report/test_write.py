@@ -41,7 +41,7 @@ def test_nothing_is_loaded_from_elsewhere(page):
 
 def test_every_figure_and_section_is_there(page):
     assert set(embedded(page, "figures")) == {
-        "loss", "prediction", "ratios", "variance", "distance", "kernels",
+        "loss", "prediction", "layers", "ratios", "variance", "distance", "richness", "kernels",
     }  # fmt: skip
     for anchor in ("verdicts", "validity", "evidence", "study"):
         assert f'<section id="{anchor}">' in page
@@ -104,13 +104,17 @@ def test_theory_alone_makes_a_report(make_run):
     directory = make_run(records=False)
     page = write_report(directory).read_text()
     assert "No networks were trained yet" in page
-    assert set(embedded(page, "figures")) == {"loss", "prediction", "kernels"}
+    assert set(embedded(page, "figures")) == {"loss", "prediction", "layers", "richness", "kernels"}
+    assert page.count("need trained networks: `widthwise train STUDY.toml --out DIR`") == 2
+    shows = embedded(page, "figures")["loss"]["controls"][-1]["options"]
+    assert shows == ["infinite width", "N = 32", "N = 64", "N = 128", "N = 256"], "the study's widths"
 
 
 def test_records_alone_make_a_report(make_run):
     directory = make_run(theory=False)
     page = write_report(directory).read_text()
-    assert "Theory was not solved yet" in page
+    assert "Theory was not solved yet" in page and "How wide" not in page
+    assert page.count("need theory: `widthwise theory STUDY.toml --out DIR`") == 2
     assert set(embedded(page, "figures")) == {"loss", "prediction", "kernels"}
 
 
@@ -127,9 +131,10 @@ def test_theory_and_records_of_different_studies_are_shown_with_a_warning(make_r
     [
         Truth(seeds=1, steps=3, train=2, test=1, widths=(16, 32)),
         Truth(seeds=4, steps=3, train=2, test=0, widths=(16,)),
-        Truth(seeds=4, steps=1, train=1, test=0, widths=(16, 32), kernels=False),
+        Truth(seeds=4, steps=1, train=1, test=0, widths=(16, 32), kernels=False, scan=(2.0,)),
+        Truth(seeds=3, steps=3, widths=(16, 32), layers=2, shifts=False, scan=(1.0, 2.0)),
     ],
-    ids=["one seed", "one width, no test points", "one step, one point"],
+    ids=["one seed", "one width, no test points", "one step, one point", "no shifts"],
 )
 def test_the_smallest_runs_make_a_report(make_run, truth):
     assert "loss" in embedded(write_report(make_run(truth=truth)).read_text(), "figures")

@@ -48,7 +48,11 @@ def layer_figure(run: Gathered) -> Figure | None:
         "√(variance / N) over the kernel, root mean squares over pairs. "
         + ("Diamonds and dashed" if several else "Dashed")
         + ": theory, with its numerical error."
-        + (" Others: networks, with 95 % intervals." if run.comparison is not None else ""),
+        + (
+            " Others: networks, with 95 % intervals; curves of the widest, or of the width that is shown."
+            if run.comparison is not None
+            else ""
+        ),
         panels=("At the last step", "While training") if several else ("While training",),
         views=views,
         controls=(
@@ -91,13 +95,14 @@ def _networks(run: Gathered, series: TheorySeries, at: int, measure: int | None)
 
 def _last_panel(run: Gathered, layers: list[TheorySeries], measure: int | None) -> Panel:
     """Against the layer, at the last step that is known."""
-    at = np.array([int(series.label.rpartition(" ")[2]) for series in layers])
+    at = np.arange(1, len(layers) + 1)
+    names = [series.label.rpartition(" ")[2] for series in layers]
     data: list[Trace] = []
     for index, width in enumerate(run.widths):
         if measure not in (None, width):
             continue
         found = [_networks(run, series, width, measure) for series in layers]
-        offset = 0.24 * ((index + 1) / (len(run.widths) + 1) - 0.5)
+        offset = 0.3 * (index + 1) / len(run.widths)  # beside theory's, which stand above the layers
         known = [(x + offset, each) for x, each in zip(at, found, strict=True) if each is not None]
         if known:
             data.append(
@@ -105,7 +110,12 @@ def _last_panel(run: Gathered, layers: list[TheorySeries], measure: int | None) 
             )
     theory = [_theory(series, measure) for series in layers]
     data.append(_marks("theory", "@ink", [float(x) for x in at], theory, "diamond"))
-    axis = {"title": {"text": "layer"}, "tickvals": plain(at), "range": [at.min() - 0.5, at.max() + 0.5]}
+    axis = {
+        "title": {"text": "layer"},
+        "tickvals": plain(at),
+        "ticktext": names,
+        "range": [at.min() - 0.5, at.max() + 0.5],
+    }
     return Panel(data, {"xaxis": axis, "yaxis": _value_axis(measure), "hovermode": "closest"})
 
 
@@ -150,17 +160,20 @@ def _curve_panel(run: Gathered, layers: list[TheorySeries], measure: int | None)
             None if width is None or width not in run.widths else _networks(run, series, width, measure)
         )
         if networks is not None:
-            data += _curve(f"{label}, N = {width}", color, networks, width=1.6)
-        data += _curve(f"{label}, theory", color, _theory(series, measure), width=2.4, dash="dash")
+            data += _curve((label, f"{label}, N = {width}"), color, networks, width=1.6)
+        data += _curve((label, label), color, _theory(series, measure), width=2.4, dash="dash")
     axis = step_axis(layers[0].steps)
     return Panel(data, {"xaxis": axis, "yaxis": _value_axis(measure)})
 
 
-def _curve(name: str, color: str, spread: Spread, **style: object) -> list[Trace]:
+def _curve(names: tuple[str, str], color: str, spread: Spread, **style: object) -> list[Trace]:
+    """A curve and its band; `names` are those of its entry in the legend and of the curve itself."""
+    group, name = names
     at = chosen_steps(spread.steps)
     x = plain(spread.steps[at])
     edges = band(name, f"{color}/0.14", x, spread.low[at], spread.high[at])
-    return [*edges, line(name, color, x, spread.value[at], **style)]
+    curves = [*edges, line(name, color, x, spread.value[at], **style)]
+    return [curve | {"legendgroup": group} for curve in curves]
 
 
 def _value_axis(measure: int | None) -> dict[str, object]:

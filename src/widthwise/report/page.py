@@ -47,7 +47,7 @@ def render(run: Gathered, sections: list[Section]) -> str:
         matrix=matrix,
         rows=[_row(row) for row in rows],
         alpha=run.comparison.alpha if run.comparison is not None else None,
-        missing=missing_words(run),
+        missing=missing_words(run, "Verdicts"),
         warnings=warnings_of(run),
         evidence=evidence_rows(run),
         study=study_text(run.study),

@@ -150,16 +150,14 @@ def _positive(axis: dict[str, object]) -> dict[str, object]:
 
 def _remark(run: Gathered, split: str, prediction: TheorySeries, loss: TheorySeries) -> str:
     """Where signal to noise and loss are best on one split's points."""
-    noise = best(prediction, signal_to_noise(prediction, 1), largest=True)
-    parts = (
-        [] if noise is None else [f"signal to noise is best at richness {number(prediction.steps[noise])}"]
-    )
+    judged = [("signal to noise", prediction, signal_to_noise(prediction, 1), True)]
     if loss.shift is not None:
-        for width in (run.shown_widths or [])[:1]:
-            at = best(loss, mean_loss(loss, width), largest=False)
-            if at is not None:
-                parts.append(f"the mean loss at N = {width} is least at {number(loss.steps[at])}")
-    at = best(loss, loss.value, largest=False)
-    if at is not None:
-        parts.append(f"at infinite width the loss is least at {number(loss.steps[at])}")
-    return f"On {split} points {', '.join(parts)}." if parts else ""
+        judged += [(f"mean loss at N = {w}", loss, mean_loss(loss, w), False) for w in run.shown_widths[:1]]
+    judged.append(("loss at infinite width", loss, loss.value, False))
+    parts = []
+    for what, series, values, largest in judged:
+        at = best(series, values, largest=largest)
+        if at is not None:
+            end = ", the end of the scan" if len(values) > 1 and at in (0, len(values) - 1) else ""
+            parts.append(f"{what}: {number(series.steps[at])}{end}")
+    return f"Best richness on {split} points: {'; '.join(parts)}." if parts else ""

@@ -20,7 +20,7 @@ COLUMNS = (
 )
 AT_WIDTHS = {
     "consistent": "agrees at",
-    "underpowered": "too noisy to tell at",
+    "underpowered": "too noisy at",
     "inconsistent": "disagrees at",
 }
 RANK = {"inconsistent": 2, "underpowered": 1, "consistent": 0}
@@ -57,7 +57,7 @@ def _cell(rows: Sequence[VerdictRow]) -> Cell | None:
     if len(rows) == 1 and worst.width is None:
         text = number(worst.estimate)
         if worst.interval is not None:
-            text += f" [{number(worst.interval[0])}, {number(worst.interval[1])}]"
+            text += f"\u00a0[{number(worst.interval[0])},\u00a0{number(worst.interval[1])}]"
     else:
         # Several widths in one cell: at how many of them the worst verdict was given.
         count = sum(row.verdict == worst.verdict for row in rows)

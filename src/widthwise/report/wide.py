@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from widthwise.analysis import Sufficient, WideEnough, wide_enough
 from widthwise.report.gather import Gathered
-from widthwise.report.words import part_title, percent, width_words
+from widthwise.report.words import count_words, part_title, percent, width_words
 
 NOT_COMPUTED = "not computed"
 
@@ -55,7 +55,7 @@ def _row(row: WideEnough) -> tuple[str, ...]:
         _width(row.shift_last, row.shift_worst),
         _width(row.shift_worst, row.shift_worst, worst=True),
     ]
-    seeds = ["–" if count is None else f"{count:,}" for count in row.seeds]
+    seeds = ["–" if count is None else count_words(count) for count in row.seeds]
     return part_title(row.label), *cells, *seeds
 
 

@@ -26,7 +26,7 @@ CLAIMS = {
     "divergence": "Share of diverged seeds",
 }
 TOLERANCES = (0.1, 0.01)
-LONGEST_WIDTH = 10**8
+LONGEST_COUNT = 10**8
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,15 @@ def headline(run: Gathered) -> Headline:
             return Headline(subject(run), "Too few networks to tell.", detail, "open")
 
 
-def missing_words(run: Gathered) -> str:
-    """Why theory and networks are not compared, and what to run; empty where they are."""
+def missing_words(run: Gathered, what: str) -> str:
+    """Why there is no `what`, and what to run for it; empty where theory and networks are compared."""
     if run.comparison is not None:
         return ""
     if run.records is None:
-        return "This needs trained networks: `widthwise train STUDY.toml --out DIR` adds them."
+        return f"{what} need trained networks: `widthwise train STUDY.toml --out DIR` adds them."
     if run.theory is None:
-        return "This needs theory: `widthwise theory STUDY.toml --out DIR` adds it."
-    return "This needs theory and networks that can be compared; Validity, below, says why they cannot."
+        return f"{what} need theory: `widthwise theory STUDY.toml --out DIR` adds it."
+    return f"{what} need theory and networks that can be compared; Validity, below, says why they cannot."
 
 
 def subject(run: Gathered) -> str:
@@ -186,7 +186,12 @@ def width_words(width: float) -> str:
     size = max(width, 1.0)
     unit = 10.0 ** max(math.floor(math.log10(size)) - 1, 0)
     rounded = math.ceil(size / unit * (1 - 1e-12)) * unit
-    return f"{rounded:,.0f}" if rounded < LONGEST_WIDTH else f"{rounded:.2g}"
+    return count_words(rounded)
+
+
+def count_words(count: int | float) -> str:
+    """A whole number with its thousands apart, or two digits of a very large one."""
+    return f"{count:,.0f}" if count < LONGEST_COUNT else f"{count:.2g}"
 
 
 def percent(tolerance: float) -> str:

@@ -28,6 +28,7 @@ SECTIONS = (
     ("kernels-section", "Kernels", (kernel_figure,)),
 )
 TABLES = {"finite-width": wide_table}
+NEED_BOTH = {"finite-width": "Measured scatter, ratios of networks to theory, and exponents"}
 
 
 def write_report(
@@ -68,7 +69,7 @@ def build_sections(run: Gathered, progress: Progress = SILENT) -> list[Section]:
             if figure is not None:
                 figures.append(figure)
         table = TABLES[anchor](run) if anchor in TABLES else None
-        note = missing_words(run) if anchor in TABLES and run.comparison is None else ""
+        note = missing_words(run, NEED_BOTH[anchor]) if anchor in NEED_BOTH else ""
         if figures or table or note:
             sections.append(Section(anchor, title, figures, table, note))
     return sections
