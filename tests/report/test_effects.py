@@ -176,7 +176,7 @@ def test_the_table_holds_a_row_for_every_part_and_the_seeds_of_every_width(run, 
         for cell, exact in zip(shown[1:5:2], (row.spread_last, row.shift_last), strict=True):
             given = float(cell.replace(",", ""))
             least = max(exact.width, 1)
-                assert least * (1 - 1e-9) <= given < max(1.11 * least, least + 1), "rounded up"
+            assert least * (1 - 1e-9) <= given < max(1.11 * least, least + 1), "rounded up"
         assert shown[2].endswith(f"(step {row.spread_worst.step})")
     assert f"{100 * tolerance:g} %" in table.title
 
