@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
 from widthwise.infinite_width.deep_step import (
@@ -19,6 +19,7 @@ from widthwise.infinite_width.deep_step import (
     Rows,
     advance,
 )
+from widthwise.infinite_width.learning_rules import RULES, direct_feedback_alignment
 from widthwise.infinite_width.order import OrderParameters, loss_per_point, split_losses
 from widthwise.infinite_width.sites import gaussian_sites
 from widthwise.infinite_width.time_grid import time_grid
@@ -49,6 +50,7 @@ def deep_process(study: Study, points: Points) -> DeepProcess:
         network=study.network,
         loss=study.training.loss,
         steps=len(grid.rates),
+        rule=RULES[study.training.learning_rule],
     )
 
 
@@ -70,7 +72,7 @@ def deep_noise(
     steps, depth = process.steps, process.network.hidden_layers
     drawn = []
     for layer in range(depth):
-        first, last = layer == 0, layer == depth - 1
+        first, last = layer == 0, layer == depth - 1 or process.rule is direct_feedback_alignment
         kernel = np.asarray(process.input_kernel) if first else np.eye(points)
         each = outputs if last else points * outputs
         h, w, _ = gaussian_sites(kernel, each, sites, (*seed, layer), equal_weights=True)
@@ -172,8 +174,14 @@ def order_parameters(
     prediction = output[at]
     losses = split_losses(loss_per_point(process.targets, prediction, process.loss), process.train, mean_loss)
     features = [process.input_kernel] + [row.phi[at, :, at, :] for row in rows.layers]
-    blocks = [row.g[at, :, at, :].reshape(len(at), points, outputs, points, outputs) for row in rows.layers]
-    gradients = [jnp.einsum("tmcnc->tmn", block) / outputs for block in blocks]
-    # The tangent kernel pairs G^{l+1} with Phi^l; above the last layer G is one.
-    tangent = features[-1] + sum(g * f for g, f in zip(gradients, features, strict=False))
+
+    def over_outputs(row: Float[Array, "step K step K"]) -> Float[Array, "recorded point point"]:
+        block = row[at, :, at, :].reshape(len(at), points, outputs, points, outputs)
+        return jnp.einsum("tmcnc->tmn", block) / outputs
+
+    gradients = [over_outputs(row.g) for row in rows.layers]
+    # The tangent kernel pairs G^{l+1}, or what a learning rule has in its place, with Phi^l; above the last
+    # layer G is one.
+    paired = [over_outputs(row.g if row.alignment is None else row.alignment) for row in rows.layers]
+    tangent = features[-1] + sum(g * f for g, f in zip(paired, features, strict=False))
     return OrderParameters(prediction, losses, jnp.stack(features[1:], 1), jnp.stack(gradients, 1), tangent)

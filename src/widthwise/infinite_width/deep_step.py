@@ -17,6 +17,7 @@ With `conditioned`, fresh Gaussians are made orthogonal to all that the weights 
 N sites are a network of width N, in law. **Source:** Bordelon and Pehlevan, arXiv 2205.09653.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -71,6 +72,8 @@ class LayerRows(NamedTuple):
     g: Float[Array, "K step K"]
     a: Float[Array, "point step K"]
     b: Float[Array, "K step point"]
+    # <g of the loss . g that moves the weights>, where a learning rule makes the two differ
+    alignment: Float[Array, "K step K"] | None = None
 
 
 class Rows(NamedTuple):
@@ -101,6 +104,10 @@ class DeepProcess(eqx.Module):
     loss: str = eqx.field(static=True)
     steps: int = eqx.field(static=True)
     conditioned: bool = eqx.field(static=True, default=False)
+    # The step of a learning rule other than backpropagation, with the signature of `advance`.
+    rule: Callable[..., tuple[Past, Rows, tuple[LayerDrift, ...]]] | None = eqx.field(
+        static=True, default=None
+    )
 
     def kicks(self, output: Float[Array, "step point output"], t: Int[Array, ""]) -> Float[Array, "..."]:
         """What step t has received of gamma Delta(s) on training points, else zero: (step, point, output)."""
@@ -139,6 +146,8 @@ def advance(
 
     `slots` are added to the averages over sites: zero in use, and what one differentiates by.
     """
+    if process.rule is not None:
+        return process.rule(process, past, noise, slots, t, taps)
     kicks, depth = process.kicks(past.output, t), len(past.layers)
     taps = taps or (Taps(),) * depth
     fields: list[Fields] = []
@@ -153,8 +162,8 @@ def advance(
             along = None if each.sign_r is None else average(made.phi[2], each.sign_r)
             a_row += response(made.phi[0], white, known.factor_r, t) if along is None else along
         fields.append(made)
-        phi_rows.append(_kept(equal_and_past(made.phi[0], known.phi[0], t) + slot.phi, t, present=True))
-        a_rows.append(_kept(a_row, t, present=False))
+        phi_rows.append(kept(equal_and_past(made.phi[0], known.phi[0], t) + slot.phi, t, present=True))
+        a_rows.append(kept(a_row, t, present=False))
         h_drifts.append(drift)
     entries, g_rows, b_rows, z_drifts = [], [], [], []
     output = slots.output
@@ -170,8 +179,8 @@ def advance(
             along = None if each.sign_u is None else average(entry.g[1], each.sign_u)
             b_row += response(entry.g[0], made.white, made.factor, t + 1) if along is None else along
         entries.insert(0, entry)
-        g_rows.insert(0, _kept(equal_and_past(entry.g[0], known.g[0], t) + slot.g, t, present=True))
-        b_rows.insert(0, _kept(b_row, t, present=True))
+        g_rows.insert(0, kept(equal_and_past(entry.g[0], known.g[0], t) + slot.g, t, present=True))
+        b_rows.insert(0, kept(b_row, t, present=True))
         z_drifts.insert(0, drift)
     rows = (LayerRows(*each) for each in zip(phi_rows, g_rows, a_rows, b_rows, strict=True))
     drifts = (LayerDrift(*each) for each in zip(h_drifts, z_drifts, strict=True))
@@ -302,7 +311,7 @@ def equal_and_past(
     return average(present, past) + now[:, None] * (present.T @ present / len(present))[:, None]
 
 
-def _kept(row: Float[Array, "a step b"], t: Int[Array, ""], *, present: bool) -> Array:
+def kept(row: Float[Array, "a step b"], t: Int[Array, ""], *, present: bool) -> Array:
     """The part that is allowed by causality: s < t, and s = t where `present`."""
     return jnp.where((jnp.arange(row.shape[1]) < t + int(present))[:, None], row, 0.0)
 

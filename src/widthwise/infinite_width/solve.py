@@ -64,7 +64,7 @@ def solve_infinite_width(
     points = load_points(study) if points is None else points
     started, steps = time.perf_counter(), study.recorded_steps()
     require_room_for_values(len(steps), points.targets.shape, study.theory.scramblings)
-    shallow = study.network.hidden_layers == 1
+    shallow = study.network.hidden_layers == 1 and study.training.learning_rule == "backpropagation"
     with jax.enable_x64(True):
         solver = (one_hidden_layer_solver if shallow else deep_solver)(study, points)
         change = flow_error(study, points) if shallow else None
@@ -100,7 +100,9 @@ def solve_infinite_width(
 
 def _deep_flow_error(study: Study, points: Points, values: OrderParameters) -> float:
     """Of the fastest mode of the tangent kernel between training points, at its fastest."""
-    kernels = values.tangent_kernel[:, : points.train, : points.train]
-    fastest = float(np.linalg.eigvalsh(np.nan_to_num(kernels)).max())
+    kernels = np.nan_to_num(values.tangent_kernel[:, : points.train, : points.train])
+    symmetric = study.training.learning_rule == "backpropagation"
+    rates = np.linalg.eigvalsh(kernels) if symmetric else np.linalg.eigvals(kernels).real
+    fastest = float(rates.max())
     share = study.training.point_rate(points.train) / study.training.learning_rate
     return flow_error_of(study.training, fastest * share, int(study.recorded_steps()[-1]))

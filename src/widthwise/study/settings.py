@@ -7,6 +7,7 @@ DataKind = Literal["arrays", "digits", "synthetic"]
 SyntheticTask = Literal["single_index", "fourier", "sphere"]
 Activation = Literal["linear", "relu", "tanh", "erf", "gelu", "softplus"]
 Optimizer = Literal["gd", "gradient_flow"]
+LearningRule = Literal["backpropagation", "feedback_alignment", "direct_feedback_alignment"]
 Loss = Literal["mse", "cross_entropy"]
 Reduction = Literal["sum", "mean"]
 Quantity = Literal["prediction", "loss", "feature_kernel", "gradient_kernel", "tangent_kernel"]
@@ -59,9 +60,13 @@ class TrainingSettings:
     Every weight moves by `learning_rate * richness**2 * N` times minus its gradient each step.
     `gradient_flow` integrates the same in time, one unit of time = 1 / learning_rate steps, by
     `substeps` classical Runge-Kutta steps between recorded steps.
+    `learning_rule` says what the errors travel back through: the weights ("backpropagation"), frozen random
+    matrices in their place ("feedback_alignment"), or one frozen random vector for each output straight to
+    every layer ("direct_feedback_alignment"); with the latter two, theory has no order 1/N.
     """
 
     optimizer: Optimizer = "gd"
+    learning_rule: LearningRule = "backpropagation"
     learning_rate: float = 0.1
     steps: int = 100
     loss: Loss = "mse"
