@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from widthwise.networks.activations import activation, derivative
+from widthwise.networks.feedback import Feedback, feedback_fields
 from widthwise.study import NetworkSettings
 
 
@@ -40,6 +41,8 @@ class Probe(NamedTuple):
     `feature_kernel` Phi^l = phi(h^l_m) . phi(h^l_n) / N and `gradient_kernel` G^l, the mean over outputs c
     of g^l_{c,m} . g^l_{c,n} / N, for l = 1..L; `tangent_kernel` K, the mean over outputs of its diagonal
     blocks: gamma^2 N times the inner product of the gradients of f_c with respect to all weights.
+    With feedback, `gradient_kernel` is that of the fields g~ that move the weights, and `tangent_kernel`,
+    then not symmetric, how much f_m moves as the residual of n pulls.
     """
 
     prediction: Float[Array, "point output"]
@@ -86,7 +89,7 @@ def preactivations(
     return tuple(fields)
 
 
-def probe(model: MLP, inputs: Float[Array, "point dimension"]) -> Probe:
+def probe(model: MLP, inputs: Float[Array, "point dimension"], feedback: Feedback | None = None) -> Probe:
     r"""Predictions and kernels at every point, from one forward and one backward pass.
 
     $$g^L_c = \phi'(h^L) w_c, \qquad g^l_c = \phi'(h^l) W^{lT} g^{l+1}_c / \sqrt{N}, \qquad
@@ -94,6 +97,9 @@ def probe(model: MLP, inputs: Float[Array, "point dimension"]) -> Probe:
 
     with Phi^0 = x_m . x_n / D and G^{L+1} = 1, products elementwise. No Jacobian is built: the cost is that
     of C + 1 passes and of 2 L + 1 Gram matrices.
+
+    **Arguments:** `feedback`, through which the errors come in training if not through the weights: then G is
+    of its fields g~, and the kernel $K_{mn} = \sum_l <g^{l+1}_m \tilde g^{l+1}_n> \Phi^l_{mn}$.
     """
     phi = activation(model.settings)
     fields = preactivations(model, inputs)
@@ -105,10 +111,18 @@ def probe(model: MLP, inputs: Float[Array, "point dimension"]) -> Probe:
         gradient = derivative(phi, h) * (gradient @ weights) / root_width
         gradients.insert(0, gradient)
     feature_kernel = jnp.stack([_gram(z) for z in features])
-    gradient_kernel = jnp.stack([jax.vmap(_gram)(g).mean(0) for g in gradients])
+    if feedback is None:
+        moving = pairs = jnp.stack([jax.vmap(_gram)(g).mean(0) for g in gradients])
+    else:
+        outputs, points = len(model.readout), len(inputs)
+        each = jnp.broadcast_to(jnp.eye(outputs, dtype=inputs.dtype)[:, None], (outputs, points, outputs))
+        moves = feedback_fields(feedback, model.settings, fields, each)
+        moving = jnp.stack([jax.vmap(_gram)(g).mean(0) for g in moves])
+        both = zip(gradients, moves, strict=True)
+        pairs = jnp.stack([jnp.einsum("cmi,cni->mn", *two) / (outputs * model.width) for two in both])
     lower = jnp.concatenate([_gram(inputs)[None], feature_kernel])
-    upper = jnp.concatenate([gradient_kernel, jnp.ones_like(gradient_kernel[:1])])
-    return Probe(_read_out(model, features[-1]), feature_kernel, gradient_kernel, (lower * upper).sum(0))
+    upper = jnp.concatenate([pairs, jnp.ones_like(pairs[:1])])
+    return Probe(_read_out(model, features[-1]), feature_kernel, moving, (lower * upper).sum(0))
 
 
 def _read_out(model: MLP, features: Float[Array, "point width"]) -> Float[Array, "point output"]:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from widthwise.networks import MLP
+from widthwise.networks import MLP, Feedback, activation, feedback_fields, preactivations, predict
 from widthwise.study import TrainingSettings
 
 Velocity = Callable[[MLP], MLP]
@@ -28,6 +28,34 @@ def velocity_of(loss: Callable[[MLP], Float[Array, ""]]) -> Velocity:
     def velocity(model: MLP) -> MLP:
         factor = -(model.settings.richness**2) * model.width
         return jax.tree.map(lambda slope: factor * slope, jax.grad(loss)(model))
+
+    return velocity
+
+
+def velocity_by_feedback(
+    loss: Callable[[Float[Array, "point output"]], Float[Array, ""]],
+    inputs: Float[Array, "point dimension"],
+    feedback: Feedback,
+) -> Velocity:
+    r"""The same when errors travel back through `feedback`; `loss` is a function of the predictions.
+
+    $$V(W^l) = \gamma \sum_{mc} \Delta_{mc} \tilde g^{l+1}_{mc} \phi(h^l_m)^T / \sqrt{N}, \qquad
+      V(w_c) = \gamma \sum_m \Delta_{mc} \phi(h^L_m), \qquad \Delta = -\partial L / \partial f$$
+
+    with the inputs and $\sqrt{D}$ in the first layer. With the true backward fields it is `velocity_of`.
+    """
+
+    def velocity(model: MLP) -> MLP:
+        phi, gamma = activation(model.settings), model.settings.richness
+        fields = preactivations(model, inputs)
+        features = [inputs, *(phi(h) for h in fields)]
+        residual = -jax.grad(loss)(predict(model, inputs))
+        pulled = feedback_fields(feedback, model.settings, fields, residual)
+        hidden = [
+            gamma * g.T @ x / jnp.sqrt(x.shape[1]).astype(x.dtype)
+            for g, x in zip(pulled, features[:-1], strict=True)
+        ]
+        return MLP(tuple(hidden), gamma * residual.T @ features[-1], model.settings)
 
     return velocity
 

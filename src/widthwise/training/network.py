@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt32
 
-from widthwise.networks import MLP, initialize, predict, probe
+from widthwise.networks import MLP, Feedback, draw_feedback, initialize, predict, probe
 from widthwise.study import Study
-from widthwise.training.dynamics import advance, velocity_of
+from widthwise.training.dynamics import advance, velocity_by_feedback, velocity_of
 from widthwise.training.loss import total_loss
 
 KERNELS = ("feature_kernel", "gradient_kernel", "tangent_kernel")
@@ -56,18 +56,26 @@ def train_network(key: Key[Array, ""], task: Task, study: Study, width: int, tra
     inputs, targets = task
     sizes = (inputs.shape[1], width, targets.shape[1])
     model = initialize(key, study.network, sizes, inputs.dtype)
+    shape = (study.network.hidden_layers, width, targets.shape[1])
+    feedback = draw_feedback(key, study.training.learning_rule, shape, inputs.dtype)
     origin = predict(model, inputs) if study.network.centered else jnp.zeros_like(targets)
 
+    def loss_of(prediction: Float[Array, "point output"]) -> Float[Array, ""]:
+        return total_loss(prediction - origin[:train], targets[:train], study.training)
+
     def training_loss(model: MLP) -> Float[Array, ""]:
-        return total_loss(predict(model, inputs[:train]) - origin[:train], targets[:train], study.training)
+        return loss_of(predict(model, inputs[:train]))
 
     def visit(
         carry: tuple[MLP, Array], gap: Int[Array, ""]
     ) -> tuple[tuple[MLP, Array], tuple[dict[str, Array], Array]]:
         model, healthy = carry
-        velocity = velocity_of(training_loss)
+        if feedback is None:
+            velocity = velocity_of(training_loss)
+        else:
+            velocity = velocity_by_feedback(loss_of, inputs[:train], feedback)
         model = jax.lax.fori_loop(0, gap, lambda _, m: advance(m, velocity, study.training), model)
-        quantities = _quantities(model, task, study, train, origin)
+        quantities = _quantities((model, feedback), task, study, train, origin)
         finite = jnp.array([jnp.isfinite(value).all() for value in quantities.values()]).all()
         healthy = healthy & finite
         kept = {name: jnp.where(healthy, quantities[name], jnp.nan) for name in study.record.quantities}
@@ -82,11 +90,16 @@ def train_network(key: Key[Array, ""], task: Task, study: Study, width: int, tra
 
 
 def _quantities(
-    model: MLP, task: Task, study: Study, train: int, origin: Float[Array, "point output"]
+    network: tuple[MLP, Feedback | None],
+    task: Task,
+    study: Study,
+    train: int,
+    origin: Float[Array, "point output"],
 ) -> dict[str, Array]:
     """Everything recorded at one step; prediction and loss always, for they decide on divergence."""
+    model, feedback = network
     wanted = [name for name in KERNELS if name in study.record.quantities]
-    probed = probe(model, task.inputs) if wanted else None
+    probed = probe(model, task.inputs, feedback) if wanted else None
     prediction = (probed.prediction if probed else predict(model, task.inputs)) - origin
     splits = [slice(None, train), slice(train, None)][: 1 + (train < len(task.inputs))]
     losses = [total_loss(prediction[split], task.targets[split], study.training) for split in splits]

@@ -110,8 +110,10 @@ def network_bytes(study: Study, points: Points, width: int) -> int:
     (count, dimension), outputs = points.inputs.shape, points.targets.shape[1]
     layers, steps = study.network.hidden_layers, len(study.recorded_steps())
     weights = width * (dimension + (layers - 1) * width + outputs)
+    # Frozen feedback takes no more than the weights above the first layer do.
+    frozen = 0 if study.training.learning_rule == "backpropagation" else weights - width * dimension
     fields = 3 * count * width * layers * (1 + outputs)
     kernels = {"feature_kernel": layers, "gradient_kernel": layers, "tangent_kernel": 1}
     recorded = sum(kernels.get(name, 0) for name in study.record.quantities) * count**2 + count * outputs
-    entries = 5 * weights + fields + 2 * steps * recorded
+    entries = 5 * weights + frozen + fields + 2 * steps * recorded
     return entries * np.dtype(study.ensemble.precision).itemsize
