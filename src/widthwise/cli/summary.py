@@ -68,8 +68,11 @@ def render_theory(
         shown = [widths[at] for at in kept]
     tables = [_theory_table(series, shown[at : at + fitting]) for at in range(0, len(shown), fitting)]
     left_out = [f"--width {width}" for width in widths if width not in shown]
+    wide = _wide_table(theory, tolerance)
+    # A terminal narrower than one width wraps lines itself; nothing is cut off.
+    console.width = max(console.width, *(_breadth(console, table) for table in (*tables, wide)))
     remarks = REMARKS + (f" Not shown for want of room: {' '.join(left_out)}." if left_out else "")
-    return _rendered(console, *tables, Text(remarks, style="dim"), "", _wide_table(theory, tolerance))
+    return _rendered(console, *tables, Text(remarks, style="dim"), "", wide)
 
 
 def _theory_table(series: Sequence[TheorySeries], widths: Sequence[int]) -> Table:
@@ -113,7 +116,12 @@ def _padded(cells: Sequence[tuple[str, str, str]]) -> list[str]:
 
 
 def _wide_table(theory: xr.Dataset, tolerance: float) -> Table:
-    columns = ("spread, last step", "worst step", "shift, last step", "worst step")
+    columns = (
+        "spread,\nlast step",
+        "spread, worst\n(at step)",
+        "shift,\nlast step",
+        "shift, worst\n(at step)",
+    )
     table = _table(f"width from which effects of finite width are below {percent(tolerance)}", "", *columns)
     for row in wide_enough(theory, tolerance):
         cells = (row.spread_last, row.spread_worst, row.shift_last, row.shift_worst)
@@ -124,7 +132,7 @@ def _wide_table(theory: xr.Dataset, tolerance: float) -> Table:
 def _width(cell: Sufficient | None, *, worst: bool) -> str:
     if cell is None:
         return ABSENT
-    return width_words(cell.width) + (f" (step {cell.step})" if worst else "")
+    return width_words(cell.width) + (f" ({cell.step})" if worst else "")
 
 
 def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
@@ -142,8 +150,11 @@ def _table(title: str, first: str, *columns: str) -> Table:
     table = Table(
         title=title,
         title_justify="left",
-        box=box.HEAVY_HEAD if on_terminal() else None,
-        pad_edge=on_terminal(),
+        # Lines between columns would leave no room for a width on a terminal of 80 columns.
+        box=box.SIMPLE_HEAD if on_terminal() else None,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1 if on_terminal() else 2, 0, 0),
     )
     table.add_column(first, no_wrap=True)
     for column in columns:
@@ -152,7 +163,12 @@ def _table(title: str, first: str, *columns: str) -> Table:
 
 
 def _fits(console: Console, table: Table) -> bool:
-    return Measurement.get(console, console.options.update(width=UNBOUNDED), table).maximum <= console.width
+    return _breadth(console, table) <= console.width
+
+
+def _breadth(console: Console, table: Table) -> int:
+    """Columns that the table takes where it has room."""
+    return Measurement.get(console, console.options.update(width=UNBOUNDED), table).maximum
 
 
 def _console(width_in_files: int) -> Console:
