@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from widthwise.errors import InputError
 from widthwise.fluctuations.deep import DEEP_SITES, deep_variances
 from widthwise.fluctuations.memory import require_memory
 from widthwise.fluctuations.modes import modes_needed, pad_modes, principal_scores
@@ -22,6 +23,7 @@ from widthwise.infinite_width.order import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
 from widthwise.infinite_width.site import site_process
 from widthwise.progress import SILENT, Progress
+from widthwise.study import Study
 
 MODES_STEP = 8  # the number of modes is rounded up, so that near cases share a compiled program
 SEED_OF_FLUCTUATIONS = 1
@@ -56,10 +58,16 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
     With more than one hidden layer see `deep_variances`. One hidden layer costs O(modes sites P^2 steps) in
     time and O(modes sites P) in memory, where the modes number a few for each training point and output.
     From the first step that diverged on, every number is NaN.
-    **Errors:** `InputError` when the request cannot fit into memory, with what would fit.
+    **Errors:** `InputError` when the request cannot fit into memory, with what would fit, and for learning
+    rules other than backpropagation (see `has_fluctuations`).
     **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
     """
     study, points, started = limit.study, limit.points, time.perf_counter()
+    if not has_fluctuations(study):
+        raise InputError(
+            f'`training.learning_rule` = "{study.training.learning_rule}": order 1/N is known for '
+            '"backpropagation" alone; the infinite-width values exist for every rule'
+        )
     if study.network.hidden_layers > 1:
         variance, stderr = deep_variances(limit, progress=progress)
         absent = dict.fromkeys(
@@ -125,6 +133,11 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
         unexplained,
         time.perf_counter() - started,
     )
+
+
+def has_fluctuations(study: Study) -> bool:
+    """Whether order 1/N of the study is known: the errors must travel back through the weights."""
+    return study.training.learning_rule == "backpropagation"
 
 
 def affordable_sites(points: int) -> int:
