@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from commands import TINY, assert_refused, call, contents
 from synthetic_run import Truth, make_theory
 
@@ -14,6 +15,7 @@ from widthwise.cli.blocks import MOST_KERNELS, MOST_POINTS, render_kernels
 from widthwise.cli.stages import theory_summary
 from widthwise.cli.summary import render_theory
 from widthwise.errors import InputError
+from widthwise.observables import write_theory
 from widthwise.study import load_study
 
 TRUTH = Truth(steps=7, train=4, test=2, layers=2)
@@ -222,6 +224,10 @@ def test_a_richness_scan_is_solved_stored_and_not_solved_again(folder):
     page = Path("out/report.html").read_text()
     assert "Signal and noise against the richness" in page
     assert "theory was already solved" in call("run", "tiny.toml", "--out", "out").stderr
+    theory = xr.load_dataset("out/theory.nc", engine="h5netcdf")
+    write_theory(theory.drop_dims("richness"), "out/theory.nc")
+    again = call("run", "tiny.toml", "--out", "out")
+    assert "richness scan: 2/2" in again.stderr, "a theory of the same hash that was written without the scan"
     again = call("run", "tiny.toml", "--out", "out", "--set", "theory.richness_scan=[0.5]")
     assert "richness scan: 1/1" in again.stderr
 
