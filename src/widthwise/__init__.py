@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from widthwise.errors import StoreError as StoreError
     from widthwise.infinite_width import solve_infinite_width as solve_infinite_width
     from widthwise.observables import add_richness_scan as add_richness_scan
+    from widthwise.observables import differentiate as differentiate
+    from widthwise.observables import loss_gradient as loss_gradient
     from widthwise.observables import read_theory as read_theory
     from widthwise.observables import solve_fluctuations as solve_fluctuations
     from widthwise.observables import write_theory as write_theory
@@ -37,7 +39,14 @@ NAMES = {
     "data": ["Points", "load_points"],
     "errors": ["InputError", "StoreError"],
     "infinite_width": ["solve_infinite_width"],
-    "observables": ["add_richness_scan", "read_theory", "solve_fluctuations", "write_theory"],
+    "observables": [
+        "add_richness_scan",
+        "differentiate",
+        "loss_gradient",
+        "read_theory",
+        "solve_fluctuations",
+        "write_theory",
+    ],
     "records": ["open_records"],
     "report": ["write_report"],
     "study": [

@@ -38,7 +38,7 @@ def deep_variances(
         mean_loss = study.training.reduction == "mean"
         at = evaluations(study, limit.finite_steps)
         template = jax.tree.map(np.zeros_like, _cut(limit.values, len(at)))
-        wanted = _wanted(template, study.theory.observables)
+        wanted = wanted_entries(template, study.theory.observables)
         require_deep_memory(process, sites, min(BATCH, len(wanted)))
         batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
         progress.start("fluctuations", study.theory.scramblings * len(batches))
@@ -52,8 +52,8 @@ def deep_variances(
                 progress.say(f"{len(wanted)} observables; about {ahead:.0f} s more")
     mean, stderr = mean_and_stderr(values)
     return (
-        _placed(mean, wanted, template, len(limit.steps)),
-        _placed(stderr, wanted, template, len(limit.steps)),
+        placed(mean, wanted, template, len(limit.steps)),
+        placed(stderr, wanted, template, len(limit.steps)),
     )
 
 
@@ -66,7 +66,7 @@ def _variances(
     solved = [sweep(process, noise) for noise in noises[:2]]
 
     def observe(rows: Rows) -> Float[Array, " entry"]:
-        return _flat(order_parameters(process, rows, at, mean_loss))
+        return flat(order_parameters(process, rows, at, mean_loss))
 
     pulls = [jax.vjp(observe, rows)[1] for _, rows, _ in solved]
     size = sum(leaf.size for leaf in template)
@@ -84,7 +84,7 @@ def _variances(
     return np.concatenate(found)
 
 
-def _wanted(template: OrderParameters, names: tuple[str, ...]) -> np.ndarray:
+def wanted_entries(template: OrderParameters, names: tuple[str, ...]) -> np.ndarray:
     """Flat indices of the observables asked for; of symmetric kernels the upper triangle."""
     marks = []
     for name, leaf in template._asdict().items():
@@ -93,7 +93,7 @@ def _wanted(template: OrderParameters, names: tuple[str, ...]) -> np.ndarray:
     return np.flatnonzero(np.concatenate(marks))
 
 
-def _placed(values: np.ndarray, wanted: np.ndarray, template: OrderParameters, steps: int) -> OrderParameters:
+def placed(values: np.ndarray, wanted: np.ndarray, template: OrderParameters, steps: int) -> OrderParameters:
     """Values in the arrays they belong to, kernels symmetric, NaN elsewhere and after a divergence."""
     flat = np.full(sum(leaf.size for leaf in template), np.nan)
     flat[wanted] = values
@@ -112,5 +112,6 @@ def _cut(values: OrderParameters, steps: int) -> OrderParameters:
     return OrderParameters(*(np.asarray(leaf)[:steps] for leaf in values))
 
 
-def _flat(values: OrderParameters) -> Float[Array, " entry"]:
+def flat(values: OrderParameters) -> Float[Array, " entry"]:
+    """All entries in one row, in the order of the fields."""
     return jnp.concatenate([jnp.ravel(leaf) for leaf in values])

@@ -2,7 +2,9 @@
 
 import os
 
+from widthwise.data import Points
 from widthwise.errors import InputError
+from widthwise.study import Study
 
 DOUBLE = 8
 SHARE = 0.8  # of the machine's memory that may be used
@@ -22,4 +24,22 @@ def require_room_for_values(steps: int, shape: tuple[int, int], replicates: int)
             f"order parameters of {steps} recorded steps and {points} points in {replicates} scramblings "
             f"need {needed / 1e9:.1f} GB, and {usable_bytes() / 1e9:.1f} GB may be used: record fewer steps "
             '(`record.steps` = "log" or a list) or take fewer points'
+        )
+
+
+def require_room_for_gradient(study: Study, points: Points) -> None:
+    """Raise `InputError` unless a reverse pass fits, which keeps the sites at every step."""
+    count, outputs = points.targets.shape
+    training, last = study.training, int(study.recorded_steps()[-1])
+    stages = 4 * training.substeps if training.optimizer == "gradient_flow" else 1
+    if study.network.hidden_layers == 1:
+        numbers = 3 * last * stages * study.theory.sites * (count + outputs)
+    else:
+        past = study.theory.sites * (last + 1) * count * (1 + outputs)
+        numbers = 4 * study.network.hidden_layers * (last + 1) * past
+    if DOUBLE * numbers > usable_bytes():
+        needed = DOUBLE * numbers / 1e9
+        raise InputError(
+            f"a reverse pass over {last} steps of {study.theory.sites} sites needs {needed:.1f} GB, and "
+            f"{usable_bytes() / 1e9:.1f} GB may be used: lower `theory.sites` or take fewer steps"
         )

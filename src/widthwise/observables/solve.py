@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Int
 
 from widthwise.data import Points
 from widthwise.fluctuations import FluctuationSolution, solve_response
@@ -34,7 +35,12 @@ def solve_fluctuations(limit: InfiniteWidthSolution, *, progress: Progress = SIL
     started, made_with = time.perf_counter(), evidence()
     fluctuations = solve_response(limit, progress=progress)
     variables = _variables(limit, fluctuations)
-    dataset = xr.Dataset(variables, coords=_coordinates(limit))
+    axes = coordinates(limit.study, limit.points, limit.steps)
+    if "prediction_two_time_covariance" in variables:
+        axes["step_b"] = xr.Variable(
+            ("step_b",), limit.steps, {"long_name": "second training step of a two-time quantity"}
+        )
+    dataset = xr.Dataset(variables, coords=axes)
     wall_time = limit.wall_time + time.perf_counter() - started
     return dataset.assign_attrs(_attributes(limit, fluctuations, made_with, wall_time, dataset))
 
@@ -52,7 +58,7 @@ def _variables(limit: InfiniteWidthSolution, fluctuations: FluctuationSolution) 
     for name in limit.study.theory.observables:
         for suffix, values in parts.items():
             if values is not None:
-                variables[name + suffix] = _variable(name, suffix, values)
+                variables[name + suffix] = variable(name, values, meaning(suffix))
     if fluctuations.two_time is not None and "prediction" in limit.study.theory.observables:
         name = "prediction_two_time_covariance"
         schema = VARIABLES[name]
@@ -63,11 +69,12 @@ def _variables(limit: InfiniteWidthSolution, fluctuations: FluctuationSolution) 
     return variables
 
 
-def _variable(name: str, suffix: str, values: OrderParameters) -> xr.Variable:
+def variable(name: str, values: OrderParameters, meant: str) -> xr.Variable:
+    """An order parameter, or a companion of it, as a variable of the dataset; `meant` ends its long name."""
     schema, array = VARIABLES[name], getattr(values, name)
     if name in LAYERED:
         array = np.moveaxis(array, 1, 0)
-    return xr.Variable(schema.dims, array, {"long_name": schema.long_name + meaning(suffix)})
+    return xr.Variable(schema.dims, array, {"long_name": schema.long_name + meant})
 
 
 def meaning(suffix: str) -> str:
@@ -80,25 +87,18 @@ def meaning(suffix: str) -> str:
     return quantity + (", numerical standard error" if suffix.endswith("stderr") else "")
 
 
-def _coordinates(limit: InfiniteWidthSolution) -> dict[str, xr.Variable]:
-    points, outputs = limit.points.targets.shape
+def coordinates(study: Study, points: Points, steps: Int[np.ndarray, " step"]) -> dict[str, xr.Variable]:
+    """The axes of every order parameter of `study`."""
     values = {
-        "step": limit.steps,
-        "point": np.arange(points),
-        "point_b": np.arange(points),
-        "output": np.arange(outputs),
-        "layer": np.arange(1, limit.study.network.hidden_layers + 1),
-        "split": np.array(limit.points.splits, dtype=object),
+        "step": steps,
+        "point": np.arange(len(points.targets)),
+        "point_b": np.arange(len(points.targets)),
+        "output": np.arange(points.targets.shape[1]),
+        "layer": np.arange(1, study.network.hidden_layers + 1),
+        "split": np.array(points.splits, dtype=object),
     }
-    if limit.study.network.hidden_layers == 1 and "prediction" in limit.study.theory.observables:
-        values["step_b"] = limit.steps
-    long_names = {name: COORDINATES[name].long_name for name in values if name in COORDINATES}
     return {
-        name: xr.Variable(
-            COORDINATES[name].dims if name in COORDINATES else (name,),
-            array,
-            {"long_name": long_names.get(name, "second training step of a two-time quantity")},
-        )
+        name: xr.Variable(COORDINATES[name].dims, array, {"long_name": COORDINATES[name].long_name})
         for name, array in values.items()
     }
 
