@@ -166,7 +166,7 @@ def written(past: Past, entries: Past, t: Int[Array, ""]) -> Past:
 
 
 def order_parameters(
-    process: DeepProcess, rows: Rows, at: Int[np.ndarray, " step"], mean_loss: bool
+    process: DeepProcess, rows: Rows, at: Int[np.ndarray | Array, " step"], mean_loss: bool
 ) -> OrderParameters:
     """Equal-time order parameters at the evaluations `at`, from the rows of all; differentiable."""
     points, outputs = process.targets.shape
