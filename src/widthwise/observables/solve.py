@@ -11,7 +11,7 @@ import xarray as xr
 from jaxtyping import Int
 
 from widthwise.data import Points
-from widthwise.fluctuations import FluctuationSolution, solve_response
+from widthwise.fluctuations import FluctuationSolution, has_fluctuations, solve_response
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.order import OrderParameters
 from widthwise.infinite_width.solve import FLOW_TOLERANCE
@@ -30,10 +30,12 @@ def solve_fluctuations(limit: InfiniteWidthSolution, *, progress: Progress = SIL
     For a variable `v` the dataset has `v`, `v_variance` (N Var over initializations), `v_shift` (N (mean at
     width N - infinite width)) and, with `_stderr` added, the numerical standard error of each. With
     predictions comes `prediction_two_time_covariance`, N Cov(f(t), f(s)). A solution that diverged has NaN
-    from the bad step on, and says so in `outcome`. **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
+    from the bad step on, and says so in `outcome`. Learning rules other than backpropagation have the
+    infinite-width values alone. **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
     """
     started, made_with = time.perf_counter(), evidence()
-    fluctuations = solve_response(limit, progress=progress)
+    known = has_fluctuations(limit.study)
+    fluctuations = solve_response(limit, progress=progress) if known else None
     variables = _variables(limit, fluctuations)
     axes = coordinates(limit.study, limit.points, limit.steps)
     if "prediction_two_time_covariance" in variables:
@@ -45,24 +47,27 @@ def solve_fluctuations(limit: InfiniteWidthSolution, *, progress: Progress = SIL
     return dataset.assign_attrs(_attributes(limit, fluctuations, made_with, wall_time, dataset))
 
 
-def _variables(limit: InfiniteWidthSolution, fluctuations: FluctuationSolution) -> dict[str, xr.Variable]:
-    parts = {
-        "": limit.values,
-        "_stderr": limit.stderr,
-        "_variance": fluctuations.variance,
-        "_variance_stderr": fluctuations.variance_stderr,
-        "_shift": fluctuations.shift,
-        "_shift_stderr": fluctuations.shift_stderr,
-    }
+def _variables(
+    limit: InfiniteWidthSolution, fluctuations: FluctuationSolution | None
+) -> dict[str, xr.Variable]:
+    parts: dict[str, OrderParameters | None] = {"": limit.values, "_stderr": limit.stderr}
+    if fluctuations is not None:
+        parts |= {
+            "_variance": fluctuations.variance,
+            "_variance_stderr": fluctuations.variance_stderr,
+            "_shift": fluctuations.shift,
+            "_shift_stderr": fluctuations.shift_stderr,
+        }
     variables = {"target": xr.Variable(("point", "output"), limit.points.targets)}
     for name in limit.study.theory.observables:
         for suffix, values in parts.items():
             if values is not None:
                 variables[name + suffix] = variable(name, values, meaning(suffix))
-    if fluctuations.two_time is not None and "prediction" in limit.study.theory.observables:
+    two_time = None if fluctuations is None else fluctuations.two_time
+    if fluctuations is not None and two_time is not None and "prediction" in limit.study.theory.observables:
         name = "prediction_two_time_covariance"
         schema = VARIABLES[name]
-        for suffix, array in (("", fluctuations.two_time), ("_stderr", fluctuations.two_time_stderr)):
+        for suffix, array in (("", two_time), ("_stderr", fluctuations.two_time_stderr)):
             variables[name + suffix] = xr.Variable(
                 schema.dims, array, {"long_name": schema.long_name + meaning(suffix)}
             )
@@ -105,13 +110,19 @@ def coordinates(study: Study, points: Points, steps: Int[np.ndarray, " step"]) -
 
 def _attributes(
     limit: InfiniteWidthSolution,
-    fluctuations: FluctuationSolution,
+    fluctuations: FluctuationSolution | None,
     made_with: dict[str, object],
     wall_time: float,
     dataset: xr.Dataset,
 ) -> dict[str, object]:
     study, theory = limit.study, limit.study.theory
-    warnings = validity_warnings(dataset, study, limit.points.train, fluctuations.sites)
+    sites = 0 if fluctuations is None else fluctuations.sites
+    warnings = validity_warnings(dataset, study, limit.points.train, sites)
+    if fluctuations is None:
+        warnings.append(
+            f'Order 1/N is not known for training.learning_rule = "{study.training.learning_rule}": '
+            "there are infinite-width values alone."
+        )
     if limit.flow_error > FLOW_TOLERANCE:
         warnings.append(
             f"The integration steps of the flow move the outputs by {limit.flow_error:.1e} of their size: "
@@ -134,7 +145,7 @@ def _attributes(
         "iterations": 1,
         "iteration_residual": 0.0,
         "flow_error": limit.flow_error,
-        "fluctuation_sites": fluctuations.sites,
+        "fluctuation_sites": sites,
         **_driving(fluctuations),
         "outcome": limit.outcome,
         "wall_time": wall_time,
@@ -142,8 +153,8 @@ def _attributes(
     }
 
 
-def _driving(fluctuations: FluctuationSolution) -> dict[str, object]:
-    if fluctuations.modes is None:
+def _driving(fluctuations: FluctuationSolution | None) -> dict[str, object]:
+    if fluctuations is None or fluctuations.modes is None:
         return {}
     return {"modes": fluctuations.modes, "unexplained_scatter": fluctuations.unexplained}
 
