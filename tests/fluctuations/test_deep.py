@@ -78,7 +78,6 @@ def test_two_tanh_layers_have_the_tabulated_variances():
     names = ("prediction", "feature_kernel")
     settings = deep_study(2, 8, recorded=(4, 7), sites=4096, scramblings=16, observables=names)
     theory = solve_fluctuations(solve_infinite_width(settings, points=ONE))
-    assert "prediction_shift" not in theory and "prediction_two_time_covariance" not in theory
     prediction = theory.isel(point=0, output=0)
     kernel = theory.isel(point=0, point_b=0)
     for step, expected in {4: 0.118, 7: 0.107}.items():
@@ -135,7 +134,7 @@ def test_one_layer_by_adjoints_is_the_one_layer_solver():
     settings = deep_study(1, 8, rate=0.3, recorded=(7,), sites=4096, observables=names)
     limit = solve_infinite_width(settings, points=points)
     expected = solve_fluctuations(limit)
-    variance, stderr = deep_variances(limit)
+    variance, stderr = deep_variances(limit)[:2]
     for name in names:
         exact, exact_error = (expected[f"{name}_variance{s}"].to_numpy() for s in ("", "_stderr"))
         value, error = getattr(variance, name), np.hypot(getattr(stderr, name), exact_error)

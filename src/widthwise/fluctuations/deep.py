@@ -1,30 +1,35 @@
-"""Order 1/N of networks of any depth: N Var of every requested observable, by adjoints in batches."""
+"""Order 1/N of networks of any depth: N Var of every observable of a study, by adjoints in batches."""
 
-import time
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from widthwise.fluctuations.deep_adjoint import adjoint
-from widthwise.fluctuations.deep_variance import contracted
-from widthwise.fluctuations.memory import require_deep_memory
-from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
-from widthwise.infinite_width.deep_step import DeepProcess, Rows
+from widthwise.fluctuations.deep_covariance import DEEP_SITES, SEED_OF_FLUCTUATIONS, Populations
+from widthwise.fluctuations.memory import deep_bytes, deep_seconds, require_deep_memory
+from widthwise.infinite_width.deep import deep_process, evaluations, order_parameters
+from widthwise.infinite_width.deep_step import Rows
 from widthwise.infinite_width.order import OrderParameters
 from widthwise.infinite_width.replicates import mean_and_stderr
 from widthwise.infinite_width.solve import InfiniteWidthSolution
 from widthwise.progress import SILENT, Progress
 
-DEEP_SITES = 1024  # when the study leaves their number open
 BATCH = 16  # observables whose reverse passes share their work
-SEED_OF_FLUCTUATIONS = 1
+TOGETHER = 48  # predictions up to which all are one batch, for the sake of their covariances in time
 
 
-def deep_variances(
-    limit: InfiniteWidthSolution, *, progress: Progress = SILENT
-) -> tuple[OrderParameters, OrderParameters]:
+class DeepVariances(NamedTuple):
+    """N Var of the order parameters and N Cov(f(t), f(s)), absent for many predictions; standard errors."""
+
+    variance: OrderParameters
+    variance_stderr: OrderParameters
+    two_time: Float[np.ndarray, "step step point output"] | None
+    two_time_stderr: Float[np.ndarray, "step step point output"] | None
+
+
+def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT) -> DeepVariances:
     """N Var of the observables of the study at the recorded steps, and standard errors.
 
     Each scrambling solves two populations for independent adjoints and draws a third to average over. Time
@@ -39,49 +44,51 @@ def deep_variances(
         at = evaluations(study, limit.finite_steps)
         template = jax.tree.map(np.zeros_like, _cut(limit.values, len(at)))
         wanted = wanted_entries(template, study.theory.observables)
-        require_deep_memory(process, sites, min(BATCH, len(wanted)))
-        batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
+        predictions = template.prediction.size if "prediction" in study.theory.observables else 0
+        together = predictions if predictions <= TOGETHER else 0
+        rest = wanted[together:]  # predictions come first
+        batches = [wanted[:together]] if together else []
+        batches += [rest[i : i + BATCH] for i in range(0, len(rest), BATCH)]
+        largest = max((len(batch) for batch in batches), default=0)
+        require_deep_memory(process, sites, largest)
+
+        def observe(rows: Rows) -> Float[Array, " entry"]:
+            return flat(order_parameters(process, rows, at, mean_loss))
+
         progress.start("fluctuations", study.theory.scramblings * len(batches))
-        values = []
+        variances, covariances = [], []
         for replicate in range(study.theory.scramblings):
             seed = (study.theory.seed, replicate, SEED_OF_FLUCTUATIONS)
-            started = time.perf_counter()
-            values.append(_variances(process, sites, seed, (at, mean_loss, template), batches, progress))
-            if replicate == 0 and len(batches) > 1:
-                ahead = (time.perf_counter() - started) * (study.theory.scramblings - 1)
-                progress.say(f"{len(wanted)} observables; about {ahead:.0f} s more")
-    mean, stderr = mean_and_stderr(values)
-    return (
-        placed(mean, wanted, template, len(limit.steps)),
-        placed(stderr, wanted, template, len(limit.steps)),
+            populations = Populations(process, sites, seed, observe, sum(leaf.size for leaf in template))
+            if replicate == 0:
+                each = deep_seconds(process, sites, [len(b) for b in batches], populations.sweep_seconds)
+                progress.say(
+                    f"{len(wanted)} observables at order 1/N: about {each * study.theory.scramblings:.0f} s, "
+                    f"{deep_bytes(process, sites, largest) / 1e9:.1f} GB"
+                )
+            found = []
+            for batch in batches:
+                found.append(populations.covariance(batch, min(BATCH, len(rest))))
+                progress.advance()
+            variances.append(np.concatenate([np.diag(each) for each in found]))
+            covariances.append(found[0] if together else None)
+    mean, stderr = mean_and_stderr(variances)
+    steps, two_time = len(limit.steps), (None, None)
+    if together:
+        two_time = tuple(_two_times(each, template, steps) for each in mean_and_stderr(covariances))
+    return DeepVariances(
+        placed(mean, wanted, template, steps), placed(stderr, wanted, template, steps), *two_time
     )
 
 
-def _variances(
-    process: DeepProcess, sites: int, seed: tuple[int, ...], observed, batches, progress: Progress
-) -> Float[np.ndarray, " observable"]:
-    """One scrambling: N Var of every wanted observable, in the order of `batches`."""
-    at, mean_loss, template = observed
-    noises = [deep_noise(process, sites, (*seed, part), signs=part < 2) for part in range(3)]
-    solved = [sweep(process, noise) for noise in noises[:2]]
-
-    def observe(rows: Rows) -> Float[Array, " entry"]:
-        return flat(order_parameters(process, rows, at, mean_loss))
-
-    pulls = [jax.vjp(observe, rows)[1] for _, rows, _ in solved]
-    size = sum(leaf.size for leaf in template)
-    past, _, drifts = sweep(process, noises[2])
-    found = []
-    for batch in batches:
-        padded = jax.nn.one_hot(np.resize(batch, len(batches[0])), size, dtype=float)
-        adjoints = [
-            adjoint(process, noise, (each[0], each[2]), jax.vmap(pull)(padded)[0])
-            for noise, each, pull in zip(noises[:2], solved, pulls, strict=True)
-        ]
-        covariance = contracted(process, (past, drifts), noises[2], (adjoints[0], adjoints[1]))
-        found.append(np.diag(covariance)[: len(batch)])
-        progress.advance()
-    return np.concatenate(found)
+def _two_times(
+    covariance: Float[np.ndarray, "entry entry"], template: OrderParameters, steps: int
+) -> Float[np.ndarray, "step step point output"]:
+    """Of the covariances of all predictions, those of one point and output; NaN after a divergence."""
+    shape = template.prediction.shape
+    pairs = np.einsum("tpcspc->tspc", covariance.reshape(*shape, *shape))
+    missing = (0, steps - len(pairs))
+    return np.pad(pairs, [missing, missing, (0, 0), (0, 0)], constant_values=np.nan)
 
 
 def wanted_entries(template: OrderParameters, names: tuple[str, ...]) -> np.ndarray:

@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from widthwise.data import Points
-from widthwise.fluctuations.deep import BATCH, DEEP_SITES, SEED_OF_FLUCTUATIONS, flat, placed, wanted_entries
+from widthwise.fluctuations.deep import BATCH, flat, placed, wanted_entries
+from widthwise.fluctuations.deep_covariance import DEEP_SITES, SEED_OF_FLUCTUATIONS
 from widthwise.fluctuations.deep_adjoint import adjoint
 from widthwise.fluctuations.deep_variance import contracted
 from widthwise.fluctuations.memory import require_deep_memory
 from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
 from widthwise.infinite_width.deep_step import DeepProcess
-from widthwise.infinite_width.derivative import Derivative
+from widthwise.infinite_width.derivative import Derivative, require_enough_sites
 from widthwise.infinite_width.order import OrderParameters
 from widthwise.infinite_width.parameters import Parameters, Problem, moved_noise, moved_process, problem_of
 from widthwise.progress import SILENT, Progress
@@ -45,6 +46,7 @@ def deep_variance_derivatives(
     with jax.enable_x64(True):
         process, problem = deep_process(study, points), problem_of(study, points)
         observed = (tuple(evaluations(study, study.recorded_steps()).tolist()), study.training.reduction)
+        require_enough_sites(process, sites, "theory.fluctuation_sites")
         require_deep_memory(process, sites, 2 * min(BATCH, len(wanted)))
         progress.start("derivatives", study.theory.scramblings * len(batches))
         for replicate in range(study.theory.scramblings):

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from widthwise.fluctuations.layer_sites import Activity, Fields, LayerAdjoint, LayerSites, charge, vector
+from widthwise.fluctuations.memory import CHUNK
 
-CHUNK = 4  # sites whose Jacobians are in memory at once
+FEWER = 4  # what is quadratic in J, and dearest, varies least: it is averaged over every fourth site
 
 
 class Jacobian(NamedTuple):
@@ -31,13 +32,14 @@ def response_part(
     """The sum above, between observables of `left` and of `right`, averaged over the sites `x`."""
     if not (of_u or of_r):
         return jnp.zeros((len(left.rows.phi), len(right.rows.phi)))
-    chunks = jax.tree.map(lambda leaf: leaf.reshape(-1, CHUNK, *leaf.shape[1:]), x)
 
-    def of_chunk(few: Fields):
-        done = sites.run(few)
-        jacobian = _jacobian(sites, few, of_u, of_r)
+    def linear(few: Fields) -> tuple[list[Array], list[Array]]:
+        done, jacobian = sites.run(few), _jacobian(sites, few, of_u, of_r)
         charges = [charge(sites.process, done, each) for each in (left, right)]
-        divergences = [_divergence(jacobian, each) for each in (left, right)]
+        return charges, [_divergence(jacobian, each) for each in (left, right)]
+
+    def quadratic(few: Fields) -> Float[Array, "left right"]:
+        done, jacobian = sites.run(few), _jacobian(sites, few, of_u, of_r)
 
         def flow(moving: LayerAdjoint, diverging: LayerAdjoint) -> Array:
             def one(observable):
@@ -49,11 +51,18 @@ def response_part(
 
             return jax.lax.map(one, jnp.arange(len(moving.rows.phi)))
 
-        return charges, divergences, flow(left, right) + flow(right, left).T + _trace(jacobian, left, right)
+        return flow(left, right) + flow(right, left).T + _trace(jacobian, left, right)
 
-    charges, divergences, rest = jax.lax.map(of_chunk, chunks)
+    charges, divergences = jax.lax.map(linear, _chunks(x, 1))
     (q_a, q_b), (d_a, d_b) = ([_joined(each) for each in both] for both in (charges, divergences))
+    rest = jax.lax.map(quadratic, _chunks(x, FEWER))
     return covariance(q_a + d_a, q_b + d_b) - covariance(q_a, q_b) + jnp.mean(rest, axis=0)
+
+
+def _chunks(x: Fields, stride: int) -> tuple[Array, Array]:
+    """(chunk, site, ...) of every so many sites."""
+    u, r = (leaf[::stride].reshape(-1, CHUNK, *leaf.shape[1:]) for leaf in x)
+    return u, r
 
 
 def covariance(a: Float[Array, "left site"], b: Float[Array, "right site"]) -> Float[Array, "left right"]:

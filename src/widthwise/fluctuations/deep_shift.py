@@ -26,7 +26,8 @@ from widthwise.progress import SILENT, Progress
 
 WIDTH = 256  # of the populations; more when there are many points
 WIDTH_OVER_POINTS = 8
-POPULATIONS = 32  # for each scrambling of the study
+POPULATIONS = (16, 512)  # for each scrambling of the study: the fewer, the longer one takes
+EFFORT = 6400  # populations times fields of a site, points x outputs x steps
 SEED_OF_SHIFTS = 2
 
 
@@ -44,12 +45,15 @@ def deep_shifts(
         at = evaluations(study, limit.finite_steps)
         outputs = process.targets.size
         width = max(WIDTH, 2 ** int(np.ceil(np.log2(WIDTH_OVER_POINTS * outputs))))
+        count = int(np.clip(EFFORT / (outputs * process.steps), *POPULATIONS))
         progress.start("mean shift", blocks)
         found = []
         for block in range(blocks):
             seed = np.random.default_rng((study.theory.seed, SEED_OF_SHIFTS, block)).integers(2**31)
-            keys = jax.random.split(jax.random.key(seed), POPULATIONS)
-            averages = shifts_of_populations(process, keys, width, jnp.asarray(at), study.training.reduction == "mean")
+            keys = jax.random.split(jax.random.key(seed), count)
+            averages = shifts_of_populations(
+                process, keys, width, jnp.asarray(at), study.training.reduction == "mean"
+            )
             found.append(jax.tree.map(np.asarray, averages))
             progress.advance()
     pairs = [mean_and_stderr(leaves) for leaves in zip(*found, strict=True)]
@@ -64,7 +68,11 @@ def deep_shifts(
 
 @eqx.filter_jit
 def shifts_of_populations(
-    process: DeepProcess, keys: Key[Array, " population"], width: int, at: Int[Array, " step"], mean_loss: bool
+    process: DeepProcess,
+    keys: Key[Array, " population"],
+    width: int,
+    at: Int[Array, " step"],
+    mean_loss: bool,
 ) -> OrderParameters:
     """The mean of d over populations of `width` sites, one for each key."""
 

@@ -6,6 +6,7 @@ from widthwise.errors import InputError
 from widthwise.infinite_width.deep_step import DeepProcess
 from widthwise.infinite_width.memory import DOUBLE, usable_bytes
 
+CHUNK = 4  # sites whose Jacobians are in memory at once
 WORKING_COPIES = 8  # arrays (mode, site, point) alive at once: state, its successor, Taylor terms
 
 
@@ -54,9 +55,23 @@ def require_deep_memory(process: DeepProcess, sites: int, batch: int) -> None:
 
 
 def deep_bytes(process: DeepProcess, sites: int, batch: int) -> int:
-    """Peak bytes of one batch of adjoints: their past, that of two populations, and the rows."""
+    """Peak bytes of one batch of adjoints: what its reverse pass keeps, two populations, rows, Jacobians."""
     points, outputs = process.targets.shape
     each, steps, depth = points * outputs, process.steps, process.network.hidden_layers
-    past = 3 * sites * steps * (points + each) + steps**2 * (points**2 + each**2)
-    rows = steps**2 * (points + each) ** 2
-    return DOUBLE * depth * ((batch + 4) * 2 * past + 4 * batch * rows)
+    fields, kernels = steps * (points + each), steps**2 * (points**2 + each**2)
+    kept = depth * (batch * (3 * sites * fields + 3 * kernels) + 2 * (3 * sites * fields + kernels))
+    jacobians = CHUNK * fields**2 * (3 + batch)
+    return DOUBLE * (2 * depth * batch * kernels + max(kept, jacobians))
+
+
+def deep_seconds(process: DeepProcess, sites: int, batches: list[int], sweep: float) -> float:
+    """About how long the batches of one scrambling take, from the measured time of a `sweep`.
+
+    Counted in products of (site, field) arrays with kernels: twelve for each layer and step of a sweep, thirty
+    more for an adjoint and ten for a contraction; Jacobians besides.
+    """
+    points, outputs = process.targets.shape
+    fields = process.steps * points * (1 + outputs) / 2
+    jacobians = 0.0 if process.network.hidden_layers == 1 else 300 * fields / sites
+    products = sum(2 * 12 + batch * (2 * 18 + 10 + jacobians) for batch in batches)
+    return sweep * (3 + products / 12)

@@ -1,4 +1,4 @@
-"""Order 1/N around an infinitely wide network of one hidden layer: variances and mean shifts.
+"""Order 1/N around an infinitely wide network: variances and mean shifts.
 
 Begin here. Each independent scrambling of the sites gives every number once; the scatter of the
 scramblings is the standard error.
@@ -13,7 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.errors import InputError
-from widthwise.fluctuations.deep import DEEP_SITES, deep_variances
+from widthwise.fluctuations.deep import deep_variances
+from widthwise.fluctuations.deep_covariance import DEEP_SITES
+from widthwise.fluctuations.deep_shift import deep_shifts
 from widthwise.fluctuations.memory import require_memory
 from widthwise.fluctuations.modes import modes_needed, pad_modes, principal_scores
 from widthwise.fluctuations.response import Response, response, site_outputs
@@ -36,14 +38,14 @@ class FluctuationSolution:
     `two_time` is N Cov(f(t), f(s)) of each point and output; `sites`, of each scrambling; `modes`, how many
     principal modes carry the fluctuations; `unexplained`, the fraction of the driving scatter they leave
     out; `wall_time` in seconds.
-    With more than one hidden layer there are variances alone: the rest is None.
+    With more than one hidden layer there are no modes, and `two_time` is None for many predictions.
     """
 
     limit: InfiniteWidthSolution
     variance: OrderParameters
     variance_stderr: OrderParameters
-    shift: OrderParameters | None
-    shift_stderr: OrderParameters | None
+    shift: OrderParameters
+    shift_stderr: OrderParameters
     two_time: Float[np.ndarray, "step step point output"] | None
     two_time_stderr: Float[np.ndarray, "step step point output"] | None
     sites: int
@@ -55,7 +57,7 @@ class FluctuationSolution:
 def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT) -> FluctuationSolution:
     """Variances and shifts around `limit`, to leading order in 1/N and to all orders in the richness.
 
-    With more than one hidden layer see `deep_variances`. One hidden layer costs O(modes sites P^2 steps) in
+    With more than one hidden layer see `deep_variances` and `deep_shifts`. One hidden layer costs O(modes sites P^2 steps) in
     time and O(modes sites P) in memory, where the modes number a few for each training point and output.
     From the first step that diverged on, every number is NaN.
     **Errors:** `InputError` when the request cannot fit into memory, with what would fit, and for learning
@@ -69,12 +71,21 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
             '"backpropagation" alone; the infinite-width values exist for every rule'
         )
     if study.network.hidden_layers > 1:
-        variance, stderr = deep_variances(limit, progress=progress)
-        absent = dict.fromkeys(
-            ("shift", "shift_stderr", "two_time", "two_time_stderr", "modes", "unexplained")
+        variances = deep_variances(limit, progress=progress)
+        shift, shift_stderr = deep_shifts(limit, progress=progress)
+        return FluctuationSolution(
+            limit,
+            variances.variance,
+            variances.variance_stderr,
+            shift,
+            shift_stderr,
+            variances.two_time,
+            variances.two_time_stderr,
+            sites=study.theory.fluctuation_sites or DEEP_SITES,
+            modes=None,
+            unexplained=None,
+            wall_time=time.perf_counter() - started,
         )
-        seconds, sites = time.perf_counter() - started, study.theory.fluctuation_sites or DEEP_SITES
-        return FluctuationSolution(limit, variance, stderr, sites=sites, wall_time=seconds, **absent)
     theory, centered = study.theory, study.network.centered
     with jax.enable_x64(True):
         process = site_process(study, points)

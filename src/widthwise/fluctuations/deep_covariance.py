@@ -1,0 +1,168 @@
+"""N Cov between any observables of a network of any depth: two populations for adjoints, a third to average over."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from widthwise.errors import InputError
+from widthwise.fluctuations.deep_adjoint import adjoint
+from widthwise.fluctuations.deep_variance import contracted
+from widthwise.fluctuations.memory import require_deep_memory
+from widthwise.infinite_width import InfiniteWidthSolution
+from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
+from widthwise.infinite_width.deep_step import DeepProcess, LayerNoise, Rows
+from widthwise.infinite_width.replicates import mean_and_stderr
+from widthwise.progress import SILENT, Progress
+from widthwise.study.settings import Quantity
+
+DEEP_SITES = 1024  # when the study leaves their number open
+SEED_OF_FLUCTUATIONS = 1
+LARGEST_REQUEST = 256
+
+Observe = Callable[[Rows], Float[Array, " entry"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observable:
+    """One number of a network: a quantity of the study at a training step; of a kernel, one of its entries.
+
+    `step_b` is the step of the second field of a kernel at two times, otherwise equal to `step`. `layer`, from
+    1, matters for feature and gradient kernels, `output` for predictions, `split` (0 training, 1 test) for
+    losses.
+    """
+
+    name: Quantity
+    step: int
+    step_b: int | None = None
+    layer: int = 1
+    point: int = 0
+    point_b: int = 0
+    output: int = 0
+    split: int = 0
+
+
+def solve_covariance(
+    limit: InfiniteWidthSolution, observables: Sequence[Observable], *, progress: Progress = SILENT
+) -> tuple[Float[np.ndarray, "observable observable"], Float[np.ndarray, "observable observable"]]:
+    """N Cov over initializations between `observables` as N grows, and its standard errors.
+
+    The time grows with their number, the memory too. **Errors:** `InputError` for a step, layer, point, output
+    or split that the study does not have, and if the request does not fit into memory.
+    **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
+    """
+    study = limit.study
+    sites = study.theory.fluctuation_sites or DEEP_SITES
+    with jax.enable_x64(True):
+        process = deep_process(study, limit.points)
+        _require_known(limit, observables)
+        require_deep_memory(process, sites, len(observables))
+        mean_loss = study.training.reduction == "mean"
+
+        def observe(rows: Rows) -> Float[Array, " entry"]:
+            return jnp.stack([_value(limit, process, rows, each, mean_loss) for each in observables])
+
+        progress.start("covariances", study.theory.scramblings)
+        found = []
+        for replicate in range(study.theory.scramblings):
+            seed = (study.theory.seed, replicate, SEED_OF_FLUCTUATIONS)
+            populations = Populations(process, sites, seed, observe, len(observables))
+            found.append(populations.covariance(np.arange(len(observables))))
+            progress.advance()
+    return mean_and_stderr(found)
+
+
+class Populations:
+    """The three populations of one scrambling, solved; what is asked of them comes in batches.
+
+    `sweep_seconds` is the time of one population without compiling it.
+    """
+
+    def __init__(
+        self, process: DeepProcess, sites: int, seed: tuple[int, ...], observe: Observe, entries: int
+    ) -> None:
+        noises = [deep_noise(process, sites, (*seed, part), signs=part < 2) for part in range(3)]
+        self._process, self._entries = process, entries
+        self._pairs: list[tuple[tuple[LayerNoise, ...], tuple, Callable]] = []
+        for noise in noises[:2]:
+            started = time.perf_counter()
+            past, rows, drifts = jax.block_until_ready(sweep(process, noise))
+            self.sweep_seconds = time.perf_counter() - started
+            self._pairs.append((noise, (past, drifts), jax.vjp(observe, rows)[1]))
+        past, _, drifts = sweep(process, noises[2])
+        self._fresh = noises[2], (past, drifts)
+
+    def covariance(self, wanted: np.ndarray, padded_to: int = 0) -> Float[np.ndarray, "wanted wanted"]:
+        """N Cov between the entries `wanted` of what is observed, padded so that batches share a program."""
+        count = max(padded_to, len(wanted))
+        chosen = jax.nn.one_hot(np.resize(wanted, count), self._entries, dtype=float)
+        first, second = (
+            adjoint(self._process, noise, solved, jax.vmap(pull)(chosen)[0])
+            for noise, solved, pull in self._pairs
+        )
+        noise, solved = self._fresh
+        found = contracted(self._process, solved, noise, (first, second))
+        return np.asarray(found)[: len(wanted), : len(wanted)]
+
+
+def _value(
+    limit: InfiniteWidthSolution, process: DeepProcess, rows: Rows, each: Observable, mean_loss: bool
+) -> Float[Array, ""]:
+    """The observable as a function of the order parameters."""
+    step_b = each.step if each.step_b is None else each.step_b
+    later, earlier = evaluations(limit.study, np.array([max(each.step, step_b), min(each.step, step_b)]))
+    if each.name in ("prediction", "loss"):
+        values = order_parameters(process, rows, np.array([later]), mean_loss)
+        if each.name == "loss":
+            return values.loss[0, each.split]
+        return values.prediction[0, each.point, each.output]
+    # Rows hold steps s <= t: of an entry whose first field is the earlier, the mirror.
+    point, point_b = (each.point, each.point_b) if each.step >= step_b else (each.point_b, each.point)
+    outputs = process.targets.shape[1]
+
+    def feature(layer: int) -> Array:
+        if layer == 0:
+            return process.input_kernel[point, point_b]
+        return rows.layers[layer - 1].phi[later, point, earlier, point_b]
+
+    def gradient(layer: int) -> Array | float:
+        if layer > len(rows.layers):
+            return 1.0
+        block = (
+            rows.layers[layer - 1].g[later, :, earlier, :].reshape(-1, outputs, len(process.targets), outputs)
+        )
+        return jnp.trace(block[point, :, point_b, :]) / outputs
+
+    if each.name == "feature_kernel":
+        return feature(each.layer)
+    if each.name == "gradient_kernel":
+        return jnp.asarray(gradient(each.layer))
+    return sum(
+        (gradient(n + 1) * feature(n) for n in range(1, len(rows.layers) + 1)), gradient(1) * feature(0)
+    )
+
+
+def _require_known(limit: InfiniteWidthSolution, observables: Sequence[Observable]) -> None:
+    points, outputs = limit.points.targets.shape
+    last = int(limit.finite_steps[-1]) if len(limit.finite_steps) else -1
+    ends = {
+        "step": last + 1,
+        "step_b": last + 1,
+        "point": points,
+        "point_b": points,
+        "output": outputs,
+        "split": len(set(limit.points.splits)),
+    }
+    if not 1 <= len(observables) <= LARGEST_REQUEST:
+        raise InputError(f"{len(observables)} observables: ask for 1 to {LARGEST_REQUEST} at once")
+    for each in observables:
+        for field, end in ends.items():
+            value = getattr(each, field)
+            if value is not None and not 0 <= value < end:
+                raise InputError(f"{each}: `{field}` = {value} is not in 0 .. {end - 1}")
+        if not 1 <= each.layer <= limit.study.network.hidden_layers:
+            raise InputError(f"{each}: `layer` is not in 1 .. {limit.study.network.hidden_layers}")
