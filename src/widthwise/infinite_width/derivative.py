@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
+from widthwise.errors import InputError
 from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
 from widthwise.infinite_width.deep_step import DeepProcess, LayerNoise
 from widthwise.infinite_width.numbers import PlainNumbers
@@ -43,6 +44,17 @@ def is_one_population(study: Study) -> bool:
     return study.network.hidden_layers == 1 and study.training.learning_rule == "backpropagation"
 
 
+def require_enough_sites(process: DeepProcess, sites: int, key: str) -> None:
+    """Raise `InputError` where sampled kernels are singular: their Cholesky factors have no derivative."""
+    points, outputs = process.targets.shape
+    entries = process.steps * points * outputs
+    if sites < entries:
+        raise InputError(
+            f"`{key}` = {sites}: kernels of {process.steps} steps, {points} points and {outputs} outputs on "
+            f"so few sites are singular, and have no derivative: set at least {entries}, or take fewer steps"
+        )
+
+
 def derivative_solver(study: Study, points: Points, direction: Parameters) -> Callable[[int], Derivative]:
     """A function of a replicate's number: values at the recorded steps and their derivative.
 
@@ -52,6 +64,7 @@ def derivative_solver(study: Study, points: Points, direction: Parameters) -> Ca
     if not is_one_population(study):
         deep, at = deep_process(study, points), evaluations(study, steps)
         mean_loss = study.training.reduction == "mean"
+        require_enough_sites(deep, study.theory.sites, "theory.sites")
 
         def observed(process, rows):
             return order_parameters(process, rows, at, mean_loss)
@@ -110,6 +123,7 @@ def gradient_solver(
     centered, mean_loss = options(study)
     if not is_one_population(study):
         deep, at = deep_process(study, points), tuple(evaluations(study, np.array([last])).tolist())
+        require_enough_sites(deep, study.theory.sites, "theory.sites")
 
         def solve_deep(replicate: int):
             noise = deep_noise(deep, study.theory.sites, (study.theory.seed, replicate))

@@ -2,7 +2,6 @@
 
 import json
 import time
-from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -32,13 +31,17 @@ from widthwise.records.evidence import evidence
 from widthwise.records.schema import SCHEMA_VERSION
 from widthwise.study import Study
 
-Parameter = Literal["richness", "learning_rate", "targets", "inputs"]
-DIMS = {"targets": ("point", "output"), "inputs": ("point", "dimension")}
+DIMS = {
+    "richness": (),
+    "learning_rate": (),
+    "targets": ("point", "output"),
+    "inputs": ("point", "dimension"),
+}
 
 
 def differentiate(
     study: Study,
-    wrt: Parameter = "richness",
+    wrt: str = "richness",
     direction: Float[np.ndarray, "point column"] | None = None,
     *,
     points: Points | None = None,
@@ -95,9 +98,7 @@ def differentiate(
     return dataset.assign_attrs(_attributes(study, points, made_with, started), wrt=wrt)
 
 
-def loss_gradient(
-    study: Study, split: Literal["train", "test"] = "train", *, points: Points | None = None
-) -> xr.Dataset:
+def loss_gradient(study: Study, split: str = "train", *, points: Points | None = None) -> xr.Dataset:
     r"""The infinitely wide network's loss at the last recorded step, and its gradient by everything at once.
 
     **Arguments:** `split`: whose loss. **Returns:** `loss`, and its derivatives `richness_gradient`,
@@ -130,28 +131,29 @@ def loss_gradient(
     variables = {}
 
     def add(name: str, dims: tuple[str, ...], values: list[np.ndarray], long_name: str) -> None:
-        for suffix, array in zip(("", "_stderr"), mean_and_stderr(values), strict=True):
+        pair = mean_and_stderr([value[None] for value in values])
+        for suffix, array in zip(("", "_stderr"), pair, strict=True):
             text = long_name + (", numerical standard error" if suffix else "")
-            variables[name + suffix] = xr.Variable(dims, array, {"long_name": text})
+            variables[name + suffix] = xr.Variable(dims, array[0], {"long_name": text})
 
     add("loss", (), [loss for loss, _ in found], f"loss of the split {split} at the last recorded step")
-    for name in get_args(Parameter):
+    for name, dims in DIMS.items():
         values = [getattr(gradient, name) for _, gradient in found]
-        add(f"{name}_gradient", DIMS.get(name, ()), values, f"derivative of the loss by the {name}")
+        add(f"{name}_gradient", dims, values, f"derivative of the loss by the {name}")
     dataset = xr.Dataset(variables).assign_attrs(_attributes(study, points, made_with, started))
     return dataset.assign_attrs(split=split, step=int(study.recorded_steps()[-1]))
 
 
 def _direction(
-    study: Study, points: Points, wrt: Parameter, direction: Float[np.ndarray, "point column"] | None
+    study: Study, points: Points, wrt: str, direction: Float[np.ndarray, "point column"] | None
 ) -> Parameters:
     """Zero but for the parameter that moves."""
-    if wrt not in get_args(Parameter):
-        raise InputError(f"`wrt` = {wrt!r}: choose from {list(get_args(Parameter))}")
+    if wrt not in DIMS:
+        raise InputError(f"`wrt` = {wrt!r}: choose from {list(DIMS)}")
     with jax.enable_x64(True):
         zeros = (jnp.zeros(shape) for shape in ((), (), points.targets.shape, points.inputs.shape))
         nothing, one = Parameters(*zeros), jnp.ones(())
-    if wrt not in DIMS:
+    if not DIMS[wrt]:
         if direction is not None:
             raise InputError(f"`direction` is given, but {wrt} is a number: leave the direction out")
         return nothing._replace(**{wrt: one})
