@@ -5,9 +5,9 @@ centered. A rich network begins to fit the noise; a lazy one of finite width pay
 variance proportional to 1 / (richness^2 N). The mean test loss at width N is loss + loss_shift / N, and
 `ww.differentiate` gives its derivative, whose zero is found by bracketing. It takes about a minute:
 
-    best richness 0.381 at infinite width, 0.489 at N = 100
+    best richness 0.381 at infinite width, 0.488 at N = 100
     test loss at N = 100, predicted and of 2048 networks:   0.00611  0.00616 +- 0.00005   at 0.381
-                                                            0.00564  0.00566 +- 0.00003   at 0.489
+                                                            0.00564  0.00566 +- 0.00003   at 0.488
                                                             0.00969  0.00967 +- 0.00003   at 0.977
 """
 
