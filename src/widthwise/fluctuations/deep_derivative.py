@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 
 from widthwise.data import Points
 from widthwise.fluctuations.deep import BATCH, flat, placed, wanted_entries
-from widthwise.fluctuations.deep_covariance import DEEP_SITES, SEED_OF_FLUCTUATIONS
 from widthwise.fluctuations.deep_adjoint import adjoint
+from widthwise.fluctuations.deep_covariance import DEEP_SITES, SEED_OF_FLUCTUATIONS
 from widthwise.fluctuations.deep_variance import contracted
 from widthwise.fluctuations.memory import require_deep_memory
 from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
