@@ -40,7 +40,7 @@ class Factors(NamedTuple):
 class Later(NamedTuple):
     """Cotangents of steps already passed (in reverse): of the reads, of the averages, of the factors."""
 
-    taps: tuple[Taps, ...]  # (observable, step, copy, site, ...)
+    taps: tuple[Taps, ...]  # (observable, copy, site, step, ...)
     rows: Rows  # lambda: (observable, step, ...)
     factors: Factors
 
@@ -72,13 +72,16 @@ def adjoint(
         earlier, answer, taps = jax.vmap(pull)((entries, direct))
         factors = jax.tree.map(jnp.add, later.factors, earlier)
         write = jax.lax.dynamic_update_index_in_dim
-        taps = jax.tree.map(lambda all_steps, one: write(all_steps, one, t, 1), later.taps, taps)
+        taps = jax.tree.map(lambda all_steps, one: write(all_steps, one, t, 3), later.taps, taps)
         rows = jax.tree.map(lambda all_steps, one: write(all_steps, one, t, 1), later.rows, answer)
         return Later(taps, rows, factors), None
 
     count = len(cotangents.output)
     nothing = Later(
-        jax.tree.map(lambda leaf: jnp.zeros((count, process.steps, *leaf.shape)), _no_taps(past)),
+        tuple(
+            Taps(*(jnp.zeros((count, *leaf.shape), leaf.dtype) for leaf in (layer.phi, layer.g)))
+            for layer in past.layers
+        ),
         jax.tree.map(jnp.zeros_like, cotangents),
         jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), _factors(past)),
     )
@@ -128,16 +131,19 @@ def _entries(past: Past, drifts: tuple[LayerDrift, ...], later: Later, t: Int[Ar
 
 
 def _read_later(
-    taps: Float[Array, "observable step copy site a"], drift: Float[Array, "step a step b"], t: Int[Array, ""]
+    taps: Float[Array, "observable copy site step a"], drift: Float[Array, "step a step b"], t: Int[Array, ""]
 ) -> Float[Array, "observable copy site b"]:
     """sum_(s > t) tap(s) D(s, t); D is zero for s < t, and the tap of s = t is not written yet."""
-    return jnp.einsum("oscia,sab->ocib", taps, jnp.take(drift, t, axis=2))
+    weights = jnp.take(drift, t, axis=2).astype(taps.dtype)
+    return taps.reshape(*taps.shape[:3], -1) @ weights.reshape(-1, weights.shape[-1])
 
 
 def _averaged_later(
     values: Float[Array, "site step a"], rows: Float[Array, "observable step a step b"], t: Int[Array, ""]
 ) -> Float[Array, "observable copy site b"]:
     """sum_(s > t) value(s) lambda(s, t) / S, of the value alone: tangents are averaged with signs only."""
-    weights = jnp.take(rows, t, axis=3) / len(values)
-    found = jnp.einsum("isa,osab->oib", values, weights)
-    return jnp.stack([found, jnp.zeros_like(found), jnp.zeros_like(found)], axis=1)
+    sites, count, size = len(values), len(rows), rows.shape[-1]
+    weights = (jnp.take(rows, t, axis=3).reshape(count, -1, size) / sites).astype(values.dtype)
+    found = values.reshape(sites, -1) @ jnp.moveaxis(weights, 0, 1).reshape(-1, count * size)
+    found = jnp.moveaxis(found.reshape(sites, count, size), 1, 0)
+    return jnp.pad(found[:, None], [(0, 0), (0, 2), (0, 0), (0, 0)])

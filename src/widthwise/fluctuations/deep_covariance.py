@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ from widthwise.study.settings import Quantity
 DEEP_SITES = 1024  # when the study leaves their number open
 SEED_OF_FLUCTUATIONS = 1
 LARGEST_REQUEST = 256
+SINGLE_JITTER = 1e-5
+FRESH = 4  # sites to average over for each of a population for adjoints: they cost little, and matter more
 
 Observe = Callable[[Rows], Float[Array, " entry"]]
 
@@ -85,23 +87,31 @@ class Populations:
     def __init__(
         self, process: DeepProcess, sites: int, seed: tuple[int, ...], observe: Observe, entries: int
     ) -> None:
-        noises = [deep_noise(process, sites, (*seed, part), signs=part < 2) for part in range(3)]
-        self._process, self._entries = process, entries
+        self._process, self._entries, self._sites = process, entries, sites
+        # Adjoints are noise at the seventh digit: single precision, and a jitter above its rounding.
+        self._rough = replace(process, jitter=SINGLE_JITTER)
         self._pairs: list[tuple[tuple[LayerNoise, ...], tuple, Callable]] = []
-        for noise in noises[:2]:
-            started = time.perf_counter()
-            past, rows, drifts = jax.block_until_ready(sweep(process, noise))
-            self.sweep_seconds = time.perf_counter() - started
-            self._pairs.append((noise, (past, drifts), jax.vjp(observe, rows)[1]))
-        past, _, drifts = sweep(process, noises[2])
-        self._fresh = noises[2], (past, drifts)
+        for part in range(2):
+            noise, solved, rows = self._solved(sites, (*seed, part))
+            self._pairs.append((noise, solved, jax.vjp(observe, rows)[1]))
+        # Here too responses from signs: those by parts are rough in time, and tangents feel it.
+        noise, solved, _ = self._solved(FRESH * sites, (*seed, 2))
+        self._fresh = jax.tree.map(lambda leaf: leaf.astype(float), noise), solved
+
+    def _solved(self, sites: int, seed: tuple[int, ...]) -> tuple[tuple[LayerNoise, ...], tuple, Rows]:
+        drawn = deep_noise(self._process, sites, seed, signs=True)
+        noise = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), drawn)
+        started = time.perf_counter()
+        past, rows, drifts = jax.block_until_ready(sweep(self._rough, noise))
+        self.sweep_seconds = (time.perf_counter() - started) * self._sites / sites
+        return noise, (past, drifts), rows
 
     def covariance(self, wanted: np.ndarray, padded_to: int = 0) -> Float[np.ndarray, "wanted wanted"]:
         """N Cov between the entries `wanted` of what is observed, padded so that batches share a program."""
         count = max(padded_to, len(wanted))
         chosen = jax.nn.one_hot(np.resize(wanted, count), self._entries, dtype=float)
         first, second = (
-            adjoint(self._process, noise, solved, jax.vmap(pull)(chosen)[0])
+            adjoint(self._rough, noise, solved, jax.vmap(pull)(chosen)[0])
             for noise, solved, pull in self._pairs
         )
         noise, solved = self._fresh

@@ -16,7 +16,8 @@ from jaxtyping import Array, Float
 from widthwise.fluctuations.layer_sites import Activity, Fields, LayerAdjoint, LayerSites, charge, vector
 from widthwise.fluctuations.memory import CHUNK
 
-FEWER = 4  # what is quadratic in J, and dearest, varies least: it is averaged over every fourth site
+EFFORT = 16 * 200**3  # what is quadratic in J is dearest and varies least: sites times cubed fields of a site
+FEWEST = 16
 
 
 class Jacobian(NamedTuple):
@@ -29,7 +30,10 @@ class Jacobian(NamedTuple):
 def response_part(
     sites: LayerSites, x: Fields, left: LayerAdjoint, right: LayerAdjoint, *, of_u: bool, of_r: bool
 ) -> Float[Array, "left right"]:
-    """The sum above, between observables of `left` and of `right`, averaged over the sites `x`."""
+    """The sum above, between observables of `left` and of `right`, averaged over the sites `x`.
+
+    Terms that exchange the two are counted twice instead: symmetrize over the observables.
+    """
     if not (of_u or of_r):
         return jnp.zeros((len(left.rows.phi), len(right.rows.phi)))
 
@@ -41,27 +45,26 @@ def response_part(
     def quadratic(few: Fields) -> Float[Array, "left right"]:
         done, jacobian = sites.run(few), _jacobian(sites, few, of_u, of_r)
 
-        def flow(moving: LayerAdjoint, diverging: LayerAdjoint) -> Array:
-            def one(observable):
-                direction = vector(done, moving.only(observable))
-                moved = jax.jvp(
-                    lambda y: _divergence(_jacobian(sites, y, of_u, of_r), diverging), (few,), (direction,)
-                )[1]
-                return jnp.mean(moved, axis=1)
+        def flow(observable: Array) -> Float[Array, " right"]:
+            direction = vector(done, left.only(observable))
+            moved = jax.jvp(
+                lambda y: _divergence(_jacobian(sites, y, of_u, of_r), right), (few,), (direction,)
+            )[1]
+            return jnp.mean(moved, axis=1)
 
-            return jax.lax.map(one, jnp.arange(len(moving.rows.phi)))
-
-        return flow(left, right) + flow(right, left).T + _trace(jacobian, left, right)
+        return 2 * jax.lax.map(flow, jnp.arange(len(left.rows.phi))) + _trace(jacobian, left, right)
 
     charges, divergences = jax.lax.map(linear, _chunks(x, 1))
     (q_a, q_b), (d_a, d_b) = ([_joined(each) for each in both] for both in (charges, divergences))
-    rest = jax.lax.map(quadratic, _chunks(x, FEWER))
+    enough = max(FEWEST, EFFORT // x[1][0].size ** 3)
+    rest = jax.lax.map(quadratic, _chunks(x, max(1, len(x[0]) // enough)))
     return covariance(q_a + d_a, q_b + d_b) - covariance(q_a, q_b) + jnp.mean(rest, axis=0)
 
 
 def _chunks(x: Fields, stride: int) -> tuple[Array, Array]:
     """(chunk, site, ...) of every so many sites."""
-    u, r = (leaf[::stride].reshape(-1, CHUNK, *leaf.shape[1:]) for leaf in x)
+    whole = len(x[0]) // stride // CHUNK * CHUNK
+    u, r = (leaf[::stride][:whole].reshape(-1, CHUNK, *leaf.shape[1:]) for leaf in x)
     return u, r
 
 

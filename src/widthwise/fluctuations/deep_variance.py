@@ -28,7 +28,7 @@ from widthwise.fluctuations.layer_sites import (
 )
 from widthwise.infinite_width.deep_step import DeepProcess, LayerDrift, LayerNoise, Past, Rows
 
-JACOBIAN_SITES = 64
+JACOBIAN_SITES = 256
 
 
 @eqx.filter_jit
@@ -54,21 +54,18 @@ def contracted(
         few = (x[0][::stride], x[1][::stride])
         total += _kernel_part(sites, x, left, right)
         total += response_part(sites, few, left, right, of_u=layer > 0, of_r=not top)
-    return 0.5 * (total + total.T)
+    return 0.5 * (total + total.T)  # so that terms which exchange the two may be counted twice instead
 
 
 def _kernel_part(
     sites: LayerSites, x: Fields, left: LayerAdjoint, right: LayerAdjoint
 ) -> Float[Array, "left right"]:
-    """Cov(Q, Q') + E[v . grad Q' + v' . grad Q], between observables of `left` and of `right`."""
+    """Cov(Q, Q') + 2 E[v . grad Q'], between observables of `left` and of `right`."""
     process, done = sites.process, sites.run(x)
 
-    def flow(moving: LayerAdjoint, charged: LayerAdjoint) -> Array:
-        def one(observable):
-            tangent = sites.push(x, vector(done, moving.only(observable)))
-            return jnp.mean(charge_slope(process, done, tangent, charged), axis=1)
-
-        return jax.lax.map(one, jnp.arange(len(moving.rows.phi)))
+    def flow(observable: Array) -> Float[Array, " right"]:
+        tangent = sites.push(x, vector(done, left.only(observable)))
+        return jnp.mean(charge_slope(process, done, tangent, right), axis=1)
 
     scatter = covariance(charge(process, done, left), charge(process, done, right))
-    return scatter + flow(left, right) + flow(right, left).T
+    return scatter + 2 * jax.lax.map(flow, jnp.arange(len(left.rows.phi)))

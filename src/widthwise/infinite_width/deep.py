@@ -6,7 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
+from scipy.linalg import solve_triangular
 
 from widthwise.data import Points
 from widthwise.infinite_width.deep_step import (
@@ -101,8 +103,8 @@ def _orthonormal(white: np.ndarray) -> np.ndarray:
     columns = white.reshape(len(white), -1)
     if len(columns) <= columns.shape[1]:
         return white
-    basis, triangle = np.linalg.qr(columns)
-    return (basis * np.sign(np.diag(triangle)) * np.sqrt(len(white))).reshape(white.shape)
+    factor = np.linalg.cholesky(columns.T @ columns / len(white))
+    return solve_triangular(factor, columns.T, lower=True).T.reshape(white.shape)
 
 
 def no_slots(process: DeepProcess) -> Rows:
@@ -118,11 +120,11 @@ def no_slots(process: DeepProcess) -> Rows:
     return Rows((rows,) * process.network.hidden_layers, jnp.zeros((points, outputs)))
 
 
-def no_past(process: DeepProcess, sites: int, copies: int = 1) -> Past:
+def no_past(process: DeepProcess, sites: int, copies: int = 1, dtype: DTypeLike = float) -> Past:
     """The past before step 0; three copies where noise has signs, else one."""
     points, outputs = process.targets.shape
     steps, each = process.steps, points * outputs
-    on_points, on_outputs = jnp.zeros((sites, steps, points)), jnp.zeros((sites, steps, each))
+    on_points, on_outputs = (jnp.zeros((sites, steps, size), dtype) for size in (points, each))
     depth = process.network.hidden_layers
     layers = []
     for layer in range(depth):
@@ -148,7 +150,8 @@ def sweep(process: DeepProcess, noise: tuple[LayerNoise, ...]) -> tuple[Past, Ro
         entries, rows, drifts = advance(process, past, noise, slots, t)
         return written(past, entries, t), (rows, drifts)
 
-    start = no_past(process, len(noise[0].u), 1 if noise[0].sign_u is None else 3)
+    copies = 1 if noise[0].sign_u is None else 3
+    start = no_past(process, len(noise[0].u), copies, noise[0].u.dtype)
     past, (rows, drifts) = jax.lax.scan(step, start, jnp.arange(process.steps))
     return past, rows, drifts
 

@@ -29,8 +29,6 @@ from widthwise.infinite_width.activations import activation_and_slope
 from widthwise.infinite_width.order import loss_residual
 from widthwise.study import NetworkSettings
 
-JITTER = 1e-9  # of a kernel's mean diagonal, added to its diagonal before the Cholesky factor is extended
-
 
 class LayerPast(NamedTuple):
     """What a layer's sites did at earlier steps; zero from the present step on. K = points x outputs.
@@ -104,6 +102,7 @@ class DeepProcess(eqx.Module):
     loss: str = eqx.field(static=True)
     steps: int = eqx.field(static=True)
     conditioned: bool = eqx.field(static=True, default=False)
+    jitter: float = eqx.field(static=True, default=1e-9)  # added to a kernel's diagonal, of its mean
     # The step of a learning rule other than backpropagation, with the signature of `advance`.
     rule: Callable[..., tuple[Past, Rows, tuple[LayerDrift, ...]]] | None = eqx.field(
         static=True, default=None
@@ -204,7 +203,7 @@ def forward(
         u, white, factor, from_g = noise.u[:, 0], noise.u, layer.factor_u, 0.0
     else:
         kernel, from_g, factor_g = above
-        row = extend_factor(layer.factor_u, kernel, t)
+        row = extend_factor(layer.factor_u, kernel, t, process.jitter)
         factor = jax.lax.dynamic_update_index_in_dim(layer.factor_u, row, t, 0)
         white = noise.u
         if layer.white_u is not None:
@@ -238,7 +237,7 @@ def backward(
         drift = jnp.tile(jnp.moveaxis(kicks, -1, 0), (points, 1, 1))
     else:
         kernel, from_phi, factor_phi = below
-        row = extend_factor(layer.factor_r, kernel, t)
+        row = extend_factor(layer.factor_r, kernel, t, process.jitter)
         white = noise.r
         if layer.white_r is not None:
             phis = jax.lax.dynamic_update_index_in_dim(layer.phi[0], made.phi[0], t, 1)
@@ -247,7 +246,7 @@ def backward(
         r = read(row, white)
         drift = jnp.sum(kernel.reshape(*kernel.shape[:2], points, outputs) * kicks, axis=-1) + from_phi
     present = jnp.take(drift, t, axis=1).T  # the equal-time part of B: the kicks are not felt yet
-    z = (read(drift, layer.phi) + made.phi @ present + tap).at[0].add(r)
+    z = (read(drift, layer.phi) + made.phi @ present.astype(made.phi.dtype) + tap).at[0].add(r)
     if below is not None and noise.sign_r is not None:
         z = z.at[2].add(jnp.take(noise.sign_r, t, axis=1))
     _, slope = activation_and_slope(process.network)
@@ -291,16 +290,17 @@ def orthogonal(
 
 
 def average(left: Float[Array, "site a"], right: Float[Array, "site step b"]) -> Float[Array, "a step b"]:
-    """<left_a right_(s, b)> over sites."""
+    """<left_a right_(s, b)> over sites, in double precision whatever theirs."""
     count = len(left)
-    return (left.T @ right.reshape(count, -1) / count).reshape(left.shape[1], *right.shape[1:])
+    return (left.T @ right.reshape(count, -1) / count).reshape(left.shape[1], *right.shape[1:]).astype(float)
 
 
 def read(
     weights: Float[Array, "a step b"], history: Float[Array, "*copy site step b"]
 ) -> Float[Array, "*copy site a"]:
     """sum_(s, b) weights_(a, s, b) history_(s, b) of each site."""
-    return history.reshape(*history.shape[:-2], -1) @ weights.reshape(len(weights), -1).T
+    flat = history.reshape(*history.shape[:-2], -1)
+    return flat @ weights.reshape(len(weights), -1).T.astype(history.dtype)
 
 
 def equal_and_past(
@@ -308,7 +308,7 @@ def equal_and_past(
 ) -> Float[Array, "a step a"]:
     """<present_a x_(s, b)> for s <= t, x being `past` before t and `present` at t."""
     now = jax.nn.one_hot(t, past.shape[1])
-    return average(present, past) + now[:, None] * (present.T @ present / len(present))[:, None]
+    return average(present, past) + now[:, None] * average(present, present[:, None])
 
 
 def kept(row: Float[Array, "a step b"], t: Int[Array, ""], *, present: bool) -> Array:
@@ -325,7 +325,7 @@ def filled_factor(factor: Float[Array, "step a step a"], end: Int[Array, ""]) ->
 
 
 def extend_factor(
-    factor: Float[Array, "step a step a"], kernel: Float[Array, "a step a"], t: Int[Array, ""]
+    factor: Float[Array, "step a step a"], kernel: Float[Array, "a step a"], t: Int[Array, ""], jitter: float
 ) -> Float[Array, "a step a"]:
     """The rows at step `t` of the Cholesky factor whose rows so far are `factor`, given the kernel's."""
     steps, size = factor.shape[:2]
@@ -333,6 +333,6 @@ def extend_factor(
     cross = jax.scipy.linalg.solve_triangular(filled_factor(factor, t), past.T, lower=True).T
     present = jnp.take(kernel, t, axis=1)
     present = 0.5 * (present + present.T)
-    scale = JITTER * jnp.trace(present) / size
+    scale = jitter * jnp.trace(present) / size
     corner = jnp.linalg.cholesky(present - cross @ cross.T + scale * jnp.eye(size))
     return cross.reshape(kernel.shape) + jax.nn.one_hot(t, steps)[:, None] * corner[:, None]

@@ -65,7 +65,7 @@ def feedback_alignment(
     """Step `t` when errors go down through frozen random matrices. Arguments and outcome as of `advance`."""
 
     def from_above(layer: LayerPast, each: LayerNoise, g_row: Array) -> tuple[Array, Array]:
-        row = extend_factor(layer.factor_r, g_row, t)
+        row = extend_factor(layer.factor_r, g_row, t, process.jitter)
         return read(row, each.r), row
 
     return _advance(process, past, noise, slots, t, taps, from_above)
