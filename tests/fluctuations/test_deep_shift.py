@@ -37,7 +37,7 @@ def study(depth, steps, rate, **network):
 
 @pytest.mark.parametrize(("depth", "rate"), [(2, 0.05), (3, 0.03)])
 def test_linear_layers_have_the_shift_of_the_dense_action(depth, rate):
-    """Half of Sigma times the third derivative times Sigma; within four standard errors (0.5 % of seeds a number) and 2 % for the next order."""
+    """Within four standard errors (0.5 % of seeds for each number) and 2 %, for the next order."""
     settings = study(depth, 7, rate, activation="linear", richness=2.0, centered=False)
     mean, stderr = deep_shifts(solve_infinite_width(settings, points=ONE))
     problem = DeepLinearProblem(

@@ -124,8 +124,8 @@ def _entries(past: Past, drifts: tuple[LayerDrift, ...], later: Later, t: Int[Ar
     for index, (known, drift) in enumerate(zip(past.layers, drifts, strict=True)):
         taps, rows = later.taps[index], later.rows.layers[index]
         u, r = (jnp.take(each[index], t, axis=1) for each in (later.factors.u, later.factors.r))
-        phi = _read_later(taps.z, drift.z, t) + _averaged_later(known.phi[0], rows.phi, t)
-        g = _read_later(taps.h, drift.h, t) + _averaged_later(known.g[0], rows.g, t)
+        phi = _read_later(jnp.asarray(taps.z), drift.z, t) + _averaged_later(known.phi[0], rows.phi, t)
+        g = _read_later(jnp.asarray(taps.h), drift.h, t) + _averaged_later(known.g[0], rows.g, t)
         layers.append(LayerPast(phi, g, None, None, u, r))
     return Past(tuple(layers), jnp.take(later.factors.output, t, axis=1))
 

@@ -1,4 +1,4 @@
-"""N Cov between any observables of a network of any depth: two populations for adjoints, a third to average over."""
+"""N Cov between observables at any depth: two populations for adjoints, and a third to average over."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from widthwise.errors import InputError
 from widthwise.fluctuations.deep_adjoint import adjoint
 from widthwise.fluctuations.deep_variance import contracted
-from widthwise.fluctuations.memory import require_deep_memory
+from widthwise.fluctuations.memory import FRESH, require_deep_memory
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
 from widthwise.infinite_width.deep_step import DeepProcess, LayerNoise, Rows
@@ -24,7 +24,6 @@ DEEP_SITES = 1024  # when the study leaves their number open
 SEED_OF_FLUCTUATIONS = 1
 LARGEST_REQUEST = 256
 SINGLE_JITTER = 1e-5
-FRESH = 4  # sites to average over for each of a population for adjoints: they cost little, and matter more
 
 Observe = Callable[[Rows], Float[Array, " entry"]]
 
@@ -33,9 +32,9 @@ Observe = Callable[[Rows], Float[Array, " entry"]]
 class Observable:
     """One number of a network: a quantity of the study at a training step; of a kernel, one of its entries.
 
-    `step_b` is the step of the second field of a kernel at two times, otherwise equal to `step`. `layer`, from
-    1, matters for feature and gradient kernels, `output` for predictions, `split` (0 training, 1 test) for
-    losses.
+    `step_b` is the step of the second field of a kernel at two times, otherwise equal to `step`. `layer`,
+    from 1, matters for feature and gradient kernels, `output` for predictions, `split` (0 training, 1 test)
+    for losses.
     """
 
     name: Quantity
@@ -53,8 +52,8 @@ def solve_covariance(
 ) -> tuple[Float[np.ndarray, "observable observable"], Float[np.ndarray, "observable observable"]]:
     """N Cov over initializations between `observables` as N grows, and its standard errors.
 
-    The time grows with their number, the memory too. **Errors:** `InputError` for a step, layer, point, output
-    or split that the study does not have, and if the request does not fit into memory.
+    The time grows with their number, the memory too. **Errors:** `InputError` for a step, layer, point,
+    output or split that the study does not have, and if the request does not fit into memory.
     **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
     """
     study = limit.study

@@ -1,6 +1,7 @@
 r"""The part of N Cov that contains J = dv/dx: what fluctuations of the responses A and B add.
 
-$$ \mathrm{Cov}(Q, \nabla \cdot v') + \mathrm{Cov}(\nabla \cdot v, Q') + \mathrm{Cov}(\nabla \cdot v, \nabla \cdot v')
+$$ \mathrm{Cov}(Q, \nabla \cdot v') + \mathrm{Cov}(\nabla \cdot v, Q')
+   + \mathrm{Cov}(\nabla \cdot v, \nabla \cdot v')
    + E[v \cdot \nabla (\nabla \cdot v') + v' \cdot \nabla (\nabla \cdot v)] + E[\mathrm{tr} J J'] $$
 
 It is small, and varies little between sites, but a random probe of a trace of J varies much, for the adjoints
@@ -16,12 +17,13 @@ from jaxtyping import Array, Float
 from widthwise.fluctuations.layer_sites import Activity, Fields, LayerAdjoint, LayerSites, charge, vector
 from widthwise.fluctuations.memory import CHUNK
 
-EFFORT = 16 * 200**3  # what is quadratic in J is dearest and varies least: sites times cubed fields of a site
+# What is quadratic in J is dearest and varies least: sites times the cube of a site's fields.
+EFFORT = 16 * 200**3
 FEWEST = 16
 
 
 class Jacobian(NamedTuple):
-    """Tangents of a layer's sites along every entry of u and of r, which lead; None where v has no such part."""
+    """Tangents of the sites along every entry of u and of r, which lead; None where v has no such part."""
 
     u: Activity | None
     r: Activity | None

@@ -1,8 +1,8 @@
 r"""The mean shift of networks of any depth, from populations that are networks of finite width.
 
-Sites whose Gaussians are conditioned on what the weights have multiplied before (`DeepProcess.conditioned`) are
-a network, exactly in law: S sites cost S (P T)^2 instead of S^2 P T. Let q(S) be an observable of S sites and
-q(S/2) its mean over their two halves. To first order both are the same average over sites, so
+Sites whose Gaussians are conditioned on what the weights have multiplied before (`DeepProcess.conditioned`)
+are a network, exactly in law: S sites cost S (P T)^2 instead of S^2 P T. Let q(S) be an observable of S sites
+and q(S/2) its mean over their two halves. To first order both are the same average over sites, so
 
 $$ d = S \, [q(S/2) - q(S)] = \mathrm{shift}(q) + O(1/S) $$
 
@@ -34,7 +34,7 @@ SEED_OF_SHIFTS = 2
 def deep_shifts(
     limit: InfiniteWidthSolution, *, progress: Progress = SILENT
 ) -> tuple[OrderParameters, OrderParameters]:
-    """N (mean at width N - infinite width) of every order parameter at the recorded steps, and standard errors.
+    """N (mean at width N - infinite width) of all order parameters at the recorded steps, standard errors.
 
     The error left by the next order is that of a network about `WIDTH` / 3 wide. NaN after a divergence.
     """

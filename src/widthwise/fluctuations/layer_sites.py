@@ -1,4 +1,4 @@
-r"""The sites of one layer, the order parameters being given: what they do, and what an adjoint reads off them.
+r"""The sites of one layer, the order parameters being given: what they do, what an adjoint reads off them.
 
 With lambda the adjoint of an observable and x = (u, r) the Gaussian fields of a site,
 

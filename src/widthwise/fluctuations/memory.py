@@ -6,6 +6,7 @@ from widthwise.errors import InputError
 from widthwise.infinite_width.deep_step import DeepProcess
 from widthwise.infinite_width.memory import DOUBLE, usable_bytes
 
+FRESH = 4  # sites to average over for each of a population for adjoints: they cost little, and matter more
 CHUNK = 4  # sites whose Jacobians are in memory at once
 WORKING_COPIES = 8  # arrays (mode, site, point) alive at once: state, its successor, Taylor terms
 
@@ -55,20 +56,25 @@ def require_deep_memory(process: DeepProcess, sites: int, batch: int) -> None:
 
 
 def deep_bytes(process: DeepProcess, sites: int, batch: int) -> int:
-    """Peak bytes of one batch of adjoints: what its reverse pass keeps, two populations, rows, Jacobians."""
+    """Peak bytes of one batch: what its reverse pass keeps, three populations, rows, and Jacobians.
+
+    In units of an array (site, field) in double precision for each layer: a population for adjoints has three
+    copies and as much noise again in single precision, the one averaged over its noise and activity twice.
+    """
     points, outputs = process.targets.shape
     each, steps, depth = points * outputs, process.steps, process.network.hidden_layers
     fields, kernels = steps * (points + each), steps**2 * (points**2 + each**2)
-    kept = depth * (batch * (3 * sites * fields + 3 * kernels) + 2 * (3 * sites * fields + kernels))
+    populations = sites * fields * (2 * 3 + FRESH * 8)
+    reverse = batch * (1.5 * sites * fields + 5 * kernels)
     jacobians = CHUNK * fields**2 * (3 + batch)
-    return DOUBLE * (2 * depth * batch * kernels + max(kept, jacobians))
+    return int(DOUBLE * (depth * (populations + reverse + 4 * kernels) + jacobians))
 
 
 def deep_seconds(process: DeepProcess, sites: int, batches: list[int], sweep: float) -> float:
     """About how long the batches of one scrambling take, from the measured time of a `sweep`.
 
-    Counted in products of (site, field) arrays with kernels: twelve for each layer and step of a sweep, thirty
-    more for an adjoint and ten for a contraction; Jacobians besides.
+    Counted in products of (site, field) arrays with kernels: twelve for each layer and step of a sweep,
+    thirty more for an adjoint and ten for a contraction; Jacobians besides.
     """
     points, outputs = process.targets.shape
     fields = process.steps * points * (1 + outputs) / 2

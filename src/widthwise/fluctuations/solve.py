@@ -57,8 +57,9 @@ class FluctuationSolution:
 def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT) -> FluctuationSolution:
     """Variances and shifts around `limit`, to leading order in 1/N and to all orders in the richness.
 
-    With more than one hidden layer see `deep_variances` and `deep_shifts`. One hidden layer costs O(modes sites P^2 steps) in
-    time and O(modes sites P) in memory, where the modes number a few for each training point and output.
+    With more than one hidden layer see `deep_variances` and `deep_shifts`. One hidden layer costs
+    O(modes sites P^2 steps) in time and O(modes sites P) in memory, where the modes number a few for each
+    training point and output.
     From the first step that diverged on, every number is NaN.
     **Errors:** `InputError` when the request cannot fit into memory, with what would fit, and for learning
     rules other than backpropagation (see `has_fluctuations`).

@@ -66,8 +66,9 @@ def deep_noise(
 ) -> tuple[LayerNoise, ...]:
     """Frozen Gaussians of every layer, independent between layers; `sites` is a power of two.
 
-    Sites come in pairs (u, r), (u, -r); with `signs`, random ones for tangents. The Gaussians of step 0 are scrambled Sobol points; those of later
-    steps, which carry only what has changed, are pseudo-random. All have unit covariance in the sample, so
+    Sites come in pairs (u, r), (u, -r); with `signs`, random ones for tangents. The Gaussians of step 0 are
+    scrambled Sobol points; those of later steps, which carry only what has changed, are pseudo-random. All
+    have unit covariance in the sample, so
     that responses of what is linear in them are exact.
     """
     points, outputs = process.targets.shape
@@ -99,7 +100,7 @@ def _later(first: np.ndarray, steps: int, seed: tuple[int, ...]) -> np.ndarray:
 
 
 def _orthonormal(white: np.ndarray) -> np.ndarray:
-    """White noise (site, step, a) whose covariance is one in the sample, if it can be; in the order of time."""
+    """White noise (site, step, a), given unit covariance in the sample if it can be; in the order of time."""
     columns = white.reshape(len(white), -1)
     if len(columns) <= columns.shape[1]:
         return white

@@ -10,7 +10,7 @@ $$ z^l_{mc}(t) = r^l_{mc}(t) + \sum_{s\le t, n} [B^l_{mc,n}(t,s) + \eta\gamma \s
    G^{l+1}_{mc,nc'}(t,s)] \phi(h^l_n(s)) $$
 
 The Gaussians are $u = C \epsilon$, $\epsilon$ white and $C C^T$ their kernel, so that the responses need no
-derivative: $A^l = <d\phi^l / dr^l> = <\phi^l \epsilon_r^T> C_r^{-1}$, $B^{l-1} = <g^l \epsilon_u^T> C_u^{-1}$.
+derivative: $A^l = <d\phi^l/dr^l> = <\phi^l \epsilon_r^T> C_r^{-1}$, $B^{l-1} = <g^l \epsilon_u^T> C_u^{-1}$.
 That has little noise, but its derivative much, where kernels are nearly singular: an adjoint is taken of the
 same with tangents along random signs, <J zeta zeta^T> = <J>.
 With `conditioned`, fresh Gaussians are made orthogonal to all that the weights have multiplied before: then

@@ -1,4 +1,4 @@
-"""How much of every past gradient the weights have received at each evaluation: any explicit method of training.
+"""How much of every past gradient the weights have received: any explicit method of training, as a table.
 
 The deep theory reads the history of a network only through these numbers, so gradient descent, or a flow
 integrated to high order, are tables, not code.
@@ -55,8 +55,8 @@ def time_grid(training: TrainingSettings, train: int, last: int) -> TimeGrid:
 def flow_error_of(training: TrainingSettings, eigenvalue: float, last: int) -> float:
     """Error of `time_grid` on exponential decay at the rate of a kernel's largest eigenvalue.
 
-    The largest difference, at the training steps, of the mode's residual from $e^{-\\lambda\\tau}$, as a share
-    of where it began; at least 1 where the method is unstable. Zero for gradient descent.
+    The largest difference, at the training steps, of the mode's residual from $e^{-\\lambda\\tau}$, as a
+    share of where it began; at least 1 where the method is unstable. Zero for gradient descent.
     """
     if training.optimizer == "gd":
         return 0.0

@@ -100,7 +100,8 @@ def _rich_and_late(theory: xr.Dataset, study: Study) -> str:
 
 def _kink(theory: xr.Dataset, study: Study) -> str:
     """The derivative of ReLU's step is a normal density of finite width, and neurons may gather there."""
-    judged = "gradient_kernel_variance" in theory or study.network.hidden_layers > 1
+    deep = study.network.hidden_layers > 1 and any(str(name).endswith("_variance") for name in theory)
+    judged = "gradient_kernel_variance" in theory or deep
     if study.network.activation != "relu" or study.network.richness <= 1 or not judged:
         return ""
     return (
