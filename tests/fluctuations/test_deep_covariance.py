@@ -69,7 +69,7 @@ def test_the_theory_holds_covariances_in_time_whose_diagonal_is_the_variance():
     limit = solve_infinite_width(study, points=points)
     pair = [Observable(name="prediction", step=t, point=2, output=1) for t in (1, 3)]
     found, _ = solve_covariance(limit, pair)
-    np.testing.assert_allclose(found, covariance[:, :, 2, 1], rtol=1e-9)
+    np.testing.assert_allclose(found, covariance[:, :, 2, 1], rtol=1e-5)  # single precision
 
 
 @pytest.mark.parametrize(
