@@ -46,10 +46,16 @@ def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
         wanted = wanted_entries(template, study.theory.observables)
         predictions = template.prediction.size if "prediction" in study.theory.observables else 0
         together = predictions if predictions <= TOGETHER else 0
-        rest = wanted[together:]  # predictions come first
-        batches = [wanted[:together]] if together else []
-        batches += [rest[i : i + BATCH] for i in range(0, len(rest), BATCH)]
-        largest = max((len(batch) for batch in batches), default=0)
+        if together and len(wanted) <= TOGETHER:
+            batches = [wanted]
+        else:
+            rest = wanted[together:]  # predictions come first
+            batches = [wanted[:together]] if together else []
+            batches += [rest[i : i + BATCH] for i in range(0, len(rest), BATCH)]
+        if not len(wanted):  # diverged from the first
+            nothing = placed(np.empty(0), wanted, template, len(limit.steps))
+            return DeepVariances(nothing, nothing, None, None)
+        largest = max(len(batch) for batch in batches)
         require_deep_memory(process, sites, largest)
 
         def observe(rows: Rows) -> Float[Array, " entry"]:
@@ -68,10 +74,10 @@ def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
                 )
             found = []
             for batch in batches:
-                found.append(populations.covariance(batch, min(BATCH, len(rest))))
+                found.append(populations.covariance(batch, min(BATCH, len(wanted))))
                 progress.advance()
             variances.append(np.concatenate([np.diag(each) for each in found]))
-            covariances.append(found[0] if together else None)
+            covariances.append(found[0][:together, :together])
     mean, stderr = mean_and_stderr(variances)
     steps, two_time = len(limit.steps), (None, None)
     if together:

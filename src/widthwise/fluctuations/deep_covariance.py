@@ -86,13 +86,14 @@ class Populations:
     def __init__(
         self, process: DeepProcess, sites: int, seed: tuple[int, ...], observe: Observe, entries: int
     ) -> None:
-        self._process, self._entries, self._sites = process, entries, sites
+        self._process, self._entries, self._seconds = process, entries, list[float]()
         # Adjoints are noise at the seventh digit: single precision, and a jitter above its rounding.
         self._rough = replace(process, jitter=SINGLE_JITTER)
         self._pairs: list[tuple[tuple[LayerNoise, ...], tuple, Callable]] = []
         for part in range(2):
             noise, solved, rows = self._solved(sites, (*seed, part))
             self._pairs.append((noise, solved, jax.vjp(observe, rows)[1]))
+        self.sweep_seconds = self._seconds[-1]
         # Here too responses from signs: those by parts are rough in time, and tangents feel it.
         noise, solved, _ = self._solved(FRESH * sites, (*seed, 2))
         self._fresh = jax.tree.map(lambda leaf: leaf.astype(float), noise), solved
@@ -102,7 +103,7 @@ class Populations:
         noise = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), drawn)
         started = time.perf_counter()
         past, rows, drifts = jax.block_until_ready(sweep(self._rough, noise))
-        self.sweep_seconds = (time.perf_counter() - started) * self._sites / sites
+        self._seconds.append(time.perf_counter() - started)
         return noise, (past, drifts), rows
 
     def covariance(self, wanted: np.ndarray, padded_to: int = 0) -> Float[np.ndarray, "wanted wanted"]:

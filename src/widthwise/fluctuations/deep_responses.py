@@ -15,11 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from widthwise.fluctuations.layer_sites import Activity, Fields, LayerAdjoint, LayerSites, charge, vector
-from widthwise.fluctuations.memory import CHUNK
+from widthwise.fluctuations.memory import CHUNK, quadratic_sites
 
-# What is quadratic in J is dearest and varies least: sites times the cube of a site's fields.
-EFFORT = 16 * 200**3
-FEWEST = 16
 
 
 class Jacobian(NamedTuple):
@@ -58,7 +55,7 @@ def response_part(
 
     charges, divergences = jax.lax.map(linear, _chunks(x, 1))
     (q_a, q_b), (d_a, d_b) = ([_joined(each) for each in both] for both in (charges, divergences))
-    enough = max(FEWEST, EFFORT // x[1][0].size ** 3)
+    enough = quadratic_sites(x[1][0].size)
     rest = jax.lax.map(quadratic, _chunks(x, max(1, len(x[0]) // enough)))
     return covariance(q_a + d_a, q_b + d_b) - covariance(q_a, q_b) + jnp.mean(rest, axis=0)
 

@@ -2,6 +2,8 @@
 
 import os
 
+import numpy as np
+
 from widthwise.errors import InputError
 from widthwise.infinite_width.deep_step import DeepProcess
 from widthwise.infinite_width.memory import DOUBLE, usable_bytes
@@ -70,6 +72,11 @@ def deep_bytes(process: DeepProcess, sites: int, batch: int) -> int:
     return int(DOUBLE * (depth * (populations + reverse + 4 * kernels) + jacobians))
 
 
+def quadratic_sites(fields: int) -> int:
+    """How many sites average what is quadratic in J, which is dearest and varies least."""
+    return int(np.clip(16 * (200 / fields) ** 3, 16, 64))
+
+
 def deep_seconds(process: DeepProcess, sites: int, batches: list[int], sweep: float) -> float:
     """About how long the batches of one scrambling take, from the measured time of a `sweep`.
 
@@ -77,7 +84,7 @@ def deep_seconds(process: DeepProcess, sites: int, batches: list[int], sweep: fl
     thirty more for an adjoint and ten for a contraction; Jacobians besides.
     """
     points, outputs = process.targets.shape
-    fields = process.steps * points * (1 + outputs) / 2
-    jacobians = 0.0 if process.network.hidden_layers == 1 else 300 * fields / sites
+    fields = process.steps * points * outputs
+    jacobians = 24 * quadratic_sites(fields) * fields / sites if process.network.hidden_layers > 1 else 0.0
     products = sum(2 * 12 + batch * (2 * 18 + 10 + jacobians) for batch in batches)
     return sweep * (3 + products / 12)
