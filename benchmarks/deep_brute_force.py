@@ -3,20 +3,20 @@
 N Var of ten last predictions to 5 % (root mean square over predictions, bias and noise together), and their
 infinite-width mean to 0.3 %. Ensembles are timed on a part and scaled by seeds; the width is the smallest at
 which their own 1/N bias is half of what is allowed, that bias being measured at width 32.
-`python benchmarks/deep_brute_force.py [STEPS]`
+`python benchmarks/deep_brute_force.py [STEPS [POINTS]]`
 """
 
 import sys
 from dataclasses import replace
 
 import numpy as np
-from deep import deep_study, infinite_width, timed, variances
+from deep import SITES, deep_study, infinite_width, timed, variances
 from machine import write_result
 
 import widthwise as ww
 from widthwise.training.program import compile_program
 
-TOLERANCE, MEAN_TOLERANCE, NARROW, SCRAMBLINGS = 0.05, 0.003, 32, 4
+TOLERANCE, MEAN_TOLERANCE, NARROW, SCRAMBLINGS = 0.05, 0.003, 32, 3
 
 
 def networks(study: ww.Study, points: ww.Points, width: int, count: int) -> tuple[float, np.ndarray]:
@@ -37,12 +37,12 @@ def relative(error: np.ndarray, value: np.ndarray) -> float:
 
 
 def main() -> None:
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    study, points = deep_study(steps)
+    given = [int(argument) for argument in sys.argv[1:]]
+    steps, count = (*given, *(20, 10)[len(given) :])
+    study, points = deep_study(steps, points=count)
     limits = [timed(infinite_width, study, points, seed) for seed in range(SCRAMBLINGS + 1)]
     mean = np.mean([value for _, value in limits], axis=0)
     limit_noise = relative(np.std([value for _, value in limits], axis=0, ddof=1), mean)
-    limit_seconds = min(seconds for seconds, _ in limits[1:])
     found = [timed(variances, study, points, seed) for seed in range(SCRAMBLINGS + 1)]
     values = np.array([value for _, value in found])
     variance, noise = values.mean(axis=0), relative(values.std(axis=0, ddof=1), values.mean(axis=0))
@@ -60,7 +60,9 @@ def main() -> None:
     spread = relative(np.sqrt(variance), mean) / np.sqrt(mean_width)
     mean_seeds = max(1, int(np.ceil(spread**2 / (MEAN_TOLERANCE**2 * 0.75))))
     mean_seconds, _ = networks(study, points, mean_width, 4)
-    limit_total = limit_seconds * max(1, int(np.ceil((limit_noise / MEAN_TOLERANCE) ** 2)))
+    # One scrambling of the fewest sites whose noise, falling with their square root, is small enough.
+    enough = 2 ** int(np.ceil(np.log2(max(SITES * (limit_noise / MEAN_TOLERANCE) ** 2, 4 * steps * count))))
+    limit_seconds = min(timed(infinite_width, study, points, seed, enough)[0] for seed in range(4))
     result = {
         "setting": {"hidden_layers": 3, "points": len(points.inputs), "steps": steps},
         "variance": {
@@ -74,17 +76,18 @@ def main() -> None:
             "ratio": seconds * seeds / part / theory_seconds,
         },
         "mean": {
-            "theory_seconds": limit_total,
-            "noise_of_one": limit_noise,
+            "theory_seconds": limit_seconds,
+            "sites": enough,
+            "noise_of_4096_sites": limit_noise,
             "ensemble_width": mean_width,
             "ensemble_seeds": mean_seeds,
             "ensemble_seconds": mean_seconds * mean_seeds / 4,
-            "ratio": mean_seconds * mean_seeds / 4 / limit_total,
+            "ratio": mean_seconds * mean_seeds / 4 / limit_seconds,
         },
         "goals": "theory three times cheaper for the variance, 100 times for the mean",
     }
     print(result)
-    write_result(f"deep_brute_force_{steps}", result)
+    write_result(f"deep_brute_force_{count}_points_{steps}_steps", result)
 
 
 if __name__ == "__main__":
