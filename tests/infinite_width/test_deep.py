@@ -1,17 +1,20 @@
 """Infinite width at any depth: tabulated values, other solvers of the same thing, and invariances."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from widthwise.data import Points
+from widthwise.errors import InputError
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.infinite_width.deep import deep_noise, deep_process, order_parameters, sweep
 from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.infinite_width.one_hidden_layer import one_hidden_layer_solver, population
 from widthwise.infinite_width.site import Site, site_process
-from widthwise.study import NetworkSettings, Study, TheorySettings, TrainingSettings
+from widthwise.study import NetworkSettings, RecordSettings, Study, TheorySettings, TrainingSettings
 
 ONE = Points(np.ones((1, 1)), np.ones((1, 1)), 1)
 
@@ -126,3 +129,10 @@ def test_targets_that_vanish_move_nothing():
     for name in ("feature_kernel", "gradient_kernel", "tangent_kernel"):
         kernel = getattr(found, name)
         np.testing.assert_allclose(kernel, np.broadcast_to(kernel[:1], kernel.shape), rtol=1e-4, err_msg=name)
+
+
+def test_what_cannot_fit_is_refused_before_it_is_compiled():
+    """Kernels at all pairs of times: 400 points for 1,000 steps are (4e5)^2 numbers a kernel."""
+    points = Points(np.ones((400, 2)), np.ones((400, 1)), 400)
+    with pytest.raises(InputError, match="GB may be used: take fewer points"):
+        solve_infinite_width(replace(study(2, 1000), record=RecordSettings(steps=(999,))), points=points)

@@ -18,7 +18,6 @@ from widthwise.fluctuations.layer_sites import Activity, Fields, LayerAdjoint, L
 from widthwise.fluctuations.memory import CHUNK, quadratic_sites
 
 
-
 class Jacobian(NamedTuple):
     """Tangents of the sites along every entry of u and of r, which lead; None where v has no such part."""
 

@@ -22,6 +22,7 @@ from widthwise.infinite_width.deep_step import (
     advance,
 )
 from widthwise.infinite_width.learning_rules import RULES, direct_feedback_alignment
+from widthwise.infinite_width.memory import require_room_for_sweep
 from widthwise.infinite_width.order import OrderParameters, loss_per_point, split_losses
 from widthwise.infinite_width.sites import gaussian_sites
 from widthwise.infinite_width.time_grid import time_grid
@@ -30,7 +31,9 @@ from widthwise.study import Study
 
 def deep_solver(study: Study, points: Points) -> Callable[[int], OrderParameters]:
     """A function of a replicate's number: its order parameters at the recorded steps."""
-    process, at = deep_process(study, points), evaluations(study, study.recorded_steps())
+    at = evaluations(study, study.recorded_steps())
+    require_room_for_sweep(study, points.targets.shape, int(at[-1]) + 1)
+    process = deep_process(study, points)
     mean_loss = study.training.reduction == "mean"
 
     def solve(replicate: int) -> OrderParameters:

@@ -27,6 +27,26 @@ def require_room_for_values(steps: int, shape: tuple[int, int], replicates: int)
         )
 
 
+def require_room_for_sweep(study: Study, shape: tuple[int, int], evaluations: int) -> None:
+    """Raise `InputError` unless the deep pass fits, whose kernels at all pairs of times grow fastest.
+
+    `shape` is (points, outputs). As many scramblings at once as there are processors, each with the history
+    and noise of its sites, Cholesky factors, and rows of four kernels and two drifts for every layer.
+    """
+    points, outputs = shape
+    fields = evaluations * points
+    kernels = fields**2 * (2 * (1 + outputs**2) + 4 * outputs)
+    histories = 3 * study.theory.sites * fields * (1 + outputs)
+    together = min(os.cpu_count() or 1, study.theory.scramblings)
+    needed = DOUBLE * together * study.network.hidden_layers * (kernels + histories)
+    if needed > usable_bytes():
+        raise InputError(
+            f"{study.network.hidden_layers} layers, {points} points, {outputs} outputs and {evaluations} "
+            f"evaluations on {study.theory.sites} sites need {needed / 1e9:.1f} GB, and "
+            f"{usable_bytes() / 1e9:.1f} GB may be used: take fewer points or steps, or lower `theory.sites`"
+        )
+
+
 def require_room_for_gradient(study: Study, points: Points) -> None:
     """Raise `InputError` unless a reverse pass fits, which keeps the sites at every step."""
     count, outputs = points.targets.shape
