@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from widthwise.data import load_points as load_points
     from widthwise.errors import InputError as InputError
     from widthwise.errors import StoreError as StoreError
+    from widthwise.fluctuations import Observable as Observable
+    from widthwise.fluctuations import solve_covariance as solve_covariance
     from widthwise.infinite_width import solve_infinite_width as solve_infinite_width
     from widthwise.observables import add_richness_scan as add_richness_scan
     from widthwise.observables import differentiate as differentiate
@@ -38,6 +40,7 @@ NAMES = {
     "analysis": ["compare"],
     "data": ["Points", "load_points"],
     "errors": ["InputError", "StoreError"],
+    "fluctuations": ["Observable", "solve_covariance"],
     "infinite_width": ["solve_infinite_width"],
     "observables": [
         "add_richness_scan",

@@ -57,6 +57,11 @@ def solve_covariance(
     **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
     """
     study = limit.study
+    if study.training.learning_rule != "backpropagation":
+        raise InputError(
+            f'`training.learning_rule` = "{study.training.learning_rule}": order 1/N is known for '
+            '"backpropagation" alone'
+        )
     sites = study.theory.fluctuation_sites or DEEP_SITES
     with jax.enable_x64(True):
         process = deep_process(study, limit.points)
