@@ -1,8 +1,8 @@
 """What must not matter to deep networks at infinite width: units of the outputs, order and copies of points.
 
 Where the Gaussians are the same the numbers are, to rounding. Else differences are bounded by five standard
-errors of sixteen scramblings (a false alarm in 2e-4 of seeds a number, by the t distribution), and no error is
-above 2 % of the largest number of its kind: a tenth of it would be seen, in most a hundredth.
+errors of sixteen scramblings (a false alarm in 2e-4 of seeds a number, by the t distribution), and no error
+is above 2 % of the largest number of its kind: a tenth of it would be seen, in most a hundredth.
 """
 
 from dataclasses import replace
