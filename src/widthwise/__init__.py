@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from widthwise.study import EnsembleSettings as EnsembleSettings
     from widthwise.study import NetworkSettings as NetworkSettings
     from widthwise.study import RecordSettings as RecordSettings
+    from widthwise.study import RunSettings as RunSettings
     from widthwise.study import Study as Study
     from widthwise.study import TheorySettings as TheorySettings
     from widthwise.study import TrainingSettings as TrainingSettings
@@ -57,6 +58,7 @@ NAMES = {
         "EnsembleSettings",
         "NetworkSettings",
         "RecordSettings",
+        "RunSettings",
         "Study",
         "TheorySettings",
         "TrainingSettings",

@@ -18,7 +18,7 @@ from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations,
 from widthwise.infinite_width.deep_step import DeepProcess, LayerNoise, Rows
 from widthwise.infinite_width.replicates import mean_and_stderr
 from widthwise.progress import SILENT, Progress
-from widthwise.study.settings import Quantity
+from widthwise.study.settings import TheoryQuantity
 
 DEEP_SITES = 1024  # when the study leaves their number open
 SEED_OF_FLUCTUATIONS = 1
@@ -37,7 +37,7 @@ class Observable:
     for losses.
     """
 
-    name: Quantity
+    name: TheoryQuantity
     step: int
     step_b: int | None = None
     layer: int = 1

@@ -6,6 +6,7 @@ from widthwise.study.settings import (
     EnsembleSettings,
     NetworkSettings,
     RecordSettings,
+    RunSettings,
     TheorySettings,
     TrainingSettings,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "EnsembleSettings",
     "NetworkSettings",
     "RecordSettings",
+    "RunSettings",
     "Study",
     "TheorySettings",
     "TrainingSettings",

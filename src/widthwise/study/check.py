@@ -1,18 +1,23 @@
 """Cross-checks of a study, made once when it is built. Each message names the key and what to do."""
 
 from dataclasses import fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 from widthwise.errors import InputError
+from widthwise.study.combinations import check_combinations
+from widthwise.study.require import require
 from widthwise.study.values import expected, matches, nearest, shown
 
 if TYPE_CHECKING:
     from widthwise.study.study import Study
 
-TABLES = ("data", "network", "training", "theory", "ensemble", "record")
+TABLES = ("data", "network", "training", "theory", "ensemble", "record", "run")
 LONGEST_NAME = 100
 LARGEST_SEED = 2**31 - 1
 FEWEST_SITES = 16
+
+LARGEST_WIDTH = 2**24
 
 # Key: least value, greatest value, what to say. The upper ends lie beyond any use and within what
 # float32 and the memory of one machine can hold, so that a slip of the pen is caught here.
@@ -21,12 +26,26 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "data.train": (1, 10**6, "at least one training point is needed"),
     "data.test": (0, 10**6, "test points"),
     "data.seed": (0, LARGEST_SEED, "the points depend on it"),
+    "data.size": (4, 1024, "pixels of an image's side"),
+    "data.sequence_length": (2, 2**16, "tokens of a window"),
+    "data.vocabulary": (2, 2**20, "different tokens"),
     "network.hidden_layers": (1, 1000, "hidden layers"),
+    "network.heads": (1, 1024, "attention heads"),
+    "network.head_size": (0, 2**16, "numbers in a head; 0 for heads that grow with the width"),
+    "network.base_width": (1, LARGEST_WIDTH, "the width at which all parametrizations agree"),
     "network.activation_scale": (1e-6, 1e6, "a in phi(h) = g act(a h) / a must be positive"),
     "network.activation_gain": (1e-6, 1e6, "g in phi(h) = g act(a h) / a must be positive"),
     "network.richness": (1e-6, 1e6, "gamma must be positive; small is lazy, large is rich"),
     "training.learning_rate": (1e-30, 1e30, "a rate must be positive"),
     "training.steps": (1, 10**8, "step 0 is initialization"),
+    "training.batch": (1, 10**7, "samples of a step"),
+    "training.momentum": (0, 0.9999, "the share of the last step's move that is kept; beta1 of adam"),
+    "training.beta2": (0, 0.999999, "adam's memory of squared gradients"),
+    "training.epsilon": (0, 1, "added to adam's denominator"),
+    "training.weight_decay": (0, 1e6, "the share of a weight that is lost in a step, over the rate"),
+    "training.clip": (0, 1e30, "the largest norm of a gradient; 0 for any"),
+    "training.warmup": (0, 10**8, "steps of rising rate"),
+    "training.decay_factor": (1e-30, 1, "what the rate is multiplied by at each of decay_steps"),
     "training.substeps": (1, 1024, "Runge-Kutta steps between recorded steps"),
     "theory.sites": (FEWEST_SITES, 2**22, "Sobol points"),
     "theory.fluctuation_sites": (0, 2**22, "Sobol points; 0 leaves their number to that of the data"),
@@ -35,9 +54,21 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "ensemble.seeds": (1, 10**5, "networks of each width"),
     "ensemble.seed": (0, LARGEST_SEED, "the initializations depend on it"),
     "ensemble.seeds_per_cell": (1, 10**5, "networks trained together"),
+    "record.train_points": (0, 10**6, "training points among the recorded ones"),
+    "record.modes": (1, 10**5, "eigenvalues of the tangent kernel"),
+    "run.cpus": (0, 10**4, "processors of a cell"),
+    "run.gpus": (0, 10**3, "accelerators of a cell"),
+    "run.retries": (0, 1000, "restarts of a cell"),
+    "run.checkpoint_minutes": (0, 10**4, "0 for a checkpoint at every recorded step"),
 }
-LARGEST_WIDTH = 2**24
 LONGEST_SCAN = 32
+NEEDED_PATHS = {
+    "arrays": "the path of an .npz file",
+    "image_folder": "the path of a folder with one folder a class",
+    "cifar5m": "the path of a folder of .npz parts",
+    "tokens": "the path of a text file or of a folder of *.tokens",
+    "huggingface": "the name of a data set or the path of a folder of its files",
+}
 
 
 def check_study(study: "Study") -> None:
@@ -56,6 +87,7 @@ def check_study(study: "Study") -> None:
         require(least <= value <= greatest, key, value, advice)
     _check_data(study)
     _check_lists(study)
+    check_combinations(study)
     for name in ("sites", "fluctuation_sites"):
         sites = getattr(study.theory, name)
         power = sites & (sites - 1) == 0 and (sites == 0 or sites >= FEWEST_SITES)
@@ -105,10 +137,9 @@ def _check_data(study: "Study") -> None:
     if data.path is not None:
         writable = not any("\ud800" <= c <= "\udfff" or c == "\0" for c in data.path)
         require(writable, "data.path", repr(data.path), "has characters that no text file can hold")
-    if data.kind == "arrays":
-        require(
-            bool(data.path), "data.path", data.path or "", 'kind = "arrays" needs the path of an .npz file'
-        )
+    if data.kind in NEEDED_PATHS:
+        advice = f'kind = "{data.kind}" needs {NEEDED_PATHS[data.kind]}'
+        require(bool(data.path), "data.path", data.path or "", advice)
     digits = all(0 <= digit <= 9 for digit in data.classes) and len(data.classes) >= 2
     require(
         digits and len(set(data.classes)) == len(data.classes),
@@ -145,12 +176,16 @@ def _check_lists(study: "Study") -> None:
         scan,
         f"give at most {LONGEST_SCAN} different numbers from {least:g} to {greatest:g}; {meaning}",
     )
+    decays = study.training.decay_steps
+    rising = all(0 < a < b for a, b in pairwise(decays)) and all(a > 0 for a in decays)
+    require(rising, "training.decay_steps", decays, "give steps above 0, ascending")
+    blocks = study.network.blocks
+    require(
+        bool(blocks) and all(1 <= n <= 100 for n in blocks) and len(blocks) <= 8,
+        "network.blocks",
+        blocks,
+        "give 1 to 100 residual blocks for each of 1 to 8 stages",
+    )
     judged = {"prediction", "loss"} & set(study.record.quantities)
     advice = 'name "prediction" or "loss" among them: a record without either cannot be judged'
     require(bool(judged), "record.quantities", study.record.quantities, advice)
-
-
-def require(condition: bool, key: str, value: object, advice: str) -> None:
-    """Raise `InputError` naming `key`, the value received and what to do, unless `condition`."""
-    if not condition:
-        raise InputError(f"`{key}` = {shown(value)}: {advice}")

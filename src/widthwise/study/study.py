@@ -14,12 +14,13 @@ from widthwise.study.settings import (
     EnsembleSettings,
     NetworkSettings,
     RecordSettings,
+    RunSettings,
     TheorySettings,
     TrainingSettings,
 )
 from widthwise.study.values import plain_settings
 
-Part = Literal["study", "data", "network", "training", "theory", "ensemble", "record"]
+Part = Literal["study", "data", "network", "training", "theory", "ensemble", "record", "run"]
 STEPS_PER_DECADE = 8
 
 
@@ -44,6 +45,7 @@ class Study:
     theory: TheorySettings = field(default_factory=TheorySettings)
     ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
     record: RecordSettings = field(default_factory=RecordSettings)
+    run: RunSettings = field(default_factory=RunSettings, compare=False)
     folder: str = field(default=".", compare=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +63,7 @@ class Study:
         return {"study": {"name": tables.pop("name")}, **tables}
 
     def hash(self, *parts: Part) -> str:
-        """Content hash (hex, 64 digits) of the named tables, or of all of them.
+        """Content hash (hex, 64 digits) of the named tables, or of all but `run`.
 
         `data.path` is left out: a study may be moved, and `Points.digest` tells what the file holds.
 
@@ -73,7 +75,7 @@ class Study:
         tables["data"].pop("path")
         if unknown := [part for part in parts if part not in tables]:
             raise InputError(f"`parts` has {unknown}: choose from {list(tables)}")
-        chosen = {part: tables[part] for part in (parts or tables)}
+        chosen = {part: tables[part] for part in (parts or tables.keys() - {"run"})}
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
     def recorded_steps(self) -> np.ndarray:

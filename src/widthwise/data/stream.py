@@ -1,0 +1,71 @@
+"""What a network is trained on, step by step, and the points at which it is watched."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+
+class Batch(NamedTuple):
+    """Samples of one step. Inputs: numbers (sample, D), images (sample, row, column, channel), tokens
+    (sample, position). Answers: targets (sample, output), or the next token at every position."""
+
+    inputs: Num[np.ndarray, "sample *shape"]
+    answers: Float[np.ndarray, "sample output"] | Int[np.ndarray, "sample position"]
+
+
+@dataclass(frozen=True)
+class Probes:
+    """The recorded points, the same at all widths and steps: `train` training points, then held-out ones."""
+
+    inputs: Num[np.ndarray, "point *shape"]
+    answers: Float[np.ndarray, "point output"] | Int[np.ndarray, "point position"]
+    train: int
+    outputs: int
+
+    @property
+    def targets(self) -> Float[np.ndarray, "point output"]:
+        """y; for tokens, one-hot of the token after the last position."""
+        if self.answers.dtype.kind == "f":
+            return np.asarray(self.answers, np.float64)
+        return np.eye(self.outputs)[self.answers[:, -1]]
+
+    @property
+    def splits(self) -> list[str]:
+        """ "train" or "test" for each point."""
+        return ["train"] * self.train + ["test"] * (len(self.inputs) - self.train)
+
+    def digest(self) -> str:
+        """Content hash (hex, 64 digits) of the arrays."""
+        digest = hashlib.sha256(f"{self.inputs.shape} {self.answers.shape} {self.train}".encode())
+        for values in (self.inputs, self.answers):
+            digest.update(str(values.dtype).encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Data in the order of training, a pure function of the study: the same for all widths and seeds.
+
+    **Fields:** `probes`; `batches(start)`, an iterator over the batches of steps `start`, `start` + 1, ...,
+    the same batch for the same step wherever it starts; `digest`, a content hash (hex) of all that the
+    batches depend on and the study does not say (such as the contents of files).
+    """
+
+    probes: Probes
+    batches: Callable[[int], Iterator[Batch]]
+    digest: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one input."""
+        return self.probes.inputs.shape[1:]
+
+    @property
+    def outputs(self) -> int:
+        """C, classes, or different tokens."""
+        return self.probes.outputs

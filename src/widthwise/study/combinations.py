@@ -1,0 +1,134 @@
+"""Which values of a study go together: kinds of data, network, training and recorded quantities."""
+
+from typing import TYPE_CHECKING
+
+from widthwise.study.require import require
+from widthwise.study.settings import TEXT_KINDS, DataKind, Quantity
+
+if TYPE_CHECKING:
+    from widthwise.study.study import Study
+
+POINT_KINDS: tuple[DataKind, ...] = ("arrays", "digits", "synthetic")
+IMAGE_KINDS: tuple[DataKind, ...] = ("image_folder", "cifar5m")
+ENDLESS_KINDS: tuple[DataKind, ...] = ("synthetic", "mnist1d")
+CLASSIC: tuple[Quantity, ...] = (
+    "prediction",
+    "loss",
+    "feature_kernel",
+    "gradient_kernel",
+    "tangent_kernel",
+)
+
+
+def is_full_batch_perceptron(study: "Study") -> bool:
+    """Whether this is the setting of the theory: a mean-field perceptron, all points in every step."""
+    network, training = study.network, study.training
+    plain = training.schedule == "constant" and not (
+        training.warmup or training.clip or training.weight_decay
+    )
+    return (
+        (network.kind, network.parametrization, network.readout) == ("mlp", "mean_field", "normal")
+        and training.optimizer in ("gd", "gradient_flow")
+        and plain
+        and study.data.kind in POINT_KINDS
+        and study.data.order == "offline"
+        and set(study.record.quantities) <= set(CLASSIC)
+        and study.record.parameters == "none"
+    )
+
+
+def check_combinations(study: "Study") -> None:
+    """Raise `InputError` for values that are each valid and do not go together."""
+    _check_data(study)
+    _check_network(study)
+    _check_training(study)
+    _check_quantities(study)
+
+
+def _check_data(study: "Study") -> None:
+    data = study.data
+    online = data.order == "online"
+    fits = not online or data.kind not in ("arrays", "digits")
+    few = 'is a fixed set: use order = "offline"'
+    require(fits, "data.order", data.order, f'kind = "{data.kind}" {few}')
+    require(
+        not online or study.training.optimizer not in ("gd", "gradient_flow"),
+        "data.order",
+        data.order,
+        'a stream has no full batch: use training.optimizer = "sgd" with training.batch',
+    )
+    held = not online or data.test > 0
+    require(held, "data.test", data.test, "an online stream is judged on held-out points: give 1 or more")
+
+
+def _check_network(study: "Study") -> None:
+    network, data = study.network, study.data
+    texts = data.kind in TEXT_KINDS
+    reads = data.kind == "huggingface" or texts == (network.kind == "transformer")
+    kinds = ", ".join(f'"{kind}"' for kind in (*TEXT_KINDS, "huggingface"))
+    advice = f'a "transformer" reads texts (data.kind {kinds}), and only it does'
+    require(reads, "network.kind", network.kind, advice)
+    images = network.kind not in ("cnn", "resnet") or data.kind in (
+        *IMAGE_KINDS,
+        "digits",
+        "huggingface",
+        "arrays",
+    )
+    require(images, "network.kind", network.kind, f'data.kind = "{data.kind}" are no images')
+    if network.kind == "transformer":
+        for width in (network.base_width, *study.ensemble.widths):
+            unit = network.head_size or network.heads
+            what = "network.head_size" if network.head_size else "network.heads"
+            require(width % unit == 0, what, unit, f"width {width} is no multiple of it")
+        require(
+            study.training.loss == "cross_entropy",
+            "training.loss",
+            study.training.loss,
+            'a transformer\'s tokens want "cross_entropy"',
+        )
+
+
+def _check_training(study: "Study") -> None:
+    network, training = study.network, study.training
+    perceptron = (network.kind, network.parametrization) == ("mlp", "mean_field")
+    flow = training.optimizer == "gradient_flow"
+    advice = "is for mean-field perceptrons on fixed points, without schedule, clipping or decay"
+    require(not flow or is_full_batch_perceptron(study), "training.optimizer", training.optimizer, advice)
+    feedback = training.learning_rule != "backpropagation"
+    require(
+        not feedback or is_full_batch_perceptron(study),
+        "training.learning_rule",
+        training.learning_rule,
+        f'{advice}, by "gd" or "gradient_flow"',
+    )
+    require(
+        perceptron or training.reduction == "mean" or network.kind == "mlp",
+        "training.reduction",
+        training.reduction,
+        f'a {network.kind} trains on the mean: give "mean"',
+    )
+    small = training.warmup < training.steps
+    require(small, "training.warmup", training.warmup, f"is no less than training.steps = {training.steps}")
+    stepped = training.schedule == "step"
+    require(
+        stepped == bool(training.decay_steps),
+        "training.decay_steps",
+        training.decay_steps,
+        'goes with training.schedule = "step", and that with it',
+    )
+
+
+def _check_quantities(study: "Study") -> None:
+    network, wanted = study.network, study.record.quantities
+    if network.kind != "mlp":
+        require(
+            "gradient_kernel" not in wanted,
+            "record.quantities",
+            wanted,
+            '"gradient_kernel" is of perceptrons',
+        )
+    if network.kind != "transformer":
+        require("attention" not in wanted, "record.quantities", wanted, '"attention" is of transformers')
+    if not is_full_batch_perceptron(study) and network.kind == "mlp" and "gradient_kernel" in wanted:
+        raised = "the gradient kernel is recorded in full-batch training only"
+        require(False, "record.quantities", wanted, raised)
