@@ -26,6 +26,43 @@ VARIABLES: dict[str, Variable] = {
     ),
 }
 
+# Variables that only records have, in the precision of training; what each is, `training/measures` says.
+RECORD_VARIABLES: dict[str, Variable] = {
+    "batch_loss": Variable(("step",), "loss of the batch that the step trains on, before it does"),
+    "example_loss": Variable(("step", "point"), "loss of each point alone"),
+    "tangent_kernel_eigenvalue": Variable(
+        ("step", "mode"), "eigenvalues of the tangent kernel over P, of the recorded training points"
+    ),
+    "task_power": Variable(
+        ("step", "mode"), "squared projection of the targets on that eigenvector, summed over outputs"
+    ),
+    "preactivation_quantile": Variable(
+        ("step", "layer", "point", "quantile"), "quantiles of preactivations over neurons and positions"
+    ),
+    "attention": Variable(
+        ("step", "layer", "head", "query", "key"), "attention weights at the first recorded point"
+    ),
+    "sharpness": Variable(("step",), "largest eigenvalue of R^1/2 H R^1/2, R the learning rates"),
+    "sharpness_residual": Variable(("step",), "norm of A v - lambda v of the sharpness and its eigenvector"),
+    "weight_rms": Variable(("step", "tensor"), "root mean square of the entries of a weight tensor"),
+    "gradient_rms": Variable(("step", "tensor"), "root mean square of the loss's gradient"),
+    "update_rms": Variable(("step", "tensor"), "root mean square of one step's change of the weights"),
+    "forward_rms": Variable(
+        ("step", "layer"), "root mean square of preactivations over points, positions and neurons"
+    ),
+    "forward_change_rms": Variable(
+        ("step", "layer"), "root mean square of preactivations minus those at initialization"
+    ),
+}
+
+# What is recorded beside a quantity, unasked: its error.
+RECORDED_WITH: dict[str, tuple[str, ...]] = {"sharpness": ("sharpness_residual",)}
+
+# Levels of the recorded quantiles: symmetric, finer in the tails, dense enough for distances between
+# distributions (Wasserstein-1 by the trapezoidal rule).
+_LOWER = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
+QUANTILE_LEVELS: tuple[float, ...] = (*_LOWER, 0.5, *(round(1 - level, 3) for level in reversed(_LOWER)))
+
 # A theory's scan over the richness: the last recorded step of the same study at each of them.
 SCAN_VARIABLES: dict[str, Variable] = {
     "scan_prediction": Variable(
@@ -55,6 +92,12 @@ COORDINATES: dict[str, Variable] = {
     "output": Variable(("output",), "component of the network output"),
     "layer": Variable(("layer",), "hidden layer, 1 next to the input"),
     "richness": Variable(("richness",), "richness gamma of a scan, ascending; small is lazy, large is rich"),
+    "mode": Variable(("mode",), "eigenvector of the tangent kernel, 0 the largest eigenvalue"),
+    "quantile": Variable(("quantile",), "level of a quantile, the fraction that lies below"),
+    "tensor": Variable(("tensor",), "weight tensor, by its place in the network"),
+    "head": Variable(("head",), "attention head"),
+    "query": Variable(("query",), "position that attends"),
+    "key": Variable(("key",), "position attended to"),
     "split": Variable(("point",), "whether a point is trained or tested on"),
 }
 

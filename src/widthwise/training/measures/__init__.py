@@ -1,0 +1,49 @@
+"""What is measured of a network at a recorded step: pure functions, one file a question. Begin at `layers.py`.
+
+Each states its formula, its units in powers of width, and its error where it is an estimate. All but
+those that give names or plan memory can be compiled.
+"""
+
+from widthwise.training.measures.kernels import feature_kernels, first_attention
+from widthwise.training.measures.layers import attention_names, layer_names, tensor_names
+from widthwise.training.measures.memory import (
+    Sizes,
+    recorded_bytes,
+    require_room_to_measure,
+    working_bytes,
+)
+from widthwise.training.measures.quantiles import preactivation_quantiles
+from widthwise.training.measures.scales import forward_change_rms, forward_rms, tensor_rms
+from widthwise.training.measures.sharpness import Sharpness, preconditioned_sharpness
+from widthwise.training.measures.spectrum import Spectrum, mode_count, spectrum
+from widthwise.training.measures.tangent import (
+    backward_passes,
+    choose_block,
+    tangent_kernel,
+    tangent_kernel_bytes,
+)
+
+__all__ = [
+    "Sharpness",
+    "Sizes",
+    "Spectrum",
+    "attention_names",
+    "backward_passes",
+    "choose_block",
+    "feature_kernels",
+    "first_attention",
+    "forward_change_rms",
+    "forward_rms",
+    "layer_names",
+    "mode_count",
+    "preactivation_quantiles",
+    "preconditioned_sharpness",
+    "recorded_bytes",
+    "require_room_to_measure",
+    "spectrum",
+    "tangent_kernel",
+    "tangent_kernel_bytes",
+    "tensor_names",
+    "tensor_rms",
+    "working_bytes",
+]
