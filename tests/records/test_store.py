@@ -151,7 +151,10 @@ def test_no_file_belongs_to_two_cells(tmp_path, monkeypatch, seeds, seeds_per_ce
     train(tmp_path / "a.zarr", **plan)
     with open_store(tmp_path / "a.zarr", make_layout(**plan)) as store:
         owned = [
-            f for c in store.layout.cells() for name in store.layout.arrays() for f in store._files(name, c)
+            tmp_path / "a.zarr" / f
+            for c in store.layout.cells()
+            for name in store.layout.arrays()
+            for f in store.files(name, c.width_index, range(c.start, c.stop))
         ]
     assert len(set(owned)) == len(owned)
     written = {f for name in make_layout().arrays() for f in (tmp_path / "a.zarr" / name / "c").rglob("*")}

@@ -16,7 +16,7 @@ FULL = {
 
 
 @contextmanager
-def disk_errors(path: Path, done: str) -> Iterator[None]:
+def disk_errors(path: Path | str, done: str) -> Iterator[None]:
     """Turn an `OSError` inside into an `InputError` that says which path, why, and how to go on.
 
     **Arguments:** `done`, how much of the run is safe on disk, as the end of a sentence.

@@ -2,13 +2,22 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.records.schema import BOOKKEEPING, COORDINATES, RECORD_DIMS, VARIABLES, Variable
+from widthwise.records.schema import (
+    BOOKKEEPING,
+    COORDINATES,
+    RECORD_DIMS,
+    RECORD_VARIABLES,
+    RECORDED_WITH,
+    VARIABLES,
+    Variable,
+)
 from widthwise.study import Study
 from widthwise.study.study import Part
 
@@ -49,6 +58,16 @@ class Cell:
     start: int
     stop: int
 
+    @property
+    def name(self) -> str:
+        """A file name of its own."""
+        return f"width_{self.width:05d}_seeds_{self.start:05d}_{self.stop - 1:05d}"
+
+    def __str__(self) -> str:
+        last = self.stop - 1
+        seeds = f"seed {last}" if self.start == last else f"seeds {self.start} to {last}"
+        return f"width {self.width}, {seeds}"
+
 
 class ArrayPlan(NamedTuple):
     """One array of the store."""
@@ -63,10 +82,16 @@ class ArrayPlan(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """The plan of a store, a pure function of study and points."""
+    """The plan of a store, a pure function of study, points and what the network is made of.
+
+    **Fields:** `labels`, for dimensions whose length the network decides, the values along them: names of
+    its layers ("layer") and of its weight tensors ("tensor"), levels ("quantile"), numbers 0, 1, ... of
+    heads, queries, keys and modes. Without "layer" there are `hidden_layers` of them, without names.
+    """
 
     study: Study
     points: RecordedPoints
+    labels: Mapping[str, tuple] = field(default_factory=dict)
 
     def training_hash(self) -> str:
         """Content hash (hex, 64 digits) of everything the recorded numbers depend on."""
@@ -76,37 +101,47 @@ class Layout:
     def coordinates(self) -> dict[str, np.ndarray]:
         """Values of every coordinate, by name."""
         study, (points, outputs) = self.study, self.points.targets.shape
-        return {
+        layers = len(self.labels.get("layer", ())) or study.network.hidden_layers
+        fixed = {
             "width": np.array(study.ensemble.widths),
             "seed": np.arange(study.ensemble.seeds),
             "step": study.recorded_steps(),
             "point": np.arange(points),
             "point_b": np.arange(points),
             "output": np.arange(outputs),
-            "layer": np.arange(1, study.network.hidden_layers + 1),
-            "split": np.array(self.points.splits, dtype=object),
+            "layer": np.arange(1, layers + 1),
+            "split": _labels(self.points.splits),
         }
+        named = {"layer_name": _labels(self.labels["layer"])} if "layer" in self.labels else {}
+        own = {name: _labels(values) for name, values in self.labels.items() if name not in fixed}
+        return fixed | named | own
+
+    def quantities(self) -> tuple[str, ...]:
+        """Names of all that is recorded of a network: what the study asks for, and what goes with it."""
+        asked = self.study.record.quantities
+        beside = [name for quantity in asked for name in RECORDED_WITH.get(quantity, ())]
+        return (*asked, *beside)
 
     def cells(self) -> list[Cell]:
         """Every cell, widths in the order of the study."""
-        seeds, block = self.study.ensemble.seeds, self.study.ensemble.seeds_per_cell
-        return [
-            Cell(index, width, start, min(start + block, seeds))
-            for index, width in enumerate(self.study.ensemble.widths)
-            for start in range(0, seeds, block)
-        ]
+        return cells_of(self.study)
 
     def seeds_at_once(self) -> int:
         """Networks recorded in one write: a divisor of `seeds_per_cell`, so that no cells share a chunk."""
         block = self.study.ensemble.seeds_per_cell
-        network = sum(self._bytes(name) for name in self.study.record.quantities)
+        network = sum(self._bytes(name) for name in self.quantities())
         return max(
             n for n in range(1, block + 1) if block % n == 0 and (n == 1 or n * network <= WRITE_BYTES)
         )
 
+    def blocks(self, cell: Cell) -> list[range]:
+        """Seeds of a cell that are recorded in one write each."""
+        size = self.seeds_at_once()
+        return [range(start, min(start + size, cell.stop)) for start in range(cell.start, cell.stop, size)]
+
     def arrays(self) -> dict[str, ArrayPlan]:
         """Plan of every array with dimensions (width, seed, ...), `done` last."""
-        plans = {name: self._quantity(name) for name in self.study.record.quantities}
+        plans = {name: self._quantity(name) for name in self.quantities()}
         sizes = self._sizes()
         shape = tuple(sizes[dim] for dim in RECORD_DIMS)
         chunks = (1, self.study.ensemble.seeds_per_cell)
@@ -115,7 +150,7 @@ class Layout:
         return plans
 
     def _quantity(self, name: str) -> ArrayPlan:
-        sizes, variable = self._sizes(), VARIABLES[name]
+        sizes, variable = self._sizes(), _variable(name)
         dims = RECORD_DIMS + variable.dims
         seeds = self.seeds_at_once()
         step_bytes = seeds * self._bytes(name) // sizes["step"]
@@ -125,16 +160,42 @@ class Layout:
         return ArrayPlan(variable, dims, shape, chunks, self.study.ensemble.precision, float("nan"))
 
     def _sizes(self) -> dict[str, int]:
-        sizes = {name: len(values) for name, values in self.coordinates().items() if name != "split"}
-        return sizes | {"split": len(set(self.points.splits))}
+        lengths = {name: len(values) for name, values in self.coordinates().items() if name != "split"}
+        return lengths | {"split": len(set(self.points.splits))}
 
     def _bytes(self, name: str) -> int:
         """Size of one network's record of a quantity."""
         sizes = self._sizes()
-        entries = math.prod(sizes[dim] for dim in VARIABLES[name].dims)
+        entries = math.prod(sizes[dim] for dim in _variable(name).dims)
         return entries * np.dtype(self.study.ensemble.precision).itemsize
 
 
-def coordinate_dims(name: str) -> tuple[str, ...]:
-    """Dimensions of a coordinate: its own name, but `point` for `split`."""
-    return COORDINATES[name].dims
+def cells_of(study: Study) -> list[Cell]:
+    """Every cell of a study, widths in the order of the study."""
+    seeds, block = study.ensemble.seeds, study.ensemble.seeds_per_cell
+    return [
+        Cell(index, width, start, min(start + block, seeds))
+        for index, width in enumerate(study.ensemble.widths)
+        for start in range(0, seeds, block)
+    ]
+
+
+def variable(name: str) -> Variable | None:
+    """What the schema says of a quantity that may depend on (width, seed); None if it does not know it."""
+    return VARIABLES.get(name) or RECORD_VARIABLES.get(name)
+
+
+def coordinate_meaning(name: str) -> Variable:
+    """Dimensions of a coordinate (its own name, but `point` for `split`) and what it is."""
+    return COORDINATES[name]
+
+
+def _variable(name: str) -> Variable:
+    found = variable(name)
+    assert found is not None, name
+    return found
+
+
+def _labels(values: Sequence) -> np.ndarray:
+    """Names as an array that zarr keeps as texts, numbers as numbers."""
+    return np.array(values, dtype=object if values and isinstance(values[0], str) else None)

@@ -8,8 +8,10 @@ from pathlib import Path
 import xarray as xr
 
 from widthwise.errors import StoreError
-from widthwise.records.layout import TRAINING_TABLES, Layout
-from widthwise.records.schema import BOOKKEEPING, RECORD_DIMS, SCHEMA_VERSION, VARIABLES
+from widthwise.records.folder import Folder, open_folder
+from widthwise.records.layout import TRAINING_TABLES, Layout, variable
+from widthwise.records.schema import BOOKKEEPING, RECORD_DIMS, SCHEMA_VERSION
+from widthwise.study import Study
 
 CHECKSUM = "checksum do not match"  # how zarr's Crc32cCodec says that a chunk was changed
 AGAIN = "move it away or delete it, and train again"
@@ -18,19 +20,20 @@ AGAIN = "move it away or delete it, and train again"
 def open_records(path: str | Path) -> xr.Dataset:
     """The records at `path`, opened lazily: arrays are read when their values are asked for.
 
+    **Arguments:** `path`, of a folder, or a URL that fsspec knows (s3://bucket/run/records.zarr).
     **Returns:** a dataset with the names, dimensions and coordinates of the schema; networks that are not
     trained yet are NaN where `done` is False.
     **Errors:** `StoreError` if there is no store, if it is damaged, written by a newer version, or if a
     variable does not have the dimensions of the schema.
     """
-    path = Path(path)
-    attributes = read_attributes(path)
+    folder = open_folder(path)
+    attributes = read_attributes(folder)
     try:
-        consolidated = "consolidated_metadata" in json.loads((path / "zarr.json").read_text())
-        records = xr.open_zarr(path, chunks=None, consolidated=consolidated)
+        consolidated = "consolidated_metadata" in json.loads(folder.read("zarr.json") or b"{}")
+        records = xr.open_zarr(folder.zarr(read_only=True), chunks=None, consolidated=consolidated)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} is damaged ({error}): {AGAIN}") from error
-    _check_variables(path, records)
+        raise StoreError(f"{folder.name} is damaged ({error}): {AGAIN}") from error
+    _check_variables(folder.name, records)
     return records.assign_attrs(attributes)
 
 
@@ -50,41 +53,56 @@ def damage_reported(path: Path) -> Iterator[None]:
         ) from error
 
 
-def read_attributes(path: Path) -> dict[str, object]:
+def read_attributes(path: str | Path | Folder) -> dict[str, object]:
     """Attributes of the store at `path`, whose schema this version knows."""
-    metadata = path / "zarr.json"
-    if not path.exists():
-        raise StoreError(f"{path} does not exist: give a records.zarr, or make one with `widthwise train`")
-    if not metadata.is_file():
-        raise StoreError(f"{path} is not a record store (it has no zarr.json): give another path")
+    folder = open_folder(path)
+    name = folder.name
+    if not folder.exists():
+        raise StoreError(f"{name} does not exist: give a records.zarr, or make one with `widthwise train`")
+    if not folder.has("zarr.json"):
+        raise StoreError(f"{name} is not a record store (it has no zarr.json): give another path")
     try:
-        content = json.loads(metadata.read_text())
+        content = json.loads(folder.read("zarr.json") or b"")
         attributes = dict(content.get("attributes", {}))
         version = int(attributes.get("schema_version", SCHEMA_VERSION))
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path} is damaged (its zarr.json cannot be read: {error}): {AGAIN}") from error
+        raise StoreError(f"{name} is damaged (its zarr.json cannot be read: {error}): {AGAIN}") from error
     if version > SCHEMA_VERSION:
         raise StoreError(
-            f"{path} has schema version {version}, this widthwise knows up to {SCHEMA_VERSION}: "
+            f"{name} has schema version {version}, this widthwise knows up to {SCHEMA_VERSION}: "
             "install a newer widthwise, or write elsewhere with --out"
         )
     attributes.pop("coordinates", None)
     return attributes
 
 
-def check_same_training(path: Path, attributes: Mapping[str, object], layout: Layout) -> None:
+def check_same_training(path: str | Path, attributes: Mapping[str, object], layout: Layout) -> None:
     """Raise `StoreError`, naming the keys that differ, unless the store was made by the same training."""
     if attributes.get("training_hash") == layout.training_hash():
         return
+    check_same_study(path, attributes, layout.study, moved=False)
+    raise _another_study(path, "the points differ: the data has changed since")
+
+
+def check_same_study(
+    path: str | Path, attributes: Mapping[str, object], study: Study, *, moved: bool = True
+) -> None:
+    """The same as far as the study says it, the points unseen; its data may have `moved` to another path."""
     try:
         stored = json.loads(str(attributes["study"]))
     except (KeyError, ValueError) as error:
         raise StoreError(
             f"{path} was not written by `widthwise train`, or is damaged: write elsewhere with --out"
         ) from error
-    differences = list(_differences(stored, layout.study.tables()))
-    what = "; ".join(differences) or "the points differ: the data has changed since"
-    raise StoreError(
+    differences = list(_differences(stored, study.tables()))
+    if moved:
+        differences = [each for each in differences if not each.startswith("`data.path`")]
+    if differences:
+        raise _another_study(path, "; ".join(differences))
+
+
+def _another_study(path: str | Path, what: str) -> StoreError:
+    return StoreError(
         f"{path} holds records of another study: {what}. Restore the study, write elsewhere with --out, "
         "or delete the store"
     )
@@ -100,11 +118,11 @@ def _differences(stored: Mapping[str, dict], present: Mapping[str, dict]):
                 yield f"`{table}.{key}` was {old.get(key)!r} and is {new.get(key)!r}"
 
 
-def _check_variables(path: Path, records: xr.Dataset) -> None:
+def _check_variables(path: str, records: xr.Dataset) -> None:
     for name, array in records.data_vars.items():
-        expected = None
-        if name in VARIABLES:
-            expected = RECORD_DIMS + VARIABLES[str(name)].dims
+        known, expected = variable(str(name)), None
+        if known is not None:
+            expected = RECORD_DIMS + known.dims
         elif name in BOOKKEEPING:
             expected = BOOKKEEPING[str(name)].dims
         if expected is not None and array.dims != expected:

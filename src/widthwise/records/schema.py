@@ -91,6 +91,7 @@ COORDINATES: dict[str, Variable] = {
     "point_b": Variable(("point_b",), "second point of a kernel"),
     "output": Variable(("output",), "component of the network output"),
     "layer": Variable(("layer",), "hidden layer, 1 next to the input"),
+    "layer_name": Variable(("layer",), "name of a layer, by its place in the network"),
     "richness": Variable(("richness",), "richness gamma of a scan, ascending; small is lazy, large is rich"),
     "mode": Variable(("mode",), "eigenvector of the tangent kernel, 0 the largest eigenvalue"),
     "quantile": Variable(("quantile",), "level of a quantile, the fraction that lies below"),
@@ -104,3 +105,12 @@ COORDINATES: dict[str, Variable] = {
 # Companions of a variable `v`: `v_variance` is N times its variance over initializations, `v_shift` is
 # N (mean at width N - infinite-width value); each and `v` itself has a numerical standard error.
 COMPANIONS = ("stderr", "variance", "variance_stderr", "shift", "shift_stderr")
+
+
+def variable(name: str) -> Variable:
+    """What a quantity's name means.
+
+    >>> variable("sharpness").dims
+    ('step',)
+    """
+    return VARIABLES[name] if name in VARIABLES else RECORD_VARIABLES[name]

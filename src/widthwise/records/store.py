@@ -6,10 +6,8 @@ done and complete, or will be trained again.
 """
 
 import json
-import shutil
-import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,33 +20,53 @@ from zarr.storage import MemoryStore
 from widthwise.errors import StoreError
 from widthwise.records.errors import disk_errors
 from widthwise.records.evidence import evidence
-from widthwise.records.layout import ArrayPlan, Cell, Layout, coordinate_dims
-from widthwise.records.read import check_same_training, read_attributes
-from widthwise.records.schema import BOOKKEEPING, COORDINATES, SCHEMA_VERSION
-
-TEMPORARY = ".partial"
+from widthwise.records.folder import Folder, LocalFolder, open_folder
+from widthwise.records.layout import ArrayPlan, Cell, Layout, coordinate_meaning
+from widthwise.records.read import CHECKSUM, check_same_training, read_attributes
+from widthwise.records.schema import BOOKKEEPING, SCHEMA_VERSION
 
 
 class RecordStore:
-    """An open store; obtain one from `open_store`, which holds the lock and knows what is to be done."""
+    """An open store; obtain one from `open_store`, which holds the lock and knows what is to be done, or, for
+    one of several workers that each train cells of their own, from `join_store`."""
 
-    def __init__(self, group: zarr.Group, layout: Layout, path: Path | None):
-        self.group, self.layout, self.path = group, layout, path
+    def __init__(self, group: zarr.Group, layout: Layout, folder: Folder | None):
+        self.group, self.layout, self.folder = group, layout, folder
         self._arrays = {name: _writable(group, name) for name in layout.arrays()}
         self._finished = 0
+        self.damage: dict[Cell, str] = {}
 
     def pending(self) -> list[Cell]:
-        """Cells to train: those not done, and those done whose files are lost or damaged."""
-        cells = [cell for cell in self.layout.cells() if not self._is_intact(cell)]
+        """Cells to train: those not done, and those done whose files are lost or damaged.
+
+        What is wrong with the latter is in `damage` then.
+        """
+        cells, self.damage = [], {}
+        for cell in self.layout.cells():
+            if not self._is_done(cell):
+                cells.append(cell)
+            elif fault := self._fault(self.layout.arrays(), cell.width_index, range(cell.start, cell.stop)):
+                cells.append(cell)
+                self.damage[cell] = fault
         self._finished = len(self.layout.cells()) - len(cells)
         return cells
 
-    def begin(self, cell: Cell) -> None:
-        """Take back what was recorded of a cell, its `done` first."""
+    def begin(self, cell: Cell, kept: Collection[int] = ()) -> None:
+        """Take back what was recorded of a cell, its `done` first, but for the blocks of networks that start
+        at the seeds in `kept`."""
+        if self.folder is None:
+            return
         with self._disk_errors():
             for name in reversed(self.layout.arrays()):
-                for file in self._files(name, cell):
-                    file.unlink(missing_ok=True)
+                whole = name in BOOKKEEPING
+                for seeds in [range(cell.start, cell.stop)] if whole else self.layout.blocks(cell):
+                    if whole or seeds.start not in kept:
+                        for file in self.files(name, cell.width_index, seeds):
+                            self.folder.remove(file)
+
+    def holds(self, cell: Cell, seeds: range) -> bool:
+        """Whether all that was recorded of a block of networks is there and passes its checksums."""
+        return not self._fault(self.layout.quantities(), cell.width_index, seeds)
 
     def write(self, cell: Cell, start: int, quantities: Mapping[str, np.ndarray]) -> None:
         """Record the networks from seed `start` on: each array (seed, ...), as many as `seeds_at_once`,
@@ -67,51 +85,62 @@ class RecordStore:
 
     def note_resumption(self) -> None:
         """Add the present evidence to the attribute `resumed`, since versions may have changed."""
-        if self.path is None:
+        if self.folder is None:
             return
         with self._disk_errors():
             # Opened anew, with the consolidated metadata, because they are written back with the attributes.
-            attributes = zarr.open_group(self.path, mode="r+").attrs
+            attributes = zarr.open_group(self.folder.zarr(read_only=False), mode="r+").attrs
             resumed = json.loads(str(attributes.get("resumed", "[]")))
             attributes["resumed"] = json.dumps([*resumed, evidence()])
 
-    def _is_intact(self, cell: Cell) -> bool:
-        """Every chunk exists and passes its checksum; a lost chunk would otherwise read as NaN."""
-        if any(not file.is_file() for name in self.layout.arrays() for file in self._files(name, cell)):
-            return False
-        try:
-            seeds = slice(cell.start, cell.stop)
-            if not np.all(self._arrays["done"][cell.width_index, seeds]):
-                return False
-            for name in self.layout.arrays():
-                for seed in range(cell.start, cell.stop, self.layout.seeds_at_once()):
-                    self._arrays[name][cell.width_index, seed : seed + self.layout.seeds_at_once()]
-        except (OSError, ValueError, RuntimeError):
-            return False
-        return True
-
-    def _files(self, name: str, cell: Cell) -> list[Path]:
-        """Paths of a cell's chunks of one array."""
-        if self.path is None:
-            return []
+    def files(self, name: str, width_index: int, seeds: range) -> list[str]:
+        """Names in the folder of the chunks in which one array keeps these networks."""
         plan = self.layout.arrays()[name]
         blocks = [range(-(-size // chunk)) for size, chunk in zip(plan.shape, plan.chunks, strict=True)]
-        blocks[0] = range(cell.width_index, cell.width_index + 1)
-        blocks[1] = range(cell.start // plan.chunks[1], -(-cell.stop // plan.chunks[1]))
+        blocks[0] = range(width_index, width_index + 1)
+        blocks[1] = range(seeds.start // plan.chunks[1], -(-seeds.stop // plan.chunks[1]))
         indices = np.stack(np.meshgrid(*blocks, indexing="ij"), axis=-1).reshape(-1, len(blocks))
         encode = self._arrays[name].metadata.encode_chunk_key
-        return [self.path / name / encode(tuple(int(i) for i in index)) for index in indices]
+        return [f"{name}/{encode(tuple(int(i) for i in index))}" for index in indices]
+
+    def _is_done(self, cell: Cell) -> bool:
+        """An unreadable mark is none, but worth a word."""
+        try:
+            return bool(np.all(self._arrays["done"][cell.width_index, cell.start : cell.stop]))
+        except (OSError, ValueError, RuntimeError) as error:
+            self.damage[cell] = f"`done` {_reason(error)}"
+            return False
+
+    def _fault(self, names: Iterable[str], width_index: int, seeds: range) -> str:
+        """What is wrong with the files of these networks, if anything; a lost chunk would read as NaN."""
+        for name in names:
+            if self.folder is not None:
+                for file in self.files(name, width_index, seeds):
+                    if not self.folder.has(file):
+                        return f"`{name}` lost a file ({file})"
+            try:
+                for start in range(seeds.start, seeds.stop, self.layout.seeds_at_once()):
+                    stop = min(start + self.layout.seeds_at_once(), seeds.stop)
+                    self._arrays[name][width_index, start:stop]
+            except (OSError, ValueError, RuntimeError) as error:
+                return f"`{name}` {_reason(error)}"
+        return ""
 
     def _disk_errors(self):
         done = f"{self._finished} of {len(self.layout.cells())} cells are done and safe"
-        return disk_errors(self.path or Path("memory"), done)
+        return disk_errors(self.folder.name if self.folder else "memory", done)
+
+
+def _reason(error: Exception) -> str:
+    return "fails its checksum" if CHECKSUM in str(error) else f"cannot be read ({error})"
 
 
 @contextmanager
-def open_store(path: Path | None, layout: Layout) -> Iterator[RecordStore]:
+def open_store(path: str | Path | None, layout: Layout) -> Iterator[RecordStore]:
     """The store at `path`, made if there is none, locked against other processes while it is open.
 
-    **Arguments:** `path`, or None for a store in memory.
+    **Arguments:** `path`, or a URL that fsspec knows, where there are no locks: let one process at a time
+    write there; None for a store in memory.
     **Errors:** `StoreError` if another process writes it, if it belongs to another study or a newer
     version of widthwise, if it is damaged or no store at all; nothing is changed then.
     `InputError` if the disk is full or may not be written.
@@ -121,28 +150,41 @@ def open_store(path: Path | None, layout: Layout) -> Iterator[RecordStore]:
         _fill(group, layout)
         yield RecordStore(group, layout, None)
         return
-    if path.exists():
-        check_same_training(path, read_attributes(path), layout)
-    with disk_errors(path, "nothing is trained yet"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
-    with _locked(lock, path):
-        _sweep(path)
-        if not path.exists():
-            _create(path, layout)
-        check_same_training(path, read_attributes(path), layout)
-        yield RecordStore(_open_group(path, layout), layout, path)
+    folder = open_folder(path)
+    if folder.exists():
+        check_same_training(folder.name, read_attributes(folder), layout)
+    with _locked(folder):
+        if isinstance(folder, LocalFolder):
+            folder.sweep()
+        if not folder.exists():
+            _create(folder, layout)
+        yield join_store(folder, layout)
+
+
+def join_store(folder: Folder, layout: Layout) -> RecordStore:
+    """The existing store of a process that holds its lock, for cells that nobody else trains.
+
+    **Errors:** those of `open_store`.
+    """
+    check_same_training(folder.name, read_attributes(folder), layout)
+    return RecordStore(_open_group(folder, layout), layout, folder)
 
 
 @contextmanager
-def _locked(lock: filelock.BaseFileLock, path: Path) -> Iterator[None]:
+def _locked(folder: Folder) -> Iterator[None]:
     """The operating system drops the lock when the process dies, however it dies."""
-    with disk_errors(path, "nothing is trained yet"):
+    if (lock_path := folder.beside(".", ".lock").local) is None:
+        yield
+        return
+    with disk_errors(folder.name, "nothing is trained yet"):
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(lock_path, timeout=0)
         try:
             lock.acquire()
         except filelock.Timeout:  # itself an OSError, but not one of the disk's
             raise StoreError(
-                f"{path} is being written by another process: wait for it, or write elsewhere with --out"
+                f"{folder.name} is being written by another process: wait for it, or write elsewhere with "
+                "--out"
             ) from None
     try:
         yield
@@ -150,32 +192,28 @@ def _locked(lock: filelock.BaseFileLock, path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _create(path: Path, layout: Layout) -> None:
+def _create(folder: Folder, layout: Layout) -> None:
     """A complete, empty store, visible under its name only when complete."""
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
-    try:
-        with disk_errors(path, "nothing is trained yet"):
-            group = zarr.create_group(temporary, zarr_format=3)
-            _fill(group, layout)
-            temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with disk_errors(folder.name, "nothing is trained yet"), folder.creation("zarr.json") as temporary:
+        _fill(zarr.create_group(temporary, zarr_format=3), layout)
 
 
 def _fill(group: zarr.Group, layout: Layout) -> None:
     """Attributes, coordinates and empty arrays."""
+    coordinates = layout.coordinates()
     group.attrs.update(
         {
             "schema_version": SCHEMA_VERSION,
             "study": json.dumps(layout.study.tables()),
             "training_hash": layout.training_hash(),
             "evidence": json.dumps(evidence()),
-            "coordinates": "split",
+            # Those that are not dimensions, which xarray would take for data.
+            "coordinates": " ".join(name for name in coordinates if coordinate_meaning(name).dims != (name,)),
         }
     )
-    for name, values in layout.coordinates().items():
-        _put(group, name, values, (coordinate_dims(name), COORDINATES[name].long_name))
+    for name, values in coordinates.items():
+        meaning = coordinate_meaning(name)
+        _put(group, name, values, (meaning.dims, meaning.long_name))
     target = BOOKKEEPING["target"]
     _put(group, "target", np.asarray(layout.points.targets, np.float64), (target.dims, target.long_name))
     for name, plan in layout.arrays().items():
@@ -214,10 +252,10 @@ def _plan(group: zarr.Group, name: str, plan: ArrayPlan) -> None:
     )
 
 
-def _open_group(path: Path, layout: Layout) -> zarr.Group:
+def _open_group(folder: Folder, layout: Layout) -> zarr.Group:
     """The group for writing, after comparing every array's metadata with the plan."""
     try:
-        group = zarr.open_group(path, mode="r+", use_consolidated=False)
+        group = zarr.open_group(folder.zarr(read_only=False), mode="r+", use_consolidated=False)
         for name, plan in layout.arrays().items():
             array = group[name]
             assert isinstance(array, zarr.Array)
@@ -226,7 +264,7 @@ def _open_group(path: Path, layout: Layout) -> zarr.Group:
                 raise ValueError(f"`{name}` has shape, chunks and type {found}")
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise StoreError(
-            f"{path} is damaged ({error}): move it away or delete it, and give the same command again"
+            f"{folder.name} is damaged ({error}): move it away or delete it, and give the same command again"
         ) from error
     return group
 
@@ -236,11 +274,3 @@ def _writable(group: zarr.Group, name: str) -> zarr.Array:
     array = group[name]
     assert isinstance(array, zarr.Array)
     return array.with_config({"write_empty_chunks": True})
-
-
-def _sweep(path: Path) -> None:
-    """Remove temporary files that killed processes left; the lock says that none is alive."""
-    for abandoned in path.parent.glob(f"{path.name}.*{TEMPORARY}"):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    for abandoned in path.rglob(f"*{TEMPORARY}"):
-        abandoned.unlink(missing_ok=True)

@@ -1,0 +1,276 @@
+"""A folder of files, on a disk or at a URL; whatever is written there is seen whole or not at all."""
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+from urllib.parse import unquote, urlsplit
+
+from widthwise.errors import InputError
+
+TEMPORARY = ".partial"
+
+
+@runtime_checkable
+class Folder(Protocol):
+    """What the store needs of the place it is in. Files are named by paths relative to it, with "/"."""
+
+    @property
+    def name(self) -> str:
+        """How the user knows it."""
+        ...
+
+    @property
+    def local(self) -> Path | None:
+        """Its path, if it is on a disk."""
+        ...
+
+    def beside(self, prefix: str, suffix: str) -> "Folder":
+        """The folder next to this one whose name is this one's with something before and after."""
+        ...
+
+    def exists(self) -> bool:
+        """Whether there is anything of this name."""
+        ...
+
+    def has(self, file: str) -> bool:
+        """Whether there is such a file."""
+        ...
+
+    def read(self, file: str) -> bytes | None:
+        """Its content, None if there is no such file."""
+        ...
+
+    def write(self, file: str, content: bytes) -> None:
+        """Write or replace it, at once and whole."""
+        ...
+
+    def remove(self, file: str) -> None:
+        """Remove it, if it is there."""
+        ...
+
+    def remove_if_empty(self) -> None:
+        """Remove the folder itself, if nothing is in it."""
+        ...
+
+    def files(self) -> list[str]:
+        """The files directly in it, without what is being written."""
+        ...
+
+    def creation(self, last: str) -> Any:
+        """A context with an empty folder on a disk, whose files are put here, `last` last, when it ends."""
+        ...
+
+    def zarr(self, *, read_only: bool) -> Any:
+        """What zarr opens it by."""
+        ...
+
+
+def open_folder(location: str | Path | Folder) -> Folder:
+    """The folder at a path, or at a URL that fsspec knows, such as s3://bucket/run; `file://` is a path.
+
+    **Errors:** `InputError` for a URL whose kind needs a package that is not installed.
+
+    >>> open_folder("runs/a.zarr").beside(".", ".lock").name
+    'runs/.a.zarr.lock'
+    """
+    if isinstance(location, LocalFolder | RemoteFolder):
+        return location
+    text = str(location)
+    if isinstance(location, Path) or "://" not in text:
+        return LocalFolder(Path(text))
+    parts = urlsplit(text)
+    if parts.scheme == "file":
+        return LocalFolder(Path(unquote(parts.netloc + parts.path)))
+    return RemoteFolder(text.rstrip("/"))
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """A folder on a disk of this machine, or on one that several machines share."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    @property
+    def local(self) -> Path:
+        """The path."""
+        return self.path
+
+    def beside(self, prefix: str, suffix: str) -> "LocalFolder":
+        """Next to this one."""
+        return LocalFolder(self.path.with_name(f"{prefix}{self.path.name}{suffix}"))
+
+    def exists(self) -> bool:
+        """A file of this name counts."""
+        return self.path.exists()
+
+    def has(self, file: str) -> bool:
+        """Whether there is such a file."""
+        return (self.path / file).is_file()
+
+    def read(self, file: str) -> bytes | None:
+        """Its content, None if there is no such file."""
+        try:
+            return (self.path / file).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def write(self, file: str, content: bytes) -> None:
+        """Under a temporary name, then renamed."""
+        target = self.path / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY}")
+        try:
+            partial.write_bytes(content)
+            partial.replace(target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+    def remove(self, file: str) -> None:
+        """Remove it, if it is there."""
+        (self.path / file).unlink(missing_ok=True)
+
+    def remove_if_empty(self) -> None:
+        """What killed processes left half written counts as nothing."""
+        for abandoned in self.path.glob(f".*{TEMPORARY}"):
+            abandoned.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+
+    def files(self) -> list[str]:
+        """Sorted."""
+        if not self.path.is_dir():
+            return []
+        found = [entry.name for entry in self.path.iterdir() if not entry.name.endswith(TEMPORARY)]
+        return sorted(name for name in found if (self.path / name).is_file())
+
+    @contextmanager
+    def creation(self, last: str) -> Iterator[Path]:
+        """Renamed to this one when complete, so that the order does not matter."""
+        temporary = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}{TEMPORARY}")
+        try:
+            yield temporary
+            temporary.rename(self.path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    def zarr(self, *, read_only: bool) -> Path:
+        """The path."""
+        return self.path
+
+    def sweep(self) -> None:
+        """Remove temporary files that killed processes left; only where nobody else writes."""
+        for abandoned in self.path.parent.glob(f"{self.path.name}.*{TEMPORARY}"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        for abandoned in self.path.rglob(f"*{TEMPORARY}"):
+            abandoned.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class RemoteFolder:
+    """A folder at a URL, where one file is written whole or not at all, and nothing can be locked."""
+
+    url: str
+
+    @property
+    def name(self) -> str:
+        """The URL."""
+        return self.url
+
+    @property
+    def local(self) -> None:
+        """None."""
+        return None
+
+    def beside(self, prefix: str, suffix: str) -> "RemoteFolder":
+        """Next to this one."""
+        above, slash, name = self.url.rpartition("/")
+        return RemoteFolder(f"{above}{slash}{prefix}{name}{suffix}")
+
+    def exists(self) -> bool:
+        """A folder at a URL exists once it holds a zarr.json."""
+        return self.has("zarr.json")
+
+    def has(self, file: str) -> bool:
+        """Whether there is such a file."""
+        system, root = self._open()
+        system.invalidate_cache()
+        return bool(system.isfile(f"{root}/{file}"))
+
+    def read(self, file: str) -> bytes | None:
+        """Its content, None if there is no such file."""
+        system, root = self._open()
+        try:
+            return system.cat_file(f"{root}/{file}")
+        except FileNotFoundError:
+            return None
+
+    def write(self, file: str, content: bytes) -> None:
+        """In one piece."""
+        system, root = self._open()
+        target = f"{root}/{file}"
+        system.makedirs(target.rpartition("/")[0], exist_ok=True)
+        system.pipe_file(target, content)
+
+    def remove(self, file: str) -> None:
+        """Remove it, if it is there."""
+        system, root = self._open()
+        with suppress(FileNotFoundError):
+            system.rm_file(f"{root}/{file}")
+
+    def remove_if_empty(self) -> None:
+        """Object stores have no empty folders; others may."""
+        system, root = self._open()
+        with suppress(OSError, NotImplementedError):
+            system.rmdir(root)
+
+    def files(self) -> list[str]:
+        """Sorted."""
+        system, root = self._open()
+        system.invalidate_cache()
+        try:
+            found = system.ls(root, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(entry["name"].rpartition("/")[2] for entry in found if entry["type"] == "file")
+
+    @contextmanager
+    def creation(self, last: str) -> Iterator[Path]:
+        """Made on a disk and copied; `last` is what makes it exist."""
+        with tempfile.TemporaryDirectory() as temporary:
+            made = Path(temporary) / "made"
+            yield made
+            names = [str(file.relative_to(made).as_posix()) for file in made.rglob("*") if file.is_file()]
+            for name in sorted(names, key=lambda name: name == last):
+                self.write(name, (made / name).read_bytes())
+
+    def zarr(self, *, read_only: bool) -> Any:
+        """A store of zarr's."""
+        from zarr.storage import FsspecStore
+
+        self._open()  # which says what is missing
+        return FsspecStore.from_url(self.url, read_only=read_only)
+
+    def _open(self) -> tuple[Any, str]:
+        """The file system and the folder's path in it."""
+        try:
+            from fsspec.core import url_to_fs
+
+            system, root = url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise InputError(
+                f"{self.url} cannot be used: {error}; give a path, or install what that kind of URL needs "
+                "(`fsspec`, and for example `s3fs` for s3://)"
+            ) from error
+        return system, root.rstrip("/")
