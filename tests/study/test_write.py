@@ -36,6 +36,8 @@ def values_of(hint, key):
         return st.lists(st.integers(1, 100), min_size=1, max_size=8).map(tuple)
     if key == "training.decay_steps":
         return st.lists(st.integers(1, 10**8), unique=True).map(sorted).map(tuple)
+    if key == "record.quantities":
+        hint = get_args(hint)[1]
     if get_origin(hint) is Literal:
         return st.sampled_from(get_args(hint))
     if get_origin(hint) is tuple:

@@ -18,6 +18,7 @@ from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
 from widthwise.infinite_width.time_grid import flow_error_of
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
+from widthwise.study.combinations import require_theory
 
 DIVERGED = 1e30  # outputs beyond this are on their way to infinity; their powers are still finite
 FLOW_TOLERANCE = 1e-5  # relative error of the outputs from the steps of a flow
@@ -58,9 +59,10 @@ def solve_infinite_width(
     otherwise the values are NaN from the bad step on and `outcome` gives the advice.
     **Returns:** an `InfiniteWidthSolution`. One hidden layer costs O(sites P^2 steps) in time and O(sites P)
     in memory; L of them O(L sites (P steps)^2) and O(L sites P steps + L (P steps)^2).
-    **Errors:** `InputError` for divergence.
+    **Errors:** `InputError` for divergence, and for studies that theory does not treat.
     **Source:** Bordelon and Pehlevan, arXiv 2205.09653.
     """
+    require_theory(study)
     points = load_points(study) if points is None else points
     started, steps = time.perf_counter(), study.recorded_steps()
     require_room_for_values(len(steps), points.targets.shape, study.theory.scramblings)

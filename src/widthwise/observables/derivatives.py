@@ -30,6 +30,7 @@ from widthwise.progress import SILENT, Progress
 from widthwise.records.evidence import evidence
 from widthwise.records.schema import SCHEMA_VERSION
 from widthwise.study import Study
+from widthwise.study.combinations import require_theory
 
 DIMS = {
     "richness": (),
@@ -65,6 +66,7 @@ def differentiate(
     **Source:** the equations of Bordelon and Pehlevan, arXiv 2205.09653 and 2304.03408, differentiated.
     """
     started, made_with = time.perf_counter(), evidence()
+    require_theory(study)
     points = load_points(study) if points is None else points
     tangent = _direction(study, points, wrt, direction)
     steps = study.recorded_steps()
@@ -115,6 +117,7 @@ def loss_gradient(study: Study, split: str = "train", *, points: Points | None =
     array([ 0., -1.])
     """
     started, made_with = time.perf_counter(), evidence()
+    require_theory(study)
     points = load_points(study) if points is None else points
     names = list(dict.fromkeys(points.splits))
     if split not in names:

@@ -86,7 +86,7 @@ def gather(
     else:
         notes.append("No networks were trained yet: `widthwise train` adds them to this report.")
     if files.theory is None:
-        notes.append("Theory was not solved yet: `widthwise theory` adds it to this report.")
+        notes.append("Theory was not solved yet: `widthwise theory` adds it, for studies that it treats.")
     study = _study(files)
     name = str(study.get("study", {}).get("name", files.directory.resolve().name))
     return Gathered(name, files.theory, files.records, numbers, comparison, study, tuple(notes), tolerance)

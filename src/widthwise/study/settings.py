@@ -31,6 +31,7 @@ Quantity = Literal[
     "feature_kernel",
     "gradient_kernel",
     "tangent_kernel",
+    "batch_loss",
     "example_loss",
     "tangent_kernel_eigenvalue",
     "task_power",
@@ -48,6 +49,16 @@ Executor = Literal["process", "ray"]
 Precision = Literal["float32", "float64"]
 
 DEFAULT_QUANTITIES: tuple[TheoryQuantity, ...] = ("prediction", "loss", "feature_kernel", "tangent_kernel")
+STREAM_QUANTITIES: tuple[Quantity, ...] = (
+    "prediction",
+    "loss",
+    "batch_loss",
+    "feature_kernel",
+    "forward_rms",
+    "forward_change_rms",
+    "weight_rms",
+    "update_rms",
+)
 TEXT_KINDS: tuple[DataKind, ...] = ("tokens", "text")
 
 
@@ -198,13 +209,15 @@ class EnsembleSettings:
 class RecordSettings:
     """What is kept, and at which steps: "all", "log" (about eight a decade) or a list.
 
+    By "default" every step and the theory's quantities of full-batch perceptrons, and of all others
+    logarithmic steps and what costs little: predictions, losses, feature kernels, and scales of every tensor.
     `train_points` of the training points are among the recorded points, at most as many as there are (none of
     an online stream); all of them where training is full-batch. `modes` of the tangent kernel's spectrum are
     kept. `parameters` keeps the weights of the last step or of every recorded one beside the records.
     """
 
-    steps: Literal["all", "log"] | tuple[int, ...] = "all"
-    quantities: tuple[Quantity, ...] = DEFAULT_QUANTITIES
+    steps: Literal["default", "all", "log"] | tuple[int, ...] = "default"
+    quantities: Literal["default"] | tuple[Quantity, ...] = "default"
     train_points: int = 64
     modes: int = 32
     parameters: KeptParameters = "none"

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from widthwise.errors import InputError
 from widthwise.study.check import TABLES, check_study
+from widthwise.study.combinations import is_full_batch_perceptron, reason_without_theory
 from widthwise.study.settings import (
+    DEFAULT_QUANTITIES,
+    STREAM_QUANTITIES,
     DataSettings,
     EnsembleSettings,
     NetworkSettings,
@@ -54,7 +57,19 @@ class Study:
             if type(settings) is not kind:
                 raise InputError(f"`{table}` = {settings!r}: give {getattr(kind, '__name__', kind)}(...)")
             object.__setattr__(self, table, plain_settings(settings))
+        object.__setattr__(self, "record", _without_defaults(self))
         check_study(self)
+
+    def is_full_batch_perceptron(self) -> bool:
+        """Whether networks are those of the theory, and no more is recorded of them than theory has."""
+        return is_full_batch_perceptron(self)
+
+    def recorded_train_points(self) -> int:
+        """Training points among the recorded ones: all where theory or full batches speak of them all."""
+        if self.data.order == "online":
+            return 0
+        every = reason_without_theory(self) is None or self.training.optimizer == "gd"
+        return self.data.train if every else min(self.record.train_points, self.data.train)
 
     def tables(self) -> dict[str, dict[str, object]]:
         """The content as nested dictionaries, table by table, as in a study file."""
@@ -84,10 +99,20 @@ class Study:
         match self.record.steps:
             case "all":
                 return np.arange(last + 1)
-            case "log":
+            case "log" | "default":
                 decades = np.log10(max(last, 1))
                 grid = np.geomspace(1, max(last, 1), max(2, round(decades * STEPS_PER_DECADE) + 1))
                 steps = np.unique(np.concatenate([[0], np.rint(grid).astype(int), [last]]))
                 return steps[steps <= last]
             case chosen:
                 return np.array(sorted(chosen))
+
+
+def _without_defaults(study: Study) -> RecordSettings:
+    """What is recorded, spelled out."""
+    record, perceptron = study.record, is_full_batch_perceptron(study)
+    if record.steps == "default":
+        record = replace(record, steps="all" if perceptron else "log")
+    if record.quantities == "default":
+        record = replace(record, quantities=DEFAULT_QUANTITIES if perceptron else STREAM_QUANTITIES)
+    return record

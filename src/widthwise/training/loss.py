@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from widthwise.study import TrainingSettings
 
@@ -22,9 +22,19 @@ def total_loss(
     >>> total_loss(jnp.array([[1.0], [3.0]]), jnp.zeros((2, 1)), TrainingSettings(reduction="mean")).item()
     2.5
     """
-    if training.loss == "mse":
-        losses = 0.5 * (target - prediction) ** 2
-    else:
-        losses = -target * jax.nn.log_softmax(prediction)
-    each = losses.sum(1)
+    each = example_losses(prediction, target, training)
     return each.mean() if training.reduction == "mean" else jnp.sum(each)
+
+
+def example_losses(
+    output: Float[Array, "point *position output"],
+    answer: Num[Array, "point _"],
+    training: TrainingSettings,
+) -> Float[Array, " point"]:
+    """The loss of every point; for tokens, which are the next ones, its mean over positions."""
+    if jnp.issubdtype(answer.dtype, jnp.integer):
+        chosen = jnp.take_along_axis(output, answer[..., None], axis=-1)[..., 0]
+        return (jax.nn.logsumexp(output, axis=-1) - chosen).mean(axis=-1)
+    if training.loss == "mse":
+        return (0.5 * (answer - output) ** 2).sum(axis=-1)
+    return (-answer * jax.nn.log_softmax(output)).sum(axis=-1)

@@ -1,0 +1,150 @@
+r"""The table of parametrizations: how a tensor begins and learns at each width, by its role.
+
+With m the tensor's growth over the base width (of its fan-in; of its fan-out for `input`), and everything
+equal at m = 1. Standard deviations are of entries, the multiplier is what the tensor is multiplied with in
+the forward pass, rates multiply the learning rate:
+
+| role | parametrization | standard deviation | multiplier | SGD rate | Adam rate | its gradient |
+|---|---|---|---|---|---|---|
+| input | mean_field | 1 | 1 | m | 1 | 1/m |
+| | ntk | 1 | 1 | 1 | m^-1/2 | m^-1/2 |
+| | standard | 1 | 1 | 1 | 1 | - |
+| hidden | mean_field | m^-1/2 | 1 | 1 | 1/m | 1/m |
+| | ntk | m^-1/2 | 1 | 1/m | m^-3/2 | m^-1/2 |
+| | standard | m^-1/2 | 1 | 1 | 1 | - |
+| readout | mean_field | 1 | 1/m | m | 1 | 1/m |
+| | ntk | m^-1/2 | 1 | 1/m | 1/m | 1 |
+| | standard | m^-1/2 | 1 | 1 | 1 | - |
+| scalar | all | 1 | 1 | 1 | 1 | - |
+
+The last column is undone before Adam, so that its epsilon acts alike at every width. Decoupled weight decay
+takes the same share of every weight matrix at every width. Attention logits are q.k/d in mean_field,
+q.k/sqrt(d) in the others (`build.py`). **Sources:** Yang and Hu, arXiv 2203.03466, table 8 (mean_field is
+their muP); Yang and Littwin, arXiv 2308.01814 (Adam's kernel limit, ntk).
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Key
+
+from widthwise.networks.tensor import Role, Tensor
+from widthwise.study.settings import Optimizer, Parametrization
+
+Tree = Any  # a network with tensors, rules, rates or arrays as leaves
+
+
+class Law(NamedTuple):
+    """Powers of m: a row of the table."""
+
+    std: float
+    multiplier: float
+    sgd: float
+    adam: float
+    gradient: float
+
+
+TABLE: dict[Parametrization, dict[Role, Law]] = {
+    "mean_field": {
+        "input": Law(std=0, multiplier=0, sgd=1, adam=0, gradient=-1),
+        "hidden": Law(std=-1 / 2, multiplier=0, sgd=0, adam=-1, gradient=-1),
+        "readout": Law(std=0, multiplier=-1, sgd=1, adam=0, gradient=-1),
+        "scalar": Law(std=0, multiplier=0, sgd=0, adam=0, gradient=0),
+    },
+    "ntk": {
+        "input": Law(std=0, multiplier=0, sgd=0, adam=-1 / 2, gradient=-1 / 2),
+        "hidden": Law(std=-1 / 2, multiplier=0, sgd=-1, adam=-3 / 2, gradient=-1 / 2),
+        "readout": Law(std=-1 / 2, multiplier=0, sgd=-1, adam=-1, gradient=0),
+        "scalar": Law(std=0, multiplier=0, sgd=0, adam=0, gradient=0),
+    },
+    "standard": {
+        "input": Law(std=0, multiplier=0, sgd=0, adam=0, gradient=0),
+        "hidden": Law(std=-1 / 2, multiplier=0, sgd=0, adam=0, gradient=0),
+        "readout": Law(std=-1 / 2, multiplier=0, sgd=0, adam=0, gradient=0),
+        "scalar": Law(std=0, multiplier=0, sgd=0, adam=0, gradient=0),
+    },
+}
+
+
+class Rule(NamedTuple):
+    """What holds for one array of a network: the table at its width, its multiplier taken into the array.
+
+    A network in which a tensor W is multiplied by c is the same as one in which the array c W begins c times
+    as large and learns c^2 (gradient descent) or c (adam) times as fast; so no network needs multipliers.
+    `std` of the initial entries; `sgd_rate` and `adam_rate` relative to the learning rate; `gradient_scale`,
+    what brings the gradient to its size at the base width; `decays`, whether weight decay applies.
+    """
+
+    std: float
+    sgd_rate: float
+    adam_rate: float
+    gradient_scale: float
+    decays: bool
+
+    def rate(self, optimizer: Optimizer) -> float:
+        """The relative rate under an optimizer."""
+        return self.adam_rate if optimizer in ("adam", "adamw") else self.sgd_rate
+
+
+def rule_of(tensor: Tensor, base: Tensor, parametrization: Parametrization) -> Rule:
+    """The rule of a tensor, given the same tensor at the base width.
+
+    >>> hidden = dict(role="hidden", gain=1.0)
+    >>> wide = Tensor(shape=(256, 256), fan_in=256, fan_out=256, **hidden)
+    >>> base = Tensor(shape=(64, 64), fan_in=64, fan_out=64, **hidden)
+    >>> rule = rule_of(wide, base, "mean_field")
+    >>> rule.std * 16, rule.sgd_rate, rule.adam_rate
+    (1.0, 1.0, 0.25)
+    """
+    law = TABLE[parametrization][tensor.role]
+    side = "fan_out" if tensor.role == "input" else "fan_in"
+    growth = getattr(tensor, side) / getattr(base, side)
+    array = growth**law.multiplier / tensor.inner  # of the array that the network holds, over the table's
+    return Rule(
+        std=tensor.gain / math.sqrt(base.fan_in) * growth**law.std * array,
+        sgd_rate=tensor.sgd_rate * growth**law.sgd * array**2,
+        adam_rate=tensor.adam_rate * growth**law.adam * array,
+        gradient_scale=growth**-law.gradient * array,
+        decays=len(tensor.shape) > 1,
+    )
+
+
+def rules_of(blueprint: Tree, base: Tree, parametrization: Parametrization) -> Tree:
+    """The rule of every tensor, in the shape of the network. **Arguments:** two blueprints, `base` at the
+    base width."""
+    tensors, structure = jax.tree.flatten(blueprint, is_leaf=is_tensor)
+    pairs = zip(tensors, jax.tree.leaves(base, is_leaf=is_tensor), strict=True)
+    return jax.tree.unflatten(structure, [rule_of(*pair, parametrization) for pair in pairs])
+
+
+def draw(key: Key[Array, ""], blueprint: Tree, rules: Tree, dtype: DTypeLike = jnp.float32) -> Tree:
+    """A network with independent normal entries of each rule's `std`, zeros or ones.
+
+    The same key, blueprint, rules and dtype give the same weights, whatever else is computed beside them.
+    """
+    tensors, structure = jax.tree.flatten(blueprint, is_leaf=is_tensor)
+    found = jax.tree.leaves(rules, is_leaf=is_rule)
+    sizes = [int(np.prod(t.shape)) if t.start == "normal" else 0 for t in tensors]
+    # One draw for all tensors: each separate draw would add a tenth of a second of compilation.
+    parts = jnp.split(jax.random.normal(key, (sum(sizes),), dtype), np.cumsum(sizes)[:-1].tolist())
+    arrays = [
+        rule.std * part.reshape(tensor.shape)
+        if tensor.start == "normal"
+        else jnp.full(tensor.shape, float(tensor.start == "one") / tensor.inner, dtype)
+        for tensor, rule, part in zip(tensors, found, parts, strict=True)
+    ]
+    return jax.tree.unflatten(structure, arrays)
+
+
+def is_tensor(leaf: object) -> bool:
+    """For `jax.tree.map` over blueprints."""
+    return isinstance(leaf, Tensor)
+
+
+def is_rule(leaf: object) -> bool:
+    """For `jax.tree.map` over rules."""
+    return isinstance(leaf, Rule)

@@ -1,0 +1,88 @@
+"""What a killed process leaves of a cell in training, so that at most some minutes of work are lost."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from widthwise.progress import SILENT, Progress
+from widthwise.records import Cell
+from widthwise.records.arrays import DamagedFile, pack_arrays, unpack_arrays
+from widthwise.records.errors import disk_errors
+from widthwise.records.folder import Folder
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def checkpoint_folder(store: Folder) -> Folder:
+    """Where the checkpoints of a store are: next to it, `records.zarr.checkpoints`."""
+    return store.beside("", ".checkpoints")
+
+
+@dataclass
+class Checkpoint:
+    """The checkpoint of one block of networks of a cell: a file that is replaced from time to time.
+
+    The state is a flat dictionary of NumPy arrays. A file that was cut short, damaged, or written by another
+    training is never taken for a state; it is removed, and `progress` is told.
+
+    **Fields:** `folder`, see `checkpoint_folder`; `training`, the hash of the training; `seeds`, those of the
+    block; `minutes` between two checkpoints, 0 for one whenever there is something to save.
+    """
+
+    folder: Folder
+    training: str
+    cell: Cell
+    seeds: range
+    minutes: float
+    progress: Progress = SILENT
+    _saved: float = field(default_factory=time.monotonic)
+
+    @property
+    def file(self) -> str:
+        """Its name in the folder."""
+        return f"{self.cell.name}.{self.seeds.start:05d}.npz"
+
+    def load(self) -> dict[str, np.ndarray] | None:
+        """The last state saved by this very training, None if there is none."""
+        content = self.folder.read(self.file)
+        if content is None:
+            return None
+        try:
+            arrays, identity = unpack_arrays(content)
+            fault = "" if identity == self._identity() else "it belongs to another training"
+        except DamagedFile as error:
+            arrays, fault = {}, str(error)
+        if not fault:
+            return arrays
+        self.progress.say(f"checkpoint {self.folder.name}/{self.file} is not used: {fault}")
+        self.remove()
+        return None
+
+    def due(self) -> bool:
+        """Whether the last checkpoint is old enough for another."""
+        return time.monotonic() - self._saved >= 60.0 * self.minutes
+
+    def maybe_save(self, state: Arrays | Callable[[], Arrays]) -> bool:
+        """Save the state, or what `state()` gives, if a checkpoint is due; returns whether it was."""
+        if not self.due():
+            return False
+        self.save(state() if callable(state) else state)
+        return True
+
+    def save(self, state: Arrays) -> None:
+        """Replace the checkpoint.
+
+        **Errors:** `InputError` if the disk is full or may not be written; the checkpoint before it stays.
+        """
+        with disk_errors(f"{self.folder.name}/{self.file}", "the checkpoint before it is safe"):
+            self.folder.write(self.file, pack_arrays(state, self._identity()))
+        self._saved = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove the checkpoint, once it is not needed or of no use."""
+        self.folder.remove(self.file)
+
+    def _identity(self) -> str:
+        return f"{self.training} {self.cell.name} from {self.seeds.start} to {self.seeds.stop - 1}"

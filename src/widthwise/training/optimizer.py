@@ -1,0 +1,91 @@
+"""The optimizer of a study, from the rules of its parametrization, by optax."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from widthwise.networks.parametrization import Rule, is_rule
+from widthwise.study import TrainingSettings
+
+Tree = Any
+
+
+def make_optimizer(rules: Tree, training: TrainingSettings) -> optax.GradientTransformation:
+    r"""How gradients move the weights: step t adds
+
+    $$\Delta W = -\eta_t\, (r_W\, d(g) + \lambda W)$$
+
+    with the tensor's rate r_W, the schedule eta_t, the direction d (the gradient; its running sum with
+    momentum; adam's ratio), and the decay lambda on matrices (adamw, or `weight_decay` with any other).
+
+    **Arguments:** `rules`, a network with a `Rule` in place of every array.
+    """
+    stages: list[optax.GradientTransformation] = []
+    if training.clip:
+        stages.append(clip_weighted(training.clip, tree_of(rules, lambda rule: rule.sgd_rate)))
+    if training.optimizer in ("adam", "adamw"):
+        stages.append(scale_by_tree(tree_of(rules, lambda rule: rule.gradient_scale)))
+        stages.append(optax.scale_by_adam(training.momentum, training.beta2, training.epsilon))
+    elif training.optimizer == "momentum":
+        stages.append(optax.trace(training.momentum))
+    stages.append(scale_by_tree(tree_of(rules, lambda rule: rule.rate(training.optimizer))))
+    if training.weight_decay:
+        matrices = tree_of(rules, lambda rule: rule.decays)
+        stages.append(optax.add_decayed_weights(training.weight_decay, matrices))
+    return optax.chain(*stages, optax.scale_by_learning_rate(make_schedule(training)))
+
+
+def make_schedule(training: TrainingSettings) -> optax.Schedule:
+    """The learning rate at each step: a linear rise over `warmup` steps, then constant, cosine or steps.
+
+    >>> schedule = make_schedule(TrainingSettings(learning_rate=1.0, warmup=4, steps=5))
+    >>> [round(float(schedule(step)), 2) for step in range(5)]
+    [0.2, 0.4, 0.6, 0.8, 1.0]
+    """
+    rate, warmup, last = training.learning_rate, training.warmup, training.steps - 1
+    match training.schedule:
+        case "constant":
+            after: optax.Schedule = optax.constant_schedule(rate)
+        case "cosine":
+            after = optax.cosine_decay_schedule(rate, max(1, last - warmup))
+        case "step":
+            drops = {step - warmup: training.decay_factor for step in training.decay_steps if step > warmup}
+            early = training.decay_factor ** sum(step <= warmup for step in training.decay_steps)
+            after = optax.piecewise_constant_schedule(rate * early, drops)
+    if not warmup:
+        return after
+    rise = optax.linear_schedule(rate / (warmup + 1), rate, warmup)
+    return optax.join_schedules([rise, after], [warmup])
+
+
+def scale_by_tree(scales: Tree) -> optax.GradientTransformation:
+    """Each tensor's update times its own number."""
+    return optax.stateless(lambda updates, _: jax.tree.map(lambda u, s: u * s, updates, scales))
+
+
+def clip_weighted(largest: float, weights: Tree) -> optax.GradientTransformation:
+    r"""Bound $\sqrt{\sum_W r_W |g_W|^2}$, which is order 1 at every width, by shortening the gradient."""
+
+    def clip(updates: Tree, _: Tree) -> Tree:
+        norm = weighted_norm(updates, weights)
+        return jax.tree.map(lambda u: u * jnp.minimum(1.0, largest / (norm + 1e-30)).astype(u.dtype), updates)
+
+    return optax.stateless(clip)
+
+
+def weighted_norm(gradient: Tree, weights: Tree) -> Float[Array, ""]:
+    """The root of the sum over tensors of weight times squared norm."""
+    squares = jax.tree.map(lambda g, w: w * jnp.sum(g * g), gradient, weights)
+    return jnp.sqrt(sum(jax.tree.leaves(squares)))
+
+
+def tree_of(rules: Tree, number: Any) -> Tree:
+    """A network with one number of each rule."""
+
+    def pick(rule: Rule) -> Any:
+        return number(rule)
+
+    return jax.tree.map(pick, rules, is_leaf=is_rule)

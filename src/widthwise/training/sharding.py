@@ -1,0 +1,43 @@
+"""The networks of one call spread over all local devices: each trains a share of the seeds.
+
+Networks do not talk to each other, so the devices do not either.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+SEED = "seed"
+
+
+def seed_mesh() -> Mesh | None:
+    """The devices of this process in a row, or None if there is only one."""
+    devices = jax.local_devices()
+    return Mesh(np.array(devices), (SEED,)) if len(devices) > 1 else None
+
+
+def over_seeds(mesh: Mesh) -> NamedSharding:
+    """Arrays whose leading axis is the seed, a share on each device; its length is a multiple of theirs."""
+    return NamedSharding(mesh, PartitionSpec(SEED))
+
+
+def everywhere(mesh: Mesh) -> NamedSharding:
+    """Arrays of which each device has a copy."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def place(tree: Any, sharding: NamedSharding | None) -> Any:
+    """The arrays of a tree where `sharding` wants them, as they are without."""
+    return tree if sharding is None else jax.device_put(tree, sharding)
+
+
+def shareable(count: int, mesh: Mesh | None) -> int:
+    """At most `count` networks in a call, as many on each device, at least one there.
+
+    >>> shareable(7, None)
+    7
+    """
+    devices = mesh.size if mesh is not None else 1
+    return max(count // devices, 1) * devices

@@ -1,0 +1,52 @@
+"""The same study at several values of one setting, such as the learning rate."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from widthwise.errors import InputError
+from widthwise.progress import SILENT, Progress
+from widthwise.study import Study
+from widthwise.training.train import train_ensemble
+
+
+def sweep_studies(study: Study, key: str, values: Sequence[object]) -> list[Study]:
+    """The study with `key`, as in "training.learning_rate", at each value.
+
+    **Errors:** `InputError` for a key that no study has, values that it cannot have, or fewer than two.
+
+    >>> [s.training.batch for s in sweep_studies(Study(name="a"), "training.batch", [32, 64])]
+    [32, 64]
+    """
+    table, _, name = key.partition(".")
+    if table not in ("network", "training") or not hasattr(getattr(study, table), name):
+        raise InputError(f"`{key}`: give a key of [network] or [training], such as training.learning_rate")
+    if len(values) < 2 or len(set(values)) < len(values):
+        raise InputError(f"`{key}` = {list(values)}: give two or more different values")
+    settings = getattr(study, table)
+    return [replace(study, **{table: replace(settings, **{name: value})}) for value in values]
+
+
+def train_sweep(
+    study: Study,
+    key: str,
+    values: Sequence[object],
+    out: str | Path,
+    *,
+    progress: Progress = SILENT,
+) -> xr.Dataset:
+    """Train the ensemble at each value of one setting; each keeps its own store below `out`, and resumes.
+
+    **Returns:** `loss` (value, width, seed): that of the last recorded step, over held-out points where there
+    are some, NaN where the network diverged; coordinates `value`, `width`, `seed`; attribute `key`.
+    """
+    losses = []
+    for value, one in zip(values, sweep_studies(study, key, values), strict=True):
+        progress.say(f"{key} = {value}")
+        records = train_ensemble(one, Path(out) / f"{key}={value}" / "records.zarr", progress=progress)
+        losses.append(records["loss"].isel(step=-1, split=-1).load().reset_coords(drop=True))
+    loss = xr.concat(losses, xr.Variable(("value",), np.asarray(values)), join="exact")
+    return xr.Dataset({"loss": loss}, attrs={"key": key})
