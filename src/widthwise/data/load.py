@@ -4,6 +4,7 @@ from widthwise.data.arrays import array_points
 from widthwise.data.digits import digit_points
 from widthwise.data.points import Points
 from widthwise.data.synthetic import synthetic_points
+from widthwise.errors import InputError
 from widthwise.study import Study
 
 
@@ -32,3 +33,5 @@ def load_points(study: Study) -> Points:
             return synthetic_points(study.data, study.training.loss)
         case "arrays":
             return array_points(study)
+        case kind:
+            raise InputError(f'`data.kind` = "{kind}": is a stream of batches, no fixed set of points')

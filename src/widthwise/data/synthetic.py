@@ -1,5 +1,7 @@
 """Tasks without data files: a single-index teacher, Fourier modes, and random signs on the sphere."""
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 
@@ -11,6 +13,9 @@ from widthwise.study.settings import DataSettings, Loss
 FOURIER_MODES = 300
 FREQUENCY_EXPONENT = 2.0
 REFERENCE_POINTS = 8192
+
+Function = Callable[[Float[np.ndarray, "point dimension"]], Float[np.ndarray, " point"]]
+Task = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def synthetic_points(data: DataSettings, loss: Loss) -> Points:
@@ -24,28 +29,41 @@ def synthetic_points(data: DataSettings, loss: Loss) -> Points:
 
     **Errors:** `InputError` for cross-entropy with the two regression tasks.
     """
+    task = synthetic_task(data, loss)
+    _, train, test = (np.random.default_rng(stream) for stream in np.random.SeedSequence(data.seed).spawn(3))
+    # A row holds one point's inputs and sign, so that asking for more points leaves the first as they are.
+    draws = [
+        rng.standard_normal((n, data.dimension + 1)) for rng, n in ((train, data.train), (test, data.test))
+    ]
+    return Points(*task(np.concatenate(draws)), data.train)
+
+
+def synthetic_task(data: DataSettings, loss: Loss) -> Task:
+    """The task of `data.seed`: from standard normal rows of D + 1 numbers to inputs and targets.
+
+    **Errors:** `InputError` for cross-entropy with the two regression tasks.
+    """
     if loss == "cross_entropy" and data.task != "sphere":
         raise InputError(
             f'`training.loss` = "cross_entropy": the task "{data.task}" has real targets, no classes; '
             'set training.loss = "mse" or data.task = "sphere"'
         )
-    task, train, test = (
-        np.random.default_rng(stream) for stream in np.random.SeedSequence(data.seed).spawn(3)
-    )
-    # A row holds one point's inputs and sign, so that asking for more points leaves the first as they are.
-    draws = [
-        rng.standard_normal((n, data.dimension + 1)) for rng, n in ((train, data.train), (test, data.test))
-    ]
-    normal = np.concatenate(draws)
-    inputs = on_sphere(normal[:, :-1])
+    rng = np.random.default_rng(np.random.SeedSequence(data.seed).spawn(1)[0])
     match data.task:
         case "single_index":
-            targets = single_index(inputs, task)[:, None]
+            function = single_index(data.dimension, rng)
         case "fourier":
-            targets = fourier(inputs, task)[:, None]
+            function = fourier(data.dimension, rng)
         case "sphere":
-            targets = class_targets((normal[:, -1] > 0).astype(int), 2, loss)
-    return Points(inputs, targets, data.train)
+            function = None
+
+    def task(normal: Float[np.ndarray, "point row"]) -> tuple[np.ndarray, np.ndarray]:
+        inputs = on_sphere(normal[:, :-1])
+        if function is None:
+            return inputs, class_targets((normal[:, -1] > 0).astype(int), 2, loss)
+        return inputs, function(inputs)[:, None]
+
+    return task
 
 
 def on_sphere(normal: Float[np.ndarray, "point dimension"]) -> Float[np.ndarray, "point dimension"]:
@@ -53,23 +71,23 @@ def on_sphere(normal: Float[np.ndarray, "point dimension"]) -> Float[np.ndarray,
     return normal * (np.sqrt(normal.shape[1]) / np.linalg.norm(normal, axis=1, keepdims=True))
 
 
-def single_index(
-    inputs: Float[np.ndarray, "point dimension"], rng: np.random.Generator
-) -> Float[np.ndarray, " point"]:
+def single_index(dimension: int, rng: np.random.Generator) -> Function:
     r"""A function of one direction, about unit variance.
 
     $$y = \frac{1}{1.1} \Big( z + 0.5\, \frac{z^2 - 1}{1.3} \Big), \qquad z = b \cdot x, \quad |b| = 1$$
 
     with b drawn uniformly from `rng`.
     """
-    direction = rng.standard_normal(inputs.shape[1])
-    z = inputs @ (direction / np.linalg.norm(direction))
-    return (z + 0.5 * (z**2 - 1.0) / 1.3) / 1.1
+    direction = rng.standard_normal(dimension)
+
+    def function(inputs: Float[np.ndarray, "point dimension"]) -> Float[np.ndarray, " point"]:
+        z = inputs @ (direction / np.linalg.norm(direction))
+        return (z + 0.5 * (z**2 - 1.0) / 1.3) / 1.1
+
+    return function
 
 
-def fourier(
-    inputs: Float[np.ndarray, "point dimension"], rng: np.random.Generator
-) -> Float[np.ndarray, " point"]:
+def fourier(dimension: int, rng: np.random.Generator) -> Function:
     r"""A sum of 300 plane waves with power-law frequencies, zero mean and unit variance over the sphere.
 
     $$y \propto \sum_{j=1}^{300} \cos(k_j\, u_j \cdot x + \theta_j) - \text{mean}, \qquad
@@ -78,7 +96,6 @@ def fourier(
     Mean and variance are those over 8,192 further points of the sphere, from the same `rng`, so that they
     do not depend on the points of the study (relative standard error of the scale about 1 %).
     """
-    dimension = inputs.shape[1]
     directions = on_sphere(rng.standard_normal((FOURIER_MODES, dimension))) / np.sqrt(dimension)
     frequencies = (1.0 - rng.random(FOURIER_MODES)) ** (-1.0 / FREQUENCY_EXPONENT)
     phases = rng.uniform(0.0, 2.0 * np.pi, FOURIER_MODES)
@@ -88,4 +105,5 @@ def fourier(
         return np.cos(x @ (frequencies[:, None] * directions).T + phases).sum(axis=1)
 
     at_reference = waves(reference)
-    return (waves(inputs) - at_reference.mean()) / at_reference.std()
+    mean, deviation = at_reference.mean(), at_reference.std()
+    return lambda inputs: (waves(inputs) - mean) / deviation

@@ -1,0 +1,142 @@
+"""Streams of labeled images, from whatever reads them."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from widthwise.data.digits import shares
+from widthwise.data.files import combined_digest, require_room
+from widthwise.data.order import (
+    CHOICE,
+    HELD_OUT,
+    WORKERS,
+    Take,
+    offline_batches,
+    online_batches,
+    stream_rng,
+)
+from widthwise.data.pixels import REFERENCE_IMAGES, Standardization, standardization
+from widthwise.data.stream import Batch, Stream
+from widthwise.data.targets import class_targets
+from widthwise.data.watched import probes_of
+from widthwise.errors import InputError
+from widthwise.study import Study
+from widthwise.study.settings import Loss
+
+READ_TOGETHER = 64
+Numbers = Int[np.ndarray, " image"]
+
+
+@dataclass(frozen=True)
+class LabeledImages:
+    """Numbered images that can be read in any order, from several threads.
+
+    **Fields:** `read`, bytes of the images of given numbers; `labels` of all of them, 0 .. `classes` - 1;
+    `train`, the numbers of training images in the order in which a stream takes them; `held`, those of
+    held-out ones, disjoint from `train`; `digest`, content hash of the files; `size`, pixels of a side.
+    """
+
+    read: Callable[[Numbers], UInt8[np.ndarray, "image row column 3"]]
+    labels: Numbers
+    train: Numbers
+    held: Numbers
+    classes: int
+    digest: str
+    size: int
+
+
+def image_stream(images: LabeledImages, study: Study) -> Stream:
+    """Images standardized channel by channel, as they are read or, offline, from memory.
+
+    Means and deviations are those of the first 2,000 training images in the order of the stream (of all, if
+    they are fewer) for good; so |x|^2 = D on average. Online, images are read ahead in threads.
+
+    **Returns:** inputs float32 (sample, row, column, 3), targets float32 as in `class_targets`.
+    **Errors:** `InputError` if there are too few images or too little memory, or for what `read` finds.
+    """
+    loss, train = study.training.loss, images.train
+    online = study.data.order == "online"
+    kept = images.held if online else np.concatenate([train, images.held])
+    require_room(len(kept) * images.size**2 * 3, f"{len(kept)} images of {images.size} x {images.size}")
+    held = read_together(images, images.held)
+    pixels = read_together(images, train[:REFERENCE_IMAGES] if online else train)
+    scale = standardization(pixels[:REFERENCE_IMAGES])
+
+    def take(numbers: Numbers) -> Batch:
+        read = images.read(train[numbers]) if online else pixels[numbers]
+        return labeled_batch(read, images.labels[train[numbers]], scale, (images.classes, loss))
+
+    batches = _batches(take, len(train), study)
+    shown = 0 if online else min(study.record.train_points, len(train))
+    watched = labeled_batch(held, images.labels[images.held], scale, (images.classes, loss))
+    probes = probes_of(take(np.arange(shown)) if shown else None, watched, watched.answers.shape[1])
+    return Stream(probes, batches, combined_digest(images.digest, probes.digest()))
+
+
+def _batches(take: Take, count: int, study: Study):
+    if study.data.order == "online":
+        return online_batches(take, count, study.training)
+    return offline_batches(take, count, study)
+
+
+def labeled_batch(
+    images: UInt8[np.ndarray, "image row column 3"],
+    labels: Numbers,
+    scale: Standardization,
+    answer: tuple[int, Loss],
+) -> Batch:
+    """Standardized images with the targets of their labels; `answer` is (classes, loss)."""
+    classes, loss = answer
+    return Batch(scale.apply(images), class_targets(labels, classes, loss).astype(np.float32))
+
+
+def read_together(images: LabeledImages, numbers: Numbers) -> UInt8[np.ndarray, "image row column 3"]:
+    """Many images at once, in threads."""
+    found = np.empty((len(numbers), images.size, images.size, 3), np.uint8)
+
+    def fill(begin: int) -> None:
+        found[begin : begin + READ_TOGETHER] = images.read(numbers[begin : begin + READ_TOGETHER])
+
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="widthwise-data") as pool:
+        for _ in pool.map(fill, range(0, len(numbers), READ_TOGETHER)):
+            pass
+    return found
+
+
+def choose_images(labels: Numbers, held_labels: Numbers | None, study: Study) -> tuple[Numbers, Numbers]:
+    """Numbers of training and held-out images, by `data.seed`, classes as equally frequent as can be.
+
+    Held-out images are chosen first, so that they do not depend on how many are trained on. Online, all
+    others are trained on, in a random order.
+
+    **Arguments:** `labels` of the images that may be trained on; `held_labels` of those held out, counted on
+    from the former, or none: then held-out images are taken from among the former.
+    **Errors:** `InputError` with the number available if there are too few.
+    """
+    data = study.data
+    chance = stream_rng(data.seed, HELD_OUT)
+    if held_labels is None:
+        held = _balanced(labels, np.arange(len(labels)), data.test, chance, "held-out")
+    else:
+        numbers = len(labels) + np.arange(len(held_labels))
+        held = _balanced(held_labels, numbers, data.test, chance, "held-out")
+    rest = np.setdiff1d(np.arange(len(labels)), held)
+    chance = stream_rng(data.seed, CHOICE)
+    if data.order == "online":
+        return chance.permutation(rest), held
+    return _balanced(labels[rest], rest, data.train, chance, "training"), held
+
+
+def _balanced(
+    labels: Numbers, numbers: Numbers, wanted: int, chance: np.random.Generator, what: str
+) -> Numbers:
+    if wanted > len(labels):
+        key = "data.train" if what == "training" else "data.test"
+        raise InputError(f"`{key}` = {wanted}: there are only {len(labels)} {what} images; lower it")
+    available = np.bincount(labels) if len(labels) else np.zeros(1, int)
+    own = [chance.permutation(numbers[labels == label]) for label in range(len(available))]
+    taken = [each[:n] for each, n in zip(own, shares(wanted, available), strict=True)]
+    return chance.permutation(np.concatenate(taken))
