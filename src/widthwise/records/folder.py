@@ -33,6 +33,10 @@ class Folder(Protocol):
         """The folder next to this one whose name is this one's with something before and after."""
         ...
 
+    def below(self, name: str) -> "Folder":
+        """A folder in this one."""
+        ...
+
     def exists(self) -> bool:
         """Whether there is anything of this name."""
         ...
@@ -108,6 +112,10 @@ class LocalFolder:
     def beside(self, prefix: str, suffix: str) -> "LocalFolder":
         """Next to this one."""
         return LocalFolder(self.path.with_name(f"{prefix}{self.path.name}{suffix}"))
+
+    def below(self, name: str) -> "LocalFolder":
+        """In this one."""
+        return LocalFolder(self.path / name)
 
     def exists(self) -> bool:
         """A file of this name counts."""
@@ -197,6 +205,10 @@ class RemoteFolder:
         """Next to this one."""
         above, slash, name = self.url.rpartition("/")
         return RemoteFolder(f"{above}{slash}{prefix}{name}{suffix}")
+
+    def below(self, name: str) -> "RemoteFolder":
+        """In this one."""
+        return RemoteFolder(f"{self.url}/{name}")
 
     def exists(self) -> bool:
         """A folder at a URL exists once it holds a zarr.json."""

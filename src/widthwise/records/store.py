@@ -22,6 +22,7 @@ from widthwise.records.errors import disk_errors
 from widthwise.records.evidence import evidence
 from widthwise.records.folder import Folder, LocalFolder, open_folder
 from widthwise.records.layout import ArrayPlan, Cell, Layout, coordinate_meaning
+from widthwise.records.parameters import kept_steps, parameters_folder
 from widthwise.records.read import CHECKSUM, check_same_training, read_attributes
 from widthwise.records.schema import BOOKKEEPING, SCHEMA_VERSION
 
@@ -45,7 +46,7 @@ class RecordStore:
         for cell in self.layout.cells():
             if not self._is_done(cell):
                 cells.append(cell)
-            elif fault := self._fault(self.layout.arrays(), cell.width_index, range(cell.start, cell.stop)):
+            elif fault := self._fault_of(cell):
                 cells.append(cell)
                 self.damage[cell] = fault
         self._finished = len(self.layout.cells()) - len(cells)
@@ -110,6 +111,22 @@ class RecordStore:
         except (OSError, ValueError, RuntimeError) as error:
             self.damage[cell] = f"`done` {_reason(error)}"
             return False
+
+    def _fault_of(self, cell: Cell) -> str:
+        """What is wrong with the files of a cell that is done, if anything."""
+        seeds = range(cell.start, cell.stop)
+        if fault := self._fault(self.layout.arrays(), cell.width_index, seeds):
+            return fault
+        kept, steps = self.layout.study.record.parameters, self.layout.study.recorded_steps()
+        if kept == "none" or self.folder is None:
+            return ""
+        diverged_at = np.asarray(self._arrays["diverged_at"][cell.width_index, cell.start : cell.stop])
+        for seed, bad in zip(seeds, diverged_at.tolist(), strict=True):
+            wanted = set((steps if kept == "recorded" else steps[-1:]).tolist())
+            wanted = {step for step in wanted if bad < 0 or step < bad}
+            if lost := wanted - set(kept_steps(parameters_folder(self.folder), cell.width, seed)):
+                return f"weights of seed {seed} at step {min(lost)} are not there"
+        return ""
 
     def _fault(self, names: Iterable[str], width_index: int, seeds: range) -> str:
         """What is wrong with the files of these networks, if anything; a lost chunk would read as NaN."""

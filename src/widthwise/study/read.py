@@ -36,7 +36,7 @@ def load_study(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Stud
     for override in overrides:
         _apply(override, tables)
     try:
-        return _study(tables, folder=str(path.parent))
+        return study_from_tables(tables, folder=str(path.parent))
     except InputError as error:
         by_hand = f" with {' '.join(f'--set {override}' for override in overrides)}" if overrides else ""
         raise InputError(f"{path}{by_hand}: {error}") from None
@@ -100,8 +100,9 @@ def _apply(override: str, tables: dict[str, Any]) -> None:
     tables[table][name] = value
 
 
-def _study(tables: dict[str, Any], folder: str) -> Study:
-    """The study in parsed tables; raises `InputError` naming every unknown key and wrong type."""
+def study_from_tables(tables: dict[str, Any], folder: str = ".") -> Study:
+    """The study in tables as `Study.tables` gives them; raises `InputError` for every unknown key and wrong
+    type."""
     models = _models()
     problems, settings = [], {}
     for table, content in ({"study": {}} | tables).items():

@@ -22,19 +22,20 @@ def checkpoint_folder(store: Folder) -> Folder:
 
 @dataclass
 class Checkpoint:
-    """The checkpoint of one block of networks of a cell: a file that is replaced from time to time.
+    """One file of what is known of a cell in training, replaced from time to time.
 
     The state is a flat dictionary of NumPy arrays. A file that was cut short, damaged, or written by another
     training is never taken for a state; it is removed, and `progress` is told.
 
-    **Fields:** `folder`, see `checkpoint_folder`; `training`, the hash of the training; `seeds`, those of the
-    block; `minutes` between two checkpoints, 0 for one whenever there is something to save.
+    **Fields:** `folder`, see `checkpoint_folder`; `training`, the hash of the training; `part` of the cell,
+    such as one block of its networks, as a word of a file name; `minutes` between two checkpoints, 0 for one
+    whenever there is something to save.
     """
 
     folder: Folder
     training: str
     cell: Cell
-    seeds: range
+    part: str
     minutes: float
     progress: Progress = SILENT
     _saved: float = field(default_factory=time.monotonic)
@@ -42,7 +43,7 @@ class Checkpoint:
     @property
     def file(self) -> str:
         """Its name in the folder."""
-        return f"{self.cell.name}.{self.seeds.start:05d}.npz"
+        return f"{self.cell.name}.{self.part}.npz"
 
     def load(self) -> dict[str, np.ndarray] | None:
         """The last state saved by this very training, None if there is none."""
@@ -59,6 +60,10 @@ class Checkpoint:
         self.progress.say(f"checkpoint {self.folder.name}/{self.file} is not used: {fault}")
         self.remove()
         return None
+
+    def exists(self) -> bool:
+        """Whether there is a file, of whatever worth."""
+        return self.folder.has(self.file)
 
     def due(self) -> bool:
         """Whether the last checkpoint is old enough for another."""
@@ -85,4 +90,4 @@ class Checkpoint:
         self.folder.remove(self.file)
 
     def _identity(self) -> str:
-        return f"{self.training} {self.cell.name} from {self.seeds.start} to {self.seeds.stop - 1}"
+        return f"{self.training} {self.cell.name} {self.part}"

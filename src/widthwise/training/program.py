@@ -89,7 +89,10 @@ def compile_program(study: Study, points: Points, width: int, processors: int | 
             program = jax.jit(train)
         else:
             keys, task = place(keys, over_seeds(mesh)), place(task, everywhere(mesh))
-            shardings = {"in_shardings": (over_seeds(mesh), everywhere(mesh)), "out_shardings": over_seeds(mesh)}
+            shardings = {
+                "in_shardings": (over_seeds(mesh), everywhere(mesh)),
+                "out_shardings": over_seeds(mesh),
+            }
             program = jax.jit(train, **shardings)
         compiled = program.lower(keys, task).compile()
     at_once = max(1, BUDGET_BYTES // (together * network_bytes(study, points, width)))

@@ -1,18 +1,18 @@
 """Train an ensemble of finite networks and record it. The experiment half begins here."""
 
-from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from widthwise.data import Points
-from widthwise.data.load import load_points
 from widthwise.progress import SILENT, Progress
 from widthwise.records import Cell, Layout, RecordStore, open_records, open_store
+from widthwise.records.folder import open_folder
 from widthwise.study import Study
-from widthwise.training.program import Program, compile_program
+from widthwise.training.cell import sweep_checkpoints
+from widthwise.training.executors.process import run_in_process
+from widthwise.training.executors.ray import run_on_ray
+from widthwise.training.plan import Plan, plan_training
 
 
 def train_ensemble(
@@ -24,62 +24,46 @@ def train_ensemble(
 ) -> xr.Dataset:
     """Train every network of the study and return what was recorded.
 
-    A cell (one width, one block of seeds) is trained, written and marked done before the next. Cells that
-    `out` already holds are kept, never trained again; those whose files are damaged are. A network is a
-    pure function of (`ensemble.seed`, seed index, width), so an interrupted and resumed run ends with the
-    same numbers to the last bit. A network that diverges is recorded as NaN from its first bad recorded step.
+    A cell (one width, one block of seeds) is trained, written and marked done, by this process or by a
+    cluster (`run.executor`). Cells that `out` already holds are kept, never trained again; those whose files
+    are damaged are. A network is a pure function of (`ensemble.seed`, seed index, width), so an interrupted
+    and resumed run ends with the same numbers to the last bit, wherever it ran. A network that diverges is
+    recorded as NaN from its first bad recorded step.
 
-    **Arguments:** `out`, the store to write or to go on with, None to keep the records in memory; `points`,
-    those of the study if not given; `progress`, told of networks trained.
+    **Arguments:** `out`, the store to write or to go on with, a path or a URL that fsspec knows, None to keep
+    the records in memory; `points`, those of the study if not given; `progress`, told of networks trained.
     **Returns:** records as in the schema, dimensions (width, seed, ...); lazily opened if `out` is given.
     **Errors:** `StoreError` if `out` cannot be used; `InputError` if the data or the disk cannot.
     """
-    points = load_points(study) if points is None else points
-    path = None if out is None else Path(out)
-    layout = Layout(study, points)
-    with open_store(path, layout) as store:
+    plan = plan_training(study, points, None if out is None else open_folder(out))
+    with open_store(out, plan.layout) as store:
         pending = store.pending()
-        _announce(layout, store, pending, progress)
-        progress.start("training", sum(cell.stop - cell.start for cell in pending))
-        for width, cells in groupby(pending, key=lambda cell: cell.width):
-            diverged_at = _train_width(compile_program(study, points, width), store, cells, progress)
-            _report_divergence(width, diverged_at, progress)
-        if path is None:
+        _announce(plan.layout, store, pending, progress)
+        sweep_checkpoints(store, pending)
+        progress.start("training", plan.units * sum(cell.stop - cell.start for cell in pending))
+        if pending:
+            _run(plan, store, pending, progress, points)
+            sweep_checkpoints(store, [])
+        if out is None:
             return xr.open_zarr(store.group.store, chunks=None).load()
-    return open_records(path)
+    return open_records(out)
+
+
+def _run(
+    plan: Plan, store: RecordStore, pending: list[Cell], progress: Progress, points: Points | None
+) -> None:
+    if plan.layout.study.run.executor == "ray":
+        run_on_ray(plan, store, pending, progress, points)
+    else:
+        run_in_process(plan, store, pending, progress)
 
 
 def _announce(layout: Layout, store: RecordStore, pending: list[Cell], progress: Progress) -> None:
+    """What is there already, and what must be trained again, and why."""
     total, left = len(layout.cells()), len(pending)
     if left < total:
         progress.say(f"{total - left} of {total} cells were already trained")
         if left:
             store.note_resumption()
-
-
-def _train_width(
-    program: Program, store: RecordStore, cells: Iterable[Cell], progress: Progress
-) -> np.ndarray:
-    """Train cells of one width; returns where each of their networks diverged."""
-    everywhere = []
-    for cell in cells:
-        store.begin(cell)
-        diverged_at = []
-        for start in range(cell.start, cell.stop, store.layout.seeds_at_once()):
-            seeds = range(start, min(start + store.layout.seeds_at_once(), cell.stop))
-            trajectory = program.run(seeds)
-            store.write(cell, start, {name: np.asarray(v) for name, v in trajectory.quantities.items()})
-            diverged_at.append(trajectory.diverged_at)
-            progress.advance(len(seeds))
-        store.finish(cell, np.concatenate(diverged_at))
-        everywhere += diverged_at
-    return np.concatenate(everywhere)
-
-
-def _report_divergence(width: int, diverged_at: np.ndarray, progress: Progress) -> None:
-    bad = diverged_at[diverged_at >= 0]
-    if bad.size:
-        progress.say(
-            f"width {width}: {bad.size} of {diverged_at.size} networks diverged, first at step {bad.min()}; "
-            "lower `training.learning_rate` if that is not what you study"
-        )
+    for cell, fault in store.damage.items():
+        progress.say(f"{cell}: was done, but {fault}; it is trained again")

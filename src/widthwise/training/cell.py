@@ -1,0 +1,86 @@
+"""One cell from its first network to its mark `done`: idempotent, whoever runs it and however often."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from widthwise.progress import Progress
+from widthwise.records import Cell, RecordStore
+from widthwise.records.journal import noted
+from widthwise.training.checkpoint import Checkpoint, checkpoint_folder
+from widthwise.training.plan import BlockTrainer, Plan
+
+
+def train_cell(
+    plan: Plan, trainer: BlockTrainer, store: RecordStore, cell: Cell, progress: Progress
+) -> np.ndarray:
+    """Train the networks of a cell and record them, from where an earlier attempt was interrupted.
+
+    Blocks of networks that are recorded already stay; of the block amid which a process died, training goes
+    on from its last checkpoint. The numbers are those of an undisturbed run, to the last bit.
+
+    **Returns:** where each network diverged, -1 if nowhere.
+    """
+    layout, identity = plan.layout, plan.layout.training_hash()
+    blocks = layout.blocks(cell)
+    ledger = _checkpoint(store, cell, identity, "written", progress) if len(blocks) > 1 else None
+    diverged = _recorded(store, cell, ledger)
+    checkpoints = {
+        seeds.start: _checkpoint(store, cell, identity, f"{seeds.start:05d}", progress) for seeds in blocks
+    }
+    resumed = bool(diverged) or any(each is not None and each.exists() for each in checkpoints.values())
+    with noted(store.folder, cell, identity, resumed=resumed):
+        store.begin(cell, diverged)
+        for seeds in blocks:
+            if seeds.start in diverged:
+                progress.advance(plan.units * len(seeds))
+                continue
+            checkpoint = checkpoints[seeds.start]
+            trajectory = trainer(seeds, checkpoint, progress)
+            store.write(cell, seeds.start, _arrays(trajectory.quantities))
+            diverged[seeds.start] = np.asarray(trajectory.diverged_at)
+            if ledger is not None:
+                ledger.save({str(start): values for start, values in diverged.items()})
+            if checkpoint is not None:
+                checkpoint.remove()
+        everywhere = np.concatenate([diverged[seeds.start] for seeds in blocks])
+        store.finish(cell, everywhere)
+        if ledger is not None:
+            ledger.remove()
+    return everywhere
+
+
+def sweep_checkpoints(store: RecordStore, pending: list[Cell]) -> None:
+    """Remove checkpoints of cells that are done, and the folder if nothing is left in it."""
+    if store.folder is None:
+        return
+    folder = checkpoint_folder(store.folder)
+    open_cells = {cell.name for cell in pending}
+    for file in folder.files():
+        if file.endswith(".npz") and file.split(".")[0] not in open_cells:
+            folder.remove(file)
+    folder.remove_if_empty()
+
+
+def _recorded(store: RecordStore, cell: Cell, ledger: Checkpoint | None) -> dict[int, np.ndarray]:
+    """Where networks diverged, by the first seed of their block, of blocks that are recorded and whole."""
+    written = (ledger.load() if ledger else None) or {}
+    starts = {str(seeds.start): seeds for seeds in store.layout.blocks(cell)}
+    return {
+        starts[name].start: values
+        for name, values in written.items()
+        if name in starts and store.holds(cell, starts[name])
+    }
+
+
+def _checkpoint(
+    store: RecordStore, cell: Cell, identity: str, part: str, progress: Progress
+) -> Checkpoint | None:
+    if store.folder is None:
+        return None
+    minutes = store.layout.study.run.checkpoint_minutes
+    return Checkpoint(checkpoint_folder(store.folder), identity, cell, part, minutes, progress)
+
+
+def _arrays(quantities: Mapping[str, object]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(values) for name, values in quantities.items()}

@@ -1,0 +1,1 @@
+"""Where cells are run: cell after cell in this process, or as tasks of a Ray cluster."""

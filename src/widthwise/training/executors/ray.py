@@ -1,0 +1,178 @@
+"""The cells as tasks of a Ray cluster: each is trained and written by a worker, none depends on another.
+
+The driver holds the store's lock and knows what is to be done; a worker writes the files of its cell into
+the shared store. If a worker or a node dies, its cells are trained by others, from their last checkpoint.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from widthwise.data import Points
+from widthwise.errors import InputError
+from widthwise.progress import Progress
+from widthwise.records import Cell, RecordStore
+from widthwise.records.folder import open_folder
+from widthwise.records.store import join_store
+from widthwise.study import RunSettings
+from widthwise.study.read import study_from_tables
+from widthwise.training.cell import train_cell
+from widthwise.training.executors.divergence import report_divergence
+from widthwise.training.plan import Plan, plan_training
+
+WAIT_SECONDS = 1.0  # so that Ctrl-C is heard
+
+
+def run_on_ray(
+    plan: Plan, store: RecordStore, pending: list[Cell], progress: Progress, points: Points | None = None
+) -> None:
+    """Train the cells on a cluster: the one this process is connected to, that of `run.address`, or a new one
+    on this machine, which ends with the run.
+
+    Every node must reach the store under its name, and the study's data under its path.
+    **Arguments:** `points`, if they are not those that the study names.
+    **Errors:** `InputError` if `ray` is not installed, the store is in memory, no node is large enough, or a
+    cell failed more often than `run.retries`; all other cells are trained first.
+    """
+    folder, study = store.folder, plan.layout.study
+    if folder is None or folder.name.startswith("memory://"):
+        raise InputError('`run.executor` = "ray": workers share records through files: give `out`')
+    order = {
+        "tables": study.tables(),
+        "folder": str(Path(study.folder).resolve()),
+        "store": folder.name if folder.local is None else str(folder.local.resolve()),
+        "points": None if points is None else (points.inputs, points.targets, points.train),
+    }
+    with cluster(study.run) as ray:
+        _require_room(ray, study.run, progress)
+        options: dict[str, Any] = {
+            "num_cpus": study.run.cpus,
+            "num_gpus": study.run.gpus,
+            "max_retries": study.run.retries,
+            "retry_exceptions": True,
+        }
+        task, shared = ray.remote(**options)(train_in_worker), ray.put(order)
+        cells = {task.remote(shared, vars(cell)): cell for cell in pending}
+        try:
+            _collect(ray, cells, plan, progress)
+        except BaseException:
+            for reference in cells:
+                ray.cancel(reference, force=True)
+            raise
+
+
+def train_in_worker(order: dict[str, Any], cell: dict[str, int]) -> dict[str, Any]:
+    """What a task does, from plain data to plain data.
+
+    **Returns:** `diverged_at` and `messages`, or the `error` that a user can mend and no retry will.
+    """
+    said = Collected()
+    try:
+        study = study_from_tables(order["tables"], order["folder"])
+        points = None if order["points"] is None else Points(*order["points"])
+        folder = open_folder(order["store"])
+        processors = max(1, int(study.run.cpus)) if study.run.cpus else None
+        plan = plan_training(study, points, folder, processors)
+        store = join_store(folder, plan.layout)
+        one = Cell(**cell)
+        diverged_at = train_cell(plan, plan.trainer_of(one.width), store, one, said)
+    except InputError as error:
+        return {"error": str(error)}
+    return {"diverged_at": diverged_at, "messages": said.messages}
+
+
+class Collected:
+    """Progress of a worker: its messages, told with its result."""
+
+    def __init__(self):
+        self.messages: list[str] = []
+
+    def start(self, label: str, total: int) -> None:
+        """Nothing is shown of a part of a cell."""
+
+    def advance(self, amount: int = 1) -> None:
+        """Nothing is shown of a part of a cell."""
+
+    def say(self, message: str) -> None:
+        """Kept."""
+        self.messages.append(message)
+
+
+@contextmanager
+def cluster(run: RunSettings) -> Iterator[Any]:
+    """The module `ray`, connected; what was connected or started here ends here."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError('`run.executor` = "ray": install the extra, widthwise[ray]') from error
+    if ray.is_initialized():
+        yield ray
+        return
+    try:
+        options = {} if run.address else {"include_dashboard": False}
+        ray.init(address=run.address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(f"`run.address` = {run.address!r}: no cluster answers there ({error})") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _require_room(ray: Any, run: RunSettings, progress: Progress) -> None:
+    """Ray waits for ever for a node that is large enough; a cluster at an address may still grow one."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(node.get("CPU", 0) >= run.cpus and node.get("GPU", 0) >= run.gpus for node in nodes):
+        return
+    largest = f"no node has {run.cpus:g} processors and {run.gpus:g} accelerators (`run.cpus`, `run.gpus`)"
+    if run.address is None:
+        raise InputError(f"{largest}: ask for less, or give `run.address`")
+    progress.say(f"{largest}: waiting for one")
+
+
+def _collect(ray: Any, cells: dict[Any, Cell], plan: Plan, progress: Progress) -> None:
+    """Results as they come; divergence is reported when all cells of a width are there."""
+    waiting, failed = list(cells), []
+    diverged: dict[int, list[np.ndarray]] = {}
+    left = {
+        width: sum(cell.width == width for cell in cells.values())
+        for width in {c.width for c in cells.values()}
+    }
+    while waiting:
+        ready, waiting = ray.wait(waiting, num_returns=1, timeout=WAIT_SECONDS)
+        for reference in ready:
+            cell = cells[reference]
+            try:
+                result = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                result = {"failed": _short(error)}
+            if "error" in result:  # the disk is full, the data are gone: the others would fail too
+                raise InputError(f"{cell}: {result['error']}")
+            if "failed" in result:
+                failed.append(f"{cell}: {result['failed']}")
+                progress.say(f"{failed[-1]} (given up)")
+                continue
+            for message in result["messages"]:
+                progress.say(message)
+            progress.advance(plan.units * (cell.stop - cell.start))
+            diverged.setdefault(cell.width, []).append(result["diverged_at"])
+            left[cell.width] -= 1
+            if not left[cell.width]:
+                report_divergence(cell.width, np.concatenate(diverged[cell.width]), progress)
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(cells)} cells failed, each tried {plan.layout.study.run.retries + 1} "
+            f"times: {'; '.join(failed)}. The others are done; the same command tries these again"
+        )
+
+
+def _short(error: Exception) -> str:
+    """The last line of what a worker raised."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,34 @@
+"""What stands along the dimensions of records whose length the network decides."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from widthwise.data import Stream
+from widthwise.records.schema import QUANTILE_LEVELS
+from widthwise.study import Study
+from widthwise.training.measures import layer_names, mode_count, tensor_names
+from widthwise.training.network import network_keys
+from widthwise.training.stream_network import Trainer, probe_batch
+
+
+def record_labels(study: Study, stream: Stream) -> dict[str, tuple]:
+    """Names of layers and tensors, quantile levels, and numbers of modes, heads, queries and keys.
+
+    The same at every width: they are read off the narrowest network, of which nothing is computed.
+    """
+    trainer = Trainer(study, stream.shape, stream.outputs, min(study.ensemble.widths))
+    key = network_keys(0, np.arange(1), 1)[0]
+    state = jax.eval_shape(trainer.start, key)
+    points = probe_batch(stream.probes, jnp.float32)
+    trace = jax.eval_shape(trainer.trace, state, points)
+    labels: dict[str, tuple] = {
+        "layer": layer_names(lambda: trainer.trace(state, points)),
+        "tensor": tensor_names(state.weights),
+        "quantile": QUANTILE_LEVELS,
+        "mode": tuple(range(mode_count(stream.probes.train, len(stream.probes.inputs), study.record.modes))),
+    }
+    if trace.attention:
+        _, heads, queries, keys = next(iter(trace.attention.values())).shape
+        labels |= {"head": tuple(range(heads)), "query": tuple(range(queries)), "key": tuple(range(keys))}
+    return labels
