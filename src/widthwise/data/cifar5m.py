@@ -3,7 +3,7 @@
 import threading
 import zipfile
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -160,7 +160,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Memb
     return Member(shape, column_order, dtype, begin)
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
+def _header(file: zipfile.ZipExtFile) -> tuple[tuple[int, ...], bool, Any]:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     return read(file)

@@ -71,9 +71,15 @@ def chunked_batches(make: Make, study: Study) -> Callable[[int], Iterator[Batch]
             wanted = range(first // rows, (first + size - 1) // rows + 1)
             kept = {k: kept[k] if k in kept else make(stream_rng(seed, ENDLESS, k), rows) for k in wanted}
             begin = first - wanted[0] * rows
+            rows_of_step = slice(begin, begin + size)
             yield Batch(
-                np.concatenate([kept[k].inputs for k in wanted])[begin : begin + size],
-                np.concatenate([kept[k].answers for k in wanted])[begin : begin + size],
+                _joined([kept[k].inputs for k in wanted])[rows_of_step],
+                _joined([kept[k].answers for k in wanted])[rows_of_step],
             )
 
     return batches
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Without a copy where there is nothing to join, as for most batches."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -27,7 +27,7 @@ from widthwise.study import Study
 from widthwise.study.settings import Loss
 
 READ_TOGETHER = 64
-Numbers = Int[np.ndarray, " image"]
+Numbers = Int[np.ndarray, "_"]
 
 
 @dataclass(frozen=True)
