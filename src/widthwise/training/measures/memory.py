@@ -89,7 +89,7 @@ def working_bytes(quantities: Collection[str], sizes: Sizes) -> int:
 
 
 def require_room_to_measure(quantities: Collection[str], sizes: Sizes, available: int) -> None:
-    """Raise `InputError`, naming the greediest quantity, unless measuring one network fits into `available`."""
+    """Raise `InputError`, naming the greediest quantity, unless measuring fits into `available` bytes."""
     needed = working_bytes(quantities, sizes)
     if needed > available:
         greediest = max(quantities, key=lambda name: working_bytes([name], sizes))

@@ -13,10 +13,10 @@ def preactivation_quantiles(
 ) -> Float[Array, "layer point quantile"]:
     """Quantiles of the preactivations of each named layer at each point, neurons and positions pooled.
 
-    O(1) in width in mean-field parametrization. Of n pooled values, the quantile at level q has standard error
-    sqrt(q (1 - q) / n) over the density there (if they are independent) and a bias of order 1/n; levels
-    within 1 / n of an end give the extreme value. The median of the estimate is the quantile whatever the
-    distribution, to order 1/n.
+    O(1) in width in mean-field parametrization. Of n independent pooled values, the quantile at level q has
+    standard error sqrt(q (1 - q) / n) over the density there and a bias of order 1/n; levels within about
+    2 / (3 n) of an end give the extreme value. Whatever the distribution, the estimate's median is close to
+    the quantile.
 
     **Source:** Hyndman and Fan (1996), Sample quantiles in statistical packages, definition 8.
     """

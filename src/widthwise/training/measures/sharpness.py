@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, Key, PyTree
 
 # Matrix-vector products for one sharpness; each costs two to three gradients.
 ITERATIONS = 32
+# An off-diagonal entry this many times rounding, next to those before it, is rounding.
+EXHAUSTED = 50.0
 
 
 class Sharpness(NamedTuple):
@@ -36,9 +38,9 @@ def preconditioned_sharpness(
     full reorthogonalization, which finds both ends of the spectrum: at initialization the spectrum is nearly
     symmetric, where a power iteration may return the negative end or nothing.
 
-    **Arguments:** `rates`, nonnegative, for each tensor a number or an array of its shape (Adam: the rate over
-    the root of its second moment); `key`, of the random first vector; `iterations`, products with H, at most
-    as many as there are weights. The memory of so many copies of the weights is taken.
+    **Arguments:** `rates`, nonnegative, for each tensor a number or an array of its shape (Adam: the rate
+    over the root of its second moment); `key`, of the random first vector; `iterations`, products with H, at
+    most as many as there are weights. The memory of so many copies of the weights is taken.
     **Returns:** `value`, never above S but for rounding; some eigenvalue of A lies within `residual` of it,
     and S - value <= residual^2 / gap, gap the distance from `value` to the next eigenvalue. NaN where the
     loss's derivatives are not finite, as in a network that diverged.
@@ -59,21 +61,23 @@ def preconditioned_sharpness(
     basis, tridiagonal, *_ = lanczos(product, start)
     ritz, rotation = jnp.linalg.eigh(_leading_block(tridiagonal))
     top = rotation[:, -1] @ jnp.where(jnp.isfinite(basis), basis, 0)
-    # The first product decides: where it is finite, what follows fails only by an exhausted Krylov space.
+    # The first product decides: where it is finite, Lanczos fails only after its space is exhausted.
     value = jnp.where(jnp.isfinite(tridiagonal[0, 0]), ritz[-1], jnp.nan)
     return Sharpness(value, jnp.linalg.norm(product(top) - value * top))
 
 
 def _leading_block(tridiagonal: Float[Array, "k k"]) -> Float[Array, "k k"]:
-    """The matrix with its rows from the first not finite one on decoupled, below all other eigenvalues.
+    """The matrix until its Krylov space is exhausted; rows after that are decoupled, below all eigenvalues.
 
-    Lanczos divides zero by zero when it has exhausted the Krylov space, as at once when all rates are zero;
-    the block before that is then exact.
+    There the off-diagonal entry is zero to rounding, as at once when all rates are zero. What Lanczos divides
+    by it and goes on with is rounding or not a number, while the block before is exact.
     """
-    diagonal = jnp.diagonal(tridiagonal)
-    # An infinite off-diagonal entry spoils its neighbors on the diagonal too, so these say all.
-    good = jnp.cumprod(jnp.isfinite(diagonal)) > 0
-    kept = jnp.where(good, diagonal, 0)
-    below = -1 - 4 * jnp.abs(jnp.where(jnp.isfinite(tridiagonal), tridiagonal, 0)).max()
+    diagonal, beside = jnp.diagonal(tridiagonal), jnp.diagonal(tridiagonal, 1)
+    size = jnp.maximum(jnp.abs(diagonal[:-1]), jnp.abs(beside))
+    # Comparisons with NaN are false.
+    goes_on = jnp.abs(beside) > EXHAUSTED * jnp.finfo(beside.dtype).eps * jax.lax.cummax(size)
+    finite = jnp.isfinite(diagonal)
+    good = jnp.cumprod(finite & jnp.append(True, goes_on)) > 0
     block = jnp.where(good[:, None] & good[None, :], tridiagonal, 0)
-    return block - jnp.diag(kept) + jnp.diag(jnp.where(good, diagonal, below))
+    below = -1 - 4 * jnp.abs(block).max()
+    return block + jnp.diag(jnp.where(good, 0, below))
