@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from widthwise.data import Stream
+from widthwise.data import Batch, Stream
+from widthwise.networks.trace import Trace
 from widthwise.records.schema import QUANTILE_LEVELS
 from widthwise.study import Study
-from widthwise.training.measures import layer_names, mode_count, tensor_names
+from widthwise.training.measures import mode_count, tensor_names
 from widthwise.training.network import network_keys
-from widthwise.training.stream_network import Trainer, probe_batch
+from widthwise.training.stream_network import State, Trainer, probe_batch
 
 
 def record_labels(study: Study, stream: Stream) -> dict[str, tuple]:
@@ -21,9 +22,16 @@ def record_labels(study: Study, stream: Stream) -> dict[str, tuple]:
     key = network_keys(0, np.arange(1), 1)[0]
     state = jax.eval_shape(trainer.start, key)
     points = probe_batch(stream.probes, jnp.float32)
-    trace = jax.eval_shape(trainer.trace, state, points)
+    layers: list[str] = []
+
+    def look(state: State, points: Batch) -> Trace:
+        trace = trainer.trace(state, points)
+        layers.extend(trace.layers)  # here, since what comes out is sorted by name
+        return trace
+
+    trace = jax.eval_shape(look, state, points)
     labels: dict[str, tuple] = {
-        "layer": layer_names(lambda: trainer.trace(state, points)),
+        "layer": tuple(layers),
         "tensor": tensor_names(state.weights),
         "quantile": QUANTILE_LEVELS,
         "mode": tuple(range(mode_count(stream.probes.train, len(stream.probes.inputs), study.record.modes))),

@@ -117,7 +117,7 @@ def last_output(output: Float[Array, "point *position output"]) -> Float[Array, 
 
 def probe_batch(probes: Probes, dtype: DTypeLike = jnp.float32) -> Batch:
     """The recorded points as arrays of the training's precision; tokens stay whole numbers."""
-    return as_batch(Batch(probes.inputs, probes.answers), dtype)  # pyright: ignore[reportArgumentType]
+    return Batch(*map(jnp.asarray, as_batch(Batch(probes.inputs, probes.answers), dtype)))
 
 
 def as_batch(batch: Batch, dtype: DTypeLike) -> Batch:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -77,19 +78,20 @@ def compile_stream_program(study: Study, stream: Stream, width: int) -> StreamPr
 
             return jax.lax.fori_loop(0, count, one, state)
 
+        def look(points: Batch, state: State, batch: Batch) -> dict[str, Array]:
+            return measure(trainer, stream.probes, state, batch, points)
+
         # Each is compiled in a thread of its own; a lowering belongs to this one and its precision.
         lowered = (
             jax.jit(lambda key: trainer.start(key, precision)).lower(key),
             jax.jit(advance, donate_argnums=0).lower(state, batches, count),
-            jax.jit(lambda state, batch: measure(trainer, stream.probes, state, batch, probes)).lower(
-                state, first
-            ),
+            jax.jit(look).lower(probes, state, first),
         )
         with ThreadPoolExecutor(len(lowered)) as pool:
-            start, train, look = pool.map(lambda program: program.compile(), lowered)
-    workers = _workers([train, look], state, width)
+            start, train, seen = pool.map(lambda program: program.compile(), lowered)
+    workers = _workers([train, seen], state, width)
     shapes = {name: info.shape for name, info in lowered[2].out_info.items()}
-    return StreamProgram(study, stream, trainer, start, train, look, shapes, chunk, workers)
+    return StreamProgram(study, stream, trainer, start, train, partial(seen, probes), shapes, chunk, workers)
 
 
 def chunk_steps(study: Study, batch: Batch) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from widthwise.data import Batch
 from widthwise.progress import SILENT, Progress
-from widthwise.records.schema import variable
+from widthwise.records.schema import RECORDED_WITH, variable
 from widthwise.training.checkpoint import Checkpoint
 from widthwise.training.network import Trajectory, network_keys
 from widthwise.training.numerics import numerics
@@ -124,8 +124,10 @@ class _Run:
         return int(found["chunks"])
 
     def trajectory(self) -> Trajectory:
-        """What the study records, the step where the schema has it."""
-        wanted = {name: self.records[name] for name in self.program.study.record.quantities}
+        """What the study records, and what goes with it, the step where the schema has it."""
+        asked = self.program.study.record.quantities
+        beside = [name for quantity in asked for name in RECORDED_WITH.get(quantity, ())]
+        wanted = {name: self.records[name] for name in (*asked, *beside)}
         axes = {name: 1 + variable(name).dims.index("step") for name in wanted}
         return Trajectory(
             {name: np.moveaxis(rows, 1, axes[name]) for name, rows in wanted.items()}, self.diverged_at

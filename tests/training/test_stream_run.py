@@ -1,0 +1,168 @@
+"""Training along a stream: equal to full-batch training where it is that, and resumable to the last bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from widthwise.data import Batch, open_stream
+from widthwise.progress import SILENT
+from widthwise.study import (
+    DataSettings,
+    EnsembleSettings,
+    NetworkSettings,
+    RecordSettings,
+    Study,
+    TrainingSettings,
+)
+from widthwise.training import train_ensemble
+from widthwise.training.stream_program import compile_stream_program, plan_chunks
+from widthwise.training.stream_run import run_stream
+
+PERCEPTRON = Study(
+    name="perceptron",
+    data=DataSettings(train=8, test=4),
+    network=NetworkSettings(hidden_layers=2, richness=1.5, base_width=24),
+    training=TrainingSettings(steps=20, learning_rate=0.2),
+    ensemble=EnsembleSettings(widths=(24, 48), seeds=3, seeds_per_cell=2, precision="float64"),
+    record=RecordSettings(steps=(0, 3, 19)),
+)
+ONLINE = replace(
+    PERCEPTRON,
+    data=DataSettings(kind="synthetic", order="online", test=6),
+    training=replace(PERCEPTRON.training, optimizer="adam", batch=5, learning_rate=0.01, reduction="mean"),
+)
+
+
+def with_quantities(study, *names):
+    return replace(study, record=replace(study.record, quantities=("prediction", "loss", *names)))
+
+
+@pytest.mark.parametrize("hidden_layers", [1, 3])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_full_batches_of_a_stream_train_as_full_batch_training_does(hidden_layers, reduction):
+    study = replace(
+        PERCEPTRON,
+        network=replace(PERCEPTRON.network, hidden_layers=hidden_layers),
+        training=replace(PERCEPTRON.training, reduction=reduction),
+    )
+    names = ("feature_kernel", "tangent_kernel")
+    exact = train_ensemble(with_quantities(study, *names))
+    streamed = train_ensemble(with_quantities(study, *names, "weight_rms"))
+    assert study.is_full_batch_perceptron() and "weight_rms" in streamed
+    moved = np.abs(exact["prediction"][..., -1, :, :] - exact["prediction"][..., 0, :, :]).max()
+    assert moved > 0.1, "the networks hardly learned: nothing was compared"
+    for name in ("prediction", "loss", *names):
+        np.testing.assert_allclose(streamed[name], exact[name], rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
+def test_at_the_base_width_all_parametrizations_are_the_same(optimizer):
+    study = replace(
+        ONLINE,
+        training=replace(ONLINE.training, optimizer=optimizer, weight_decay=0.1, clip=1.0),
+        ensemble=replace(ONLINE.ensemble, widths=(24, 48), seeds=1),
+    )
+    found = {
+        name: train_ensemble(replace(study, network=replace(study.network, parametrization=name)))
+        for name in ("mean_field", "ntk", "standard")
+    }
+    reference = found["mean_field"]["prediction"]
+    for name in ("ntk", "standard"):
+        prediction = found[name]["prediction"]
+        np.testing.assert_allclose(prediction.sel(width=24), reference.sel(width=24), rtol=1e-9, atol=1e-12)
+        assert np.abs(prediction - reference).sel(width=48).max() > 1e-3, "they differ elsewhere"
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Memory:
+    """A checkpoint that keeps every state, and can die at one."""
+
+    def __init__(self, kept=None, last=None):
+        self.kept, self.last, self.saved = kept, last, []
+
+    def load(self):
+        return self.kept
+
+    def maybe_save(self, state):
+        self.saved.append({name: value.copy() for name, value in state().items()})
+        if len(self.saved) == self.last:
+            raise Interrupted
+
+
+@pytest.mark.parametrize("died_at", [1, 2])
+def test_a_resumed_run_is_the_same_to_the_last_bit(died_at):
+    study = with_quantities(ONLINE, "update_rms", "batch_loss")
+    program = compile_stream_program(study, open_stream(study), 48)
+    whole = run_stream(program, range(3))
+    memory = Memory(last=died_at)
+    with pytest.raises(Interrupted):
+        run_stream(program, range(3), memory)
+    resumed = run_stream(program, range(3), Memory(kept=memory.saved[-1]))
+    assert set(resumed.quantities) == set(whole.quantities)
+    for name, values in whole.quantities.items():
+        assert values.tobytes() == resumed.quantities[name].tobytes(), name
+
+
+def test_networks_are_the_same_whoever_is_trained_beside_them():
+    study = with_quantities(ONLINE)
+    program = compile_stream_program(study, open_stream(study), 24)
+    together = run_stream(program, range(4)).quantities["prediction"]
+    alone = run_stream(program, [2]).quantities["prediction"]
+    assert together[2].tobytes() == alone[0].tobytes()
+
+
+def test_a_network_that_diverges_is_nan_from_there_on_and_the_cell_ends():
+    study = with_quantities(
+        replace(ONLINE, training=replace(ONLINE.training, optimizer="sgd", learning_rate=1e30, steps=5000))
+    )
+    study = replace(study, record=replace(study.record, steps=(0, 30, 4999)))
+    seen = []
+    stream = open_stream(study)
+
+    def batches(start):
+        for batch in stream.batches(start):
+            seen.append(1)
+            yield batch
+
+    program = compile_stream_program(study, replace(stream, batches=batches), 24)
+    trajectory = run_stream(program, range(2))
+    assert (trajectory.diverged_at == 30).all()
+    assert np.isfinite(trajectory.quantities["prediction"][:, 0]).all()
+    assert np.isnan(trajectory.quantities["prediction"][:, 1:]).all()
+    assert len(seen) < 200, "training went on"
+
+
+def test_every_step_is_in_one_chunk_and_every_recorded_step_begins_one():
+    for steps in ([0], [5], [0, 1, 2], [3, 20, 21], [0, 100]):
+        chunks = plan_chunks(np.array(steps), 7)
+        covered = [step for chunk in chunks for step in range(chunk.step, chunk.step + chunk.count)]
+        assert covered == list(range(steps[-1]))
+        assert [chunk.step for chunk in chunks if chunk.recorded] == steps
+        assert max(chunk.count for chunk in chunks) <= 7
+
+
+def test_the_training_loss_of_a_batch_is_that_before_its_step():
+    study = with_quantities(ONLINE, "batch_loss")
+    stream = open_stream(study)
+    first = next(stream.batches(0))
+    assert isinstance(first, Batch)
+    program = compile_stream_program(study, stream, 24)
+    found = run_stream(program, [0]).quantities["batch_loss"][0, 0]
+    # A centered network is zero at initialization.
+    assert found == pytest.approx((0.5 * first.answers**2).sum(axis=1).mean(), rel=1e-9)
+
+
+def test_progress_counts_networks_times_steps():
+    counted = []
+
+    class Counting(type(SILENT)):
+        def advance(self, amount=1):
+            counted.append(amount)
+
+    study = with_quantities(ONLINE)
+    run_stream(compile_stream_program(study, open_stream(study), 24), range(2), progress=Counting())
+    assert sum(counted) == 2 * 19
