@@ -3,6 +3,7 @@
 Everything heavy is imported inside the commands, so that `--help` answers at once.
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 from widthwise.cli.guard import guarded
 from widthwise.cli.progress import open_progress
 from widthwise.cli.streams import write_line
+from widthwise.errors import InputError
 
 if TYPE_CHECKING:
     from widthwise.study import Study
@@ -20,6 +22,15 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out", metavar="DIR", help="Where results go; runs/<study name> if not given.", show_default=False
+    ),
+]
+OutOrUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Where records go, a folder or a URL such as s3://bucket/run; runs/<study name> if not given.",
+        show_default=False,
     ),
 ]
 Overrides = Annotated[
@@ -136,17 +147,36 @@ def theory(
 
 
 @app.command(epilog="Example: widthwise train examples/digits.toml --set ensemble.widths=[64,128]")
-def train(study_file: StudyFile, out: Out = None, overrides: Overrides = None, quiet: Quiet = False) -> None:
+def train(
+    study_file: StudyFile,
+    out: OutOrUrl = None,
+    overrides: Overrides = None,
+    status: Annotated[
+        bool, typer.Option("--status", help="Say which cells are trained, and how long the rest takes.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --status: as JSON.")] = False,
+    quiet: Quiet = False,
+) -> None:
     """Train the ensemble of a study; writes DIR/records.zarr; resumes, and trains no network twice."""
     with guarded() as guard:
-        with open_progress(quiet) as progress:
-            study = _study(study_file, overrides)
-            from widthwise.cli import stages
+        study = _study(study_file, overrides)
+        if as_json and not status:
+            raise InputError("`--json`: goes with --status")
+        from widthwise.cli import stages
 
-            with stages.open_run(study, out) as current:
-                guard.directory = current.directory
-                stages.train_stage(current, progress)
-        _tell(f"records: {current.records_path}", quiet)
+        place = stages.place_of(study, out)
+        records = stages.records_in(place)
+        if status:
+            from widthwise.cli.status import render_status
+            from widthwise.records.status import run_status
+
+            found = run_status(study, records)
+            write_line(json.dumps(found.as_dict(), indent=1) if as_json else render_status(found))
+            return
+        guard.directory = place
+        with open_progress(quiet) as progress:
+            stages.train_alone(study, place, progress)
+        _tell(f"records: {records}", quiet)
 
 
 @app.command(epilog="Example: widthwise report runs/digits")

@@ -21,9 +21,9 @@ FULL_DISK, NO_MEMORY = "No space left on device", "RESOURCE_EXHAUSTED"
 
 @dataclass
 class Guard:
-    """What an interruption should report on: the folder that the command writes into, once it is known."""
+    """What an interruption should report on: the folder or URL that is written to, once it is known."""
 
-    directory: Path | None = None
+    directory: Path | str | None = None
 
 
 @contextmanager
@@ -72,8 +72,10 @@ def _system_message(error: OSError) -> str:
     return f"{where}{reason}; mend that or choose another --out; {RESUME}"
 
 
-def _saved(directory: Path | None) -> str:
+def _saved(directory: Path | str | None) -> str:
     """What is safe in the run's folder."""
+    if isinstance(directory, str):
+        return f"{directory} keeps the cells that were done; {RESUME}"
     if directory is None or not directory.is_dir():
         return "nothing was written yet"
     kept = [name for name in ("theory.nc", "report.html") if (directory / name).is_file()]

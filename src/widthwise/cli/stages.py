@@ -1,6 +1,7 @@
 """The stages of a run, each writing its file into the run's folder. Loads JAX; imported by commands only."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -62,16 +63,56 @@ def open_run(study: Study, out: Path | None) -> Iterator[Run]:
     records of another study or a newer version.
     """
     directory = Path("runs") / study.name if out is None else out
-    if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory}: is a file; give a folder with --out")
+    if is_url(str(directory)):
+        raise InputError(f"{directory}: theory and report go to a folder; only `widthwise train` takes a URL")
+    _refuse_file(directory)
     run = Run(study, load_points(study), directory)
     if run.records_path.exists():
         attributes = read_attributes(run.records_path)
         check_same_training(run.records_path, attributes, Layout(study, run.points))
+    with _made(directory):
+        yield run
+
+
+def is_url(text: str) -> bool:
+    """Whether it names a place by a protocol; a `Path` keeps only one slash of two."""
+    return re.match(r"[a-z0-9+.-]{2,}:/", text) is not None
+
+
+def place_of(study: Study, out: str | None) -> str | Path:
+    """Where a run is: a folder, or a URL."""
+    if out is not None and is_url(out):
+        return out.rstrip("/")
+    return Path("runs") / study.name if out is None else Path(out)
+
+
+def records_in(place: str | Path) -> str | Path:
+    """Where the records of a run are."""
+    return f"{place}/records.zarr" if isinstance(place, str) else place / "records.zarr"
+
+
+def train_alone(study: Study, place: str | Path, progress: Progress) -> None:
+    """Train what is not trained yet, into a folder or to a URL."""
+    if isinstance(place, str):
+        train_ensemble(study, records_in(place), progress=progress)
+        return
+    _refuse_file(place)
+    with _made(place):
+        train_ensemble(study, records_in(place), progress=progress)
+
+
+def _refuse_file(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: is a file; give a folder with --out")
+
+
+@contextmanager
+def _made(directory: Path) -> Iterator[None]:
+    """The folder; if what is done within fails before it has written anything, it goes again."""
     made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        yield run
+        yield
     except Exception:
         with suppress(OSError):  # a folder that holds something stays
             for folder in made:

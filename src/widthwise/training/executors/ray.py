@@ -6,6 +6,7 @@ the shared store. If a worker or a node dies, its cells are trained by others, f
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +117,9 @@ def cluster(run: RunSettings) -> Iterator[Any]:
         return
     try:
         options = {} if run.address else {"include_dashboard": False}
-        ray.init(address=run.address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        with warnings.catch_warnings():  # of JAX, at any fork: Ray's is followed by another program at once
+            warnings.simplefilter("ignore", RuntimeWarning)
+            ray.init(address=run.address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"`run.address` = {run.address!r}: no cluster answers there ({error})") from error
     try:
