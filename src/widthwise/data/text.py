@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
 
 from widthwise.data.files import data_path, file_size, files_digest, visible
 from widthwise.data.vocabulary import number_words
@@ -46,11 +47,20 @@ def character_text(study: Study) -> Text:
     else:
         path = data_path(study)
         text, digest = "".join(_blocks(path)), files_digest([path], path.parent)
+    return Text(*numbered_characters(text), None, digest)
+
+
+def numbered_characters(text: str) -> tuple[Int[np.ndarray, " position"], list[str]]:
+    """Characters by the order of first occurrence, and which they are.
+
+    >>> numbered_characters("abba")
+    (array([0, 1, 1, 0], dtype=int32), ['a', 'b'])
+    """
     points = np.frombuffer(text.encode("utf-32-le"), "<u4")
     letters, first, numbers = np.unique(points, return_index=True, return_inverse=True)
-    order = np.argsort(first)  # names by first occurrence, as for words
+    order = np.argsort(first)
     ranks = np.argsort(order).astype(np.int32)
-    return Text(ranks[numbers], [chr(letter) for letter in letters[order]], None, digest)
+    return ranks[numbers], [chr(letter) for letter in letters[order]]
 
 
 def _token_files(path: Path) -> tuple[list[Path], list[Path]]:
