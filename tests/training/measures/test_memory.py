@@ -1,4 +1,4 @@
-"""The memory of recording: what is counted are the arrays that the schema names, and refusals carry numbers."""
+"""The memory of recording: the arrays that the schema names are counted, and refusals carry numbers."""
 
 import dataclasses
 import math

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from widthwise.networks import activation, initialize, predict, preactivations, probe
+from widthwise.networks import activation, initialize, preactivations, predict, probe
 from widthwise.networks.trace import Layer, Trace
 from widthwise.records.schema import QUANTILE_LEVELS
 from widthwise.study import NetworkSettings

@@ -59,6 +59,7 @@ def preconditioned_sharpness(
     lanczos = decomp.tridiag_sym(min(iterations, flat.size), reortho="full", custom_vjp=False)
     start = jax.random.normal(key, flat.shape, flat.dtype)
     basis, tridiagonal, *_ = lanczos(product, start)
+    tridiagonal, basis = jnp.asarray(tridiagonal), jnp.asarray(basis)
     ritz, rotation = jnp.linalg.eigh(_leading_block(tridiagonal))
     top = rotation[:, -1] @ jnp.where(jnp.isfinite(basis), basis, 0)
     # The first product decides: where it is finite, Lanczos fails only after its space is exhausted.
