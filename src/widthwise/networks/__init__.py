@@ -1,8 +1,10 @@
-"""Finite networks as Equinox modules, and what they compute at the points. Begin at `mlp.py`."""
+"""Finite networks as Equinox modules, and what they compute at the points. Begin at `build.py`."""
 
 from widthwise.networks.activations import ACTIVATIONS, activation
+from widthwise.networks.build import blueprint
 from widthwise.networks.feedback import Feedback, draw_feedback, feedback_fields
 from widthwise.networks.mlp import MLP, Probe, initialize, preactivations, predict, probe
+from widthwise.networks.tagging import blueprint_of
 
 __all__ = [
     "ACTIVATIONS",
@@ -10,6 +12,8 @@ __all__ = [
     "Feedback",
     "Probe",
     "activation",
+    "blueprint",
+    "blueprint_of",
     "draw_feedback",
     "feedback_fields",
     "initialize",

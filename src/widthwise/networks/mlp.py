@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, Num
 
 from widthwise.networks.activations import activation, derivative
 from widthwise.networks.feedback import Feedback, feedback_fields
+from widthwise.networks.trace import Layer, Trace
 from widthwise.study import NetworkSettings
 
 
@@ -33,6 +34,13 @@ class MLP(eqx.Module):
     def width(self) -> int:
         """N."""
         return self.readout.shape[1]
+
+    def trace(self, inputs: Num[Array, "point *shape"]) -> Trace:
+        """The forward pass at every point, layers "hidden 1" .. "hidden L"; images are flattened."""
+        phi = activation(self.settings)
+        fields = preactivations(self, inputs.reshape(len(inputs), -1))
+        layers = {f"hidden {l}": Layer(h, phi(h)) for l, h in enumerate(fields, 1)}
+        return Trace(_read_out(self, layers[f"hidden {len(fields)}"].feature), layers, {})
 
 
 class Probe(NamedTuple):

@@ -1,0 +1,69 @@
+"""From the settings of a network to its blueprint. Of a user's own module: `blueprint_of` in `tagging.py`."""
+
+import math
+
+from widthwise.networks.cnn import CNN, plan_cnn
+from widthwise.networks.mlp import MLP
+from widthwise.networks.resnet import ResNet, plan_resnet
+from widthwise.networks.tensor import Tensor
+from widthwise.networks.transformer import Transformer, plan_transformer
+from widthwise.study import NetworkSettings
+
+
+def blueprint(
+    settings: NetworkSettings, shape: tuple[int, ...], outputs: int, width: int
+) -> MLP | CNN | ResNet | Transformer:
+    r"""The network of one width with `Tensor` plans in place of its arrays.
+
+    In standard terms the network of the base width is the usual one: standard deviations 1/sqrt(fan_in), the
+    readout's divided by the richness gamma; gradient descent moves all but the readout at gamma^2 times the
+    learning rate, adam at gamma times. In the perceptron weights are N(0, 1) and the forward pass divides;
+    relative to the learning rate gradient descent moves all of them at gamma^2 N_0 at the base width.
+
+    **Arguments:** `shape` of one input: any for a perceptron (flattened), (row, column[, channel]) for images,
+    (position,) for tokens; `outputs` C, or the vocabulary.
+    **Errors:** `InputError` for a shape that the kind cannot read, or a width that its heads do not divide.
+    """
+    plans = {"cnn": plan_cnn, "resnet": plan_resnet, "transformer": plan_transformer, "mlp": _plan_mlp}
+    return plans[settings.kind](settings, shape, outputs, width)
+
+
+def _plan_mlp(settings: NetworkSettings, shape: tuple[int, ...], outputs: int, width: int) -> MLP:
+    dimension, gamma, base = math.prod(shape), settings.richness, settings.base_width
+    first = Tensor(
+        shape=(width, dimension),
+        role="input",
+        fan_in=dimension,
+        fan_out=width,
+        sgd_rate=gamma**2 * base / dimension,
+        adam_rate=gamma,
+        inner=1 / math.sqrt(dimension),
+    )
+    hidden = Tensor(
+        shape=(width, width),
+        role="hidden",
+        fan_in=width,
+        fan_out=width,
+        sgd_rate=gamma**2,
+        adam_rate=gamma,
+        inner=1 / math.sqrt(width),
+    )
+    last = Tensor(
+        shape=(outputs, width),
+        role="readout",
+        fan_in=width,
+        fan_out=outputs,
+        start="zero" if settings.readout == "zero" else "normal",
+        gain=1 / (gamma * math.sqrt(base)),
+        sgd_rate=1 / base,
+        inner=1 / (gamma * width),
+    )
+    # A perceptron's fields are declared as arrays, which all its other uses need.
+    plan = object.__new__(MLP)
+    for name, value in {
+        "hidden": (first, *[hidden] * (settings.hidden_layers - 1)),
+        "readout": last,
+        "settings": settings,
+    }.items():
+        object.__setattr__(plan, name, value)
+    return plan

@@ -1,0 +1,50 @@
+"""Plans of the tensors that architectures share, in the terms of PyTorch at the base width."""
+
+from widthwise.errors import InputError
+from widthwise.networks.tensor import Role, Tensor
+from widthwise.study import NetworkSettings
+
+
+def weights(settings: NetworkSettings, shape: tuple[int, ...], role: Role = "hidden") -> Tensor:
+    """Weights (out, in, *window), standard deviation 1/sqrt(fan_in) at the base width.
+
+    `fan_in` counts in x window, `fan_out` only out: it stands for the width, not for positions.
+    """
+    fan_in = 1
+    for size in shape[1:]:
+        fan_in *= size
+    rates = {"sgd_rate": settings.richness**2, "adam_rate": settings.richness}
+    return Tensor(shape=shape, role=role, fan_in=fan_in, fan_out=shape[0], **rates)
+
+
+def readout(settings: NetworkSettings, outputs: int, width: int) -> Tensor:
+    """Weights (output, width) of the last layer; the division by the richness is theirs."""
+    start = "zero" if settings.readout == "zero" else "normal"
+    gain = 1 / settings.richness
+    return Tensor(
+        shape=(outputs, width), role="readout", fan_in=width, fan_out=outputs, start=start, gain=gain
+    )
+
+
+def embedding(settings: NetworkSettings, entries: int, width: int, gain: float = 1.0) -> Tensor:
+    """A table (entry, width) of standard deviation `gain`; one entry is looked up, so `fan_in` is 1."""
+    rates = {"sgd_rate": settings.richness**2, "adam_rate": settings.richness}
+    return Tensor(shape=(entries, width), role="input", fan_in=1, fan_out=width, gain=gain, **rates)
+
+
+def scale_and_shift(settings: NetworkSettings, channels: int) -> tuple[Tensor, Tensor]:
+    """Gains, starting at one, and biases, starting at zero, after a normalization."""
+    rates = {"sgd_rate": settings.richness**2, "adam_rate": settings.richness}
+    common = {"shape": (channels,), "role": "input", "fan_in": 1, "fan_out": channels, **rates}
+    return Tensor(start="one", **common), Tensor(start="zero", **common)
+
+
+def image_sizes(settings: NetworkSettings, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """(row, column, channel) of one input; a picture without channels has one."""
+    sizes = (*shape, 1) if len(shape) == 2 else shape
+    if len(sizes) != 3:
+        raise InputError(
+            f"`network.kind` = {settings.kind!r} reads images (row, column, channel), not inputs of shape "
+            f'{shape}: give images or use kind = "mlp"'
+        )
+    return sizes
