@@ -160,7 +160,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Memb
     return Member(shape, column_order, dtype, begin)
 
 
-def _header(file: zipfile.ZipExtFile) -> tuple[tuple[int, ...], bool, Any]:
+def _header(file: Any) -> tuple[tuple[int, ...], bool, Any]:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     return read(file)

@@ -51,10 +51,10 @@ def texts(study: Study) -> Stream:
     rows = open_rows(study, images=False)
     name = field(rows, TEXT_FIELDS)
     length = data.sequence_length + 1
-    skipped = (
-        0 if rows.held else _documents_of_windows(_documents(rows.train(), name, rows), data.test, length)
-    )
-    first = list(islice(_documents(rows.train(), name, rows), skipped, skipped + FIRST_DOCUMENTS))
+    leading = _documents(rows.train(), name, rows)  # opened once, for opening may take seconds
+    held_documents = None if rows.held else _enough(leading, data.test, length)
+    skipped = len(held_documents or [])
+    first = list(islice(leading, FIRST_DOCUMENTS))
     known: dict[str, int] = {}
     counts = np.bincount(number_words((f"{text}\n" for text in first), known), minlength=len(known))
     # One name that never occurs makes room for words that come later.
@@ -70,8 +70,8 @@ def texts(study: Study) -> Stream:
     def train() -> Iterator[Int[np.ndarray, " token"]]:
         return windows(islice(_documents(rows.train(), name, rows), skipped, None))
 
-    held_rows = rows.held() if rows.held else islice(rows.train(), skipped)
-    held = _first(windows(_documents(held_rows, name, rows)), data.test, "data.test", rows.path)
+    held_texts = _documents(rows.held(), name, rows) if rows.held else iter(held_documents or [])
+    held = _first(windows(held_texts), data.test, "data.test", rows.path)
     digest = combined_digest(rows.digest, hashlib.sha256("\0".join(vocabulary.names).encode()).hexdigest())
     watched = window_batch(np.stack(held)) if held else None
     outputs = len(vocabulary.names)
@@ -115,15 +115,12 @@ def images(study: Study) -> Stream:
             group, label, rows, classes
         )
 
-    held_rows = rows.held() if rows.held else rows.train()
+    leading = rows.train()  # opened once, for opening may take seconds
+    held_rows = rows.held() if rows.held else leading
     held, held_labels = read(_first(held_rows, data.test, "data.test", rows.path))
     skipped = 0 if rows.held else data.test
-
-    def train() -> Iterator[Row]:
-        return islice(rows.train(), skipped, None)
-
     if data.order == "offline":
-        kept, labels = read(_first(train(), data.train, "data.train", rows.path))
+        kept, labels = read(_first(leading, data.train, "data.train", rows.path))
         pixels, numbers = np.concatenate([kept, held]), np.arange(len(kept) + len(held))
         return image_stream(
             LabeledImages(
@@ -137,14 +134,15 @@ def images(study: Study) -> Stream:
             ),
             study,
         )
-    reference, _ = read(list(islice(train(), REFERENCE_IMAGES)))
+    reference, _ = read(list(islice(leading, REFERENCE_IMAGES)))
     scale = standardization(reference)
     answer: tuple[int, Loss] = (classes, study.training.loss)
     watched = labeled_batch(held, held_labels, scale, answer)
     probes = probes_of(None, watched, watched.answers.shape[1])
 
     def batches(start: int) -> Iterator[Batch]:
-        groups = grouped(train(), start, study.training, rows.path)
+        later = islice(rows.train(), skipped, None)
+        groups = grouped(later, start, study.training, rows.path)
         return read_ahead(lambda group: labeled_batch(*read(group), scale, answer), groups)
 
     return Stream(probes, batches, combined_digest(rows.digest, probes.digest()))
@@ -158,12 +156,13 @@ def _documents(rows: Iterator[Row], name: str, source: Rows) -> Iterator[str]:
         yield text
 
 
-def _documents_of_windows(documents: Iterator[str], windows: int, length: int) -> int:
-    """How many documents make so many windows."""
-    words, count = 0, 0
+def _enough(documents: Iterator[str], windows: int, length: int) -> list[str]:
+    """The first documents, as many as make so many windows."""
+    found, words = [], 0
     while words < windows * length and (text := next(documents, None)) is not None:
-        words, count = words + len(words_of(text)) + 1, count + 1
-    return count
+        found.append(text)
+        words += len(words_of(text)) + 1
+    return found
 
 
 def _first(samples: Iterator, count: int, key: str, path: str) -> list:
