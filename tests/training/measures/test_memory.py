@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import get_args
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from widthwise.errors import InputError
@@ -17,6 +19,7 @@ from widthwise.records.schema import (
 from widthwise.study.settings import Quantity
 from widthwise.training.measures import (
     Sizes,
+    preconditioned_sharpness,
     recorded_bytes,
     require_room_to_measure,
     tangent_kernel_bytes,
@@ -75,7 +78,6 @@ def test_the_greediest_measure_decides():
     alone = [working_bytes([name], SIZES) for name in ("sharpness", "tangent_kernel", "weight_rms")]
     together = working_bytes(["sharpness", "tangent_kernel", "weight_rms"], SIZES)
     assert max(alone) <= together < 1.01 * max(alone)
-    assert working_bytes(["sharpness"], SIZES) > 32 * 8 * SIZES.parameters
     gradients = tangent_kernel_bytes(SIZES.parameters, SIZES.points, SIZES.outputs, 20, 8)
     assert alone[1] > gradients > 20 * 8 * SIZES.parameters
 
@@ -84,6 +86,19 @@ def test_too_much_is_refused_with_numbers_and_the_culprit():
     wanted = ["prediction", "sharpness", "loss"]
     require_room_to_measure(wanted, SIZES, 10**9)
     with pytest.raises(
-        InputError, match=r"1000000 weights at 20 points.*0\.32\d GB, and 0\.1 GB.*'sharpness'"
+        InputError, match=r"1000000 weights at 20 points.*0\.4\d\d? GB, and 0\.1 GB.*'sharpness'"
     ):
         require_room_to_measure(wanted, SIZES, 10**8)
+
+
+def test_the_sharpness_program_keeps_to_the_estimate(key):
+    """Temporary memory as XLA plans it, of a network whose forward pass is small beside its weights."""
+    count = 30_000
+
+    def sharpness(weights):
+        return preconditioned_sharpness(lambda w: jnp.tanh(w).sum() ** 2, weights, jnp.ones(()), key)
+
+    shape = jax.ShapeDtypeStruct((count,), jnp.float32)
+    planned = jax.jit(sharpness).lower(shape).compile().memory_analysis().temp_size_in_bytes
+    sizes = dataclasses.replace(SIZES, parameters=count, neurons=0, precision=4)
+    assert 0.8 * working_bytes(["sharpness"], sizes) < planned < working_bytes(["sharpness"], sizes)

@@ -77,8 +77,8 @@ def working_bytes(quantities: Collection[str], sizes: Sizes) -> int:
         shape = (sizes.parameters, sizes.points, sizes.outputs, sizes.block, sizes.precision)
         needs.append(tangent_kernel_bytes(*shape) + 2 * forward)
     if "sharpness" in quantities:
-        # The Krylov basis, and weights, rates, gradients and their tangents.
-        needs.append((ITERATIONS + 8) * weights + 2 * forward)
+        # The Krylov basis and its transpose, and weights, rates, gradients and their tangents.
+        needs.append((2 * ITERATIONS + 8) * weights + 2 * forward)
     if "forward_change_rms" in quantities:
         needs.append(weights + forward)
     if "preactivation_quantile" in quantities:

@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
 # Matrix-vector products for one sharpness; each costs two to three gradients.
-ITERATIONS = 32
+ITERATIONS = 24
 # An off-diagonal entry this many times rounding, next to those before it, is rounding.
 EXHAUSTED = 50.0
 
@@ -40,7 +40,7 @@ def preconditioned_sharpness(
 
     **Arguments:** `rates`, nonnegative, for each tensor a number or an array of its shape (Adam: the rate
     over the root of its second moment); `key`, of the random first vector; `iterations`, products with H, at
-    most as many as there are weights. The memory of so many copies of the weights is taken.
+    most as many as there are weights. Memory is taken for twice so many copies of the weights.
     **Returns:** `value`, never above S but for rounding; some eigenvalue of A lies within `residual` of it,
     and S - value <= residual^2 / gap, gap the distance from `value` to the next eigenvalue. NaN where the
     loss's derivatives are not finite, as in a network that diverged.
