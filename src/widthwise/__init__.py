@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from widthwise.observables import read_theory as read_theory
     from widthwise.observables import solve_fluctuations as solve_fluctuations
     from widthwise.observables import write_theory as write_theory
+    from widthwise.records import load_parameters as load_parameters
     from widthwise.records import open_records as open_records
     from widthwise.report import write_report as write_report
     from widthwise.study import DataSettings as DataSettings
@@ -51,7 +52,7 @@ NAMES = {
         "solve_fluctuations",
         "write_theory",
     ],
-    "records": ["open_records"],
+    "records": ["load_parameters", "open_records"],
     "report": ["write_report"],
     "study": [
         "DataSettings",

@@ -76,7 +76,9 @@ def compile_program(study: Study, points: Points, width: int, processors: int | 
     _require_memory(network_bytes(study, points, width), width)
     mesh = seed_mesh()
     one_by_one = jax.default_backend() == "cpu" and mesh is None
-    together = 1 if one_by_one else shareable(networks_together(study, points, width), mesh)
+    together = (
+        1 if one_by_one else shareable(networks_together(study, points, width), mesh.size if mesh else 1)
+    )
 
     def train(keys: Key[jax.Array, "seed"], task: Task) -> Trajectory:
         return jax.vmap(lambda key: train_network(key, task, study, width, points.train))(keys)

@@ -33,11 +33,10 @@ def place(tree: Any, sharding: NamedSharding | None) -> Any:
     return tree if sharding is None else jax.device_put(tree, sharding)
 
 
-def shareable(count: int, mesh: Mesh | None) -> int:
+def shareable(count: int, devices: int) -> int:
     """At most `count` networks in a call, as many on each device, at least one there.
 
-    >>> shareable(7, None)
-    7
+    >>> [shareable(count, 4) for count in (1, 4, 7, 9)]
+    [4, 4, 4, 8]
     """
-    devices = mesh.size if mesh is not None else 1
     return max(count // devices, 1) * devices
