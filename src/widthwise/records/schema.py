@@ -40,7 +40,7 @@ RECORD_VARIABLES: dict[str, Variable] = {
         ("step", "layer", "point", "quantile"), "quantiles of preactivations over neurons and positions"
     ),
     "attention": Variable(
-        ("step", "layer", "head", "query", "key"), "attention weights at the first recorded point"
+        ("step", "block", "head", "query", "key"), "attention weights at the first recorded point"
     ),
     "sharpness": Variable(("step",), "largest eigenvalue of R^1/2 H R^1/2, R the learning rates"),
     "sharpness_residual": Variable(("step",), "norm of A v - lambda v of the sharpness and its eigenvector"),
@@ -96,6 +96,7 @@ COORDINATES: dict[str, Variable] = {
     "mode": Variable(("mode",), "eigenvector of the tangent kernel, 0 the largest eigenvalue"),
     "quantile": Variable(("quantile",), "level of a quantile, the fraction that lies below"),
     "tensor": Variable(("tensor",), "weight tensor, by its place in the network"),
+    "block": Variable(("block",), "block of a transformer that has attention, in order"),
     "head": Variable(("head",), "attention head"),
     "query": Variable(("query",), "position that attends"),
     "key": Variable(("key",), "position attended to"),

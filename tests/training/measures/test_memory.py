@@ -59,9 +59,7 @@ def test_every_axis_has_a_meaning():
 @pytest.mark.parametrize("quantity", get_args(Quantity))
 def test_bytes_of_a_quantity_are_those_of_its_arrays(quantity):
     lengths = {"step": 1, "point": 20, "point_b": 20, "output": 3, "layer": 5, "split": 2, "mode": 9}
-    lengths |= {"quantile": len(QUANTILE_LEVELS), "tensor": 7, "head": 2, "query": 11, "key": 11}
-    if quantity == "attention":
-        lengths["layer"] = SIZES.attention
+    lengths |= {"quantile": len(QUANTILE_LEVELS), "tensor": 7, "block": 4, "head": 2, "query": 11, "key": 11}
     names = (quantity, *RECORDED_WITH.get(quantity, ()))
     expected = 8 * sum(math.prod(lengths[dim] for dim in EVERY[name].dims) for name in names)
     assert recorded_bytes([quantity], SIZES) == expected

@@ -28,7 +28,7 @@ def test_is_numpys(seed, train, modes):
     found = jax.jit(spectrum, static_argnums=(2, 3))(jnp.array(kernel), jnp.array(targets), train, modes)
     count = train or POINTS
     values, vectors = np.linalg.eigh(kernel[:count, :count] / count)
-    kept = mode_count(POINTS, train, modes)
+    kept = mode_count(train, POINTS, modes)
     assert found.eigenvalue.shape == found.task_power.shape == (kept,) == (min(modes, count),)
     np.testing.assert_allclose(found.eigenvalue, values[::-1][:kept], rtol=1e-10)
     power = [sum((vectors[:, k] @ targets[:count, c]) ** 2 for c in range(OUTPUTS)) for k in range(count)]

@@ -18,6 +18,6 @@ def feature_kernels(trace: Trace, names: tuple[str, ...]) -> Float[Array, "layer
     return jnp.stack([each @ each.T / each.shape[1] for each in rows])
 
 
-def first_attention(trace: Trace, names: tuple[str, ...]) -> Float[Array, "layer head query key"]:
-    """Attention weights of the named layers at the first point; rows sum to one over keys."""
+def first_attention(trace: Trace, names: tuple[str, ...]) -> Float[Array, "block head query key"]:
+    """Attention weights of the named blocks at the first point; rows sum to one over keys."""
     return jnp.stack([trace.attention[name][0] for name in names])

@@ -20,7 +20,7 @@ def layer_names(trace_of: Callable[[], Trace]) -> tuple[str, ...]:
 
 
 def attention_names(trace_of: Callable[[], Trace]) -> tuple[str, ...]:
-    """Names of the layers that have attention, from the input on; see `layer_names`."""
+    """Names of the blocks that have attention, from the input on; see `layer_names`."""
     return _names(trace_of, "attention")
 
 

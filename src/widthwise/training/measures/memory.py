@@ -41,7 +41,7 @@ class Sizes:
 def recorded_bytes(quantities: Collection[str], sizes: Sizes) -> int:
     """Bytes that one network adds to the records at one recorded step."""
     splits = 1 + (0 < sizes.train < sizes.points)
-    modes = mode_count(sizes.points, sizes.train, sizes.modes)
+    modes = mode_count(sizes.train, sizes.points, sizes.modes)
     numbers = {
         "prediction": sizes.points * sizes.outputs,
         "loss": splits,

@@ -13,7 +13,7 @@ class Spectrum(NamedTuple):
     task_power: Float[Array, "mode"]
 
 
-def mode_count(points: int, train: int, modes: int) -> int:
+def mode_count(train: int, points: int, modes: int) -> int:
     """How many modes are kept: `modes`, or as many as there are points that the spectrum is taken of."""
     return min(modes, train or points)
 
@@ -37,5 +37,5 @@ def spectrum(
     part, y = kernel[:points, :points], targets[:points].astype(kernel.dtype)
     values, vectors = jnp.linalg.eigh((part + part.T) / (2 * points))
     power = ((vectors.T @ y) ** 2).sum(1)
-    kept = mode_count(len(kernel), train, modes)
+    kept = mode_count(train, len(kernel), modes)
     return Spectrum(values[::-1][:kept], power[::-1][:kept])
