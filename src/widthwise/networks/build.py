@@ -20,8 +20,8 @@ def blueprint(
     learning rate, adam at gamma times. In the perceptron weights are N(0, 1) and the forward pass divides;
     relative to the learning rate gradient descent moves all of them at gamma^2 N_0 at the base width.
 
-    **Arguments:** `shape` of one input: any for a perceptron (flattened), (row, column[, channel]) for images,
-    (position,) for tokens; `outputs` C, or the vocabulary.
+    **Arguments:** `shape` of one input: any for a perceptron (flattened), (row, column[, channel]) for
+    images, (position,) for tokens; `outputs` C, or the vocabulary.
     **Errors:** `InputError` for a shape that the kind cannot read, or a width that its heads do not divide.
     """
     plans = {"cnn": plan_cnn, "resnet": plan_resnet, "transformer": plan_transformer, "mlp": _plan_mlp}

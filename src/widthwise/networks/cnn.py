@@ -1,22 +1,18 @@
 """A plain convolutional network: convolutions, average pooling, a dense readout."""
 
-from typing import Generic, TypeVar
-
 import equinox as eqx
 from jaxtyping import Array, Float, Num
 
 from widthwise.networks.activations import activation
 from widthwise.networks.convolution import convolution, halve
-from widthwise.networks.plans import image_sizes, readout, weights
+from widthwise.networks.plans import Leaf, image_sizes, readout, weights
 from widthwise.networks.trace import Layer, Trace
 from widthwise.study import NetworkSettings
 
 SMALLEST_HALVED = 8  # sides below this are left as they are
 
-Leaf = TypeVar("Leaf")
 
-
-class CNN(eqx.Module, Generic[Leaf]):
+class CNN(eqx.Module):
     r"""$$h^1 = W^0 * x, \quad h^{l+1} = W^l * \phi(h^l), \quad f = w \langle \phi(h^L) \rangle$$
 
     with 3 x 3 convolutions *, zeros beyond the border, no biases, and < > the average over positions. After
@@ -36,11 +32,11 @@ class CNN(eqx.Module, Generic[Leaf]):
         phi = activation(self.settings)
         x = as_images(inputs)
         layers = {}
-        for l, kernel in enumerate(self.hidden, 1):
+        for number, kernel in enumerate(self.hidden, 1):
             h = convolution(x, kernel)
             x = phi(h)
-            layers[f"convolution {l}"] = Layer(h, x)
-            if l % 2 == 0 and l < len(self.hidden) and min(x.shape[1:3]) >= SMALLEST_HALVED:
+            layers[f"convolution {number}"] = Layer(h, x)
+            if number % 2 == 0 and number < len(self.hidden) and min(x.shape[1:3]) >= SMALLEST_HALVED:
                 x = halve(x)
         return Trace(x.mean((1, 2)) @ self.readout.T, layers, {})
 

@@ -21,12 +21,13 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 Images = Float[Array, "point row column channel"]
+Result = Float[Array, "point _ _ _"]  # positions or channels in other number
 Weights = Float[Array, "out in row_offset column_offset"]
 
 BLOCK = 2  # images whose gradients are gathered together: their patches stay in a core's cache
 
 
-def convolution(images: Images, weights: Weights, stride: int = 1) -> Images:
+def convolution(images: Images, weights: Weights, stride: int = 1) -> Result:
     r"""Cross-correlation with a 3 x 3 or 1 x 1 window, zeros beyond the border.
 
     $$y_{r c o} = \sum_{i a b} W_{o i a b}\, x_{s r + a - k,\; s c + b - k,\; i}$$
@@ -41,14 +42,14 @@ def convolution(images: Images, weights: Weights, stride: int = 1) -> Images:
     return _fast(images, weights) if stride == 1 else _as_product(images, weights, stride)
 
 
-def halve(images: Images) -> Images:
+def halve(images: Images) -> Result:
     """Mean over squares of 2 x 2; an odd last row or column is left out."""
     points, rows, columns, channels = images.shape
     even = images[:, : rows // 2 * 2, : columns // 2 * 2]
     return even.reshape(points, rows // 2, 2, columns // 2, 2, channels).mean((2, 4))
 
 
-def _xla(images: Images, weights: Weights, stride: int = 1) -> Images:
+def _xla(images: Images, weights: Weights, stride: int = 1) -> Result:
     kernel = weights.transpose(2, 3, 1, 0)
     numbers = ("NHWC", "HWIO", "NHWC")
     border = [(1, 1), (1, 1)]
@@ -56,11 +57,11 @@ def _xla(images: Images, weights: Weights, stride: int = 1) -> Images:
 
 
 @jax.custom_jvp
-def _fast(images: Images, weights: Weights) -> Images:
+def _fast(images: Images, weights: Weights) -> Result:
     return _xla(images, weights)
 
 
-def _fast_jvp(primals, tangents):  # noqa: ANN001, ANN202
+def _fast_jvp(primals, tangents):
     images, weights = primals
     images_move, weights_move = tangents
     output = _fast(images, weights)
@@ -75,7 +76,7 @@ def _fast_jvp(primals, tangents):  # noqa: ANN001, ANN202
 _fast.defjvp(_fast_jvp, symbolic_zeros=True)
 
 
-def _linear_in_images(weights: Weights, images: Images) -> Images:
+def _linear_in_images(weights: Weights, images: Images) -> Result:
     """The convolution, written so that its transpose is a plain forward convolution with `turned` weights."""
     turned = lax.optimization_barrier(weights[:, :, ::-1, ::-1].transpose(2, 3, 0, 1))
     numbers = ("NHWC", "HWOI", "NHWC")
@@ -83,7 +84,7 @@ def _linear_in_images(weights: Weights, images: Images) -> Images:
     return lax.conv_general_dilated(images, kernel, (1, 1), [(1, 1), (1, 1)], dimension_numbers=numbers)
 
 
-def _linear_in_weights(images: Images, weights: Weights) -> Images:
+def _linear_in_weights(images: Images, weights: Weights) -> Result:
     """The convolution, written so that its transpose is one matrix product for each block of images."""
     size = BLOCK if len(images) % BLOCK == 0 else 1
     blocks = images.reshape(-1, size, *images.shape[1:])
@@ -92,7 +93,7 @@ def _linear_in_weights(images: Images, weights: Weights) -> Images:
     return found.reshape(len(images), *found.shape[2:])
 
 
-def _by_rows(images: Images, weights: Weights) -> Images:
+def _by_rows(images: Images, weights: Weights) -> Result:
     """Patches along columns times the weights of all three rows at once; then rows are shifted and added."""
     rows, columns = images.shape[1:3]
     out, channels = weights.shape[:2]
@@ -103,10 +104,10 @@ def _by_rows(images: Images, weights: Weights) -> Images:
     return parts[:, :rows, :, 0] + parts[:, 1 : rows + 1, :, 1] + parts[:, 2:, :, 2]
 
 
-def _as_product(images: Images, weights: Weights, stride: int) -> Images:
+def _as_product(images: Images, weights: Weights, stride: int) -> Result:
     """Patches, gathered again in the backward pass, times a matrix."""
 
-    def product(images: Images, weights: Weights) -> Images:
+    def product(images: Images, weights: Weights) -> Result:
         rows, columns = images.shape[1:3]
         padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
         shifted = [

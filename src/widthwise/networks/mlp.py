@@ -39,7 +39,7 @@ class MLP(eqx.Module):
         """The forward pass at every point, layers "hidden 1" .. "hidden L"; images are flattened."""
         phi = activation(self.settings)
         fields = preactivations(self, inputs.reshape(len(inputs), -1))
-        layers = {f"hidden {l}": Layer(h, phi(h)) for l, h in enumerate(fields, 1)}
+        layers = {f"hidden {number}": Layer(h, phi(h)) for number, h in enumerate(fields, 1)}
         return Trace(_read_out(self, layers[f"hidden {len(fields)}"].feature), layers, {})
 
 

@@ -1,24 +1,21 @@
 """Normalizations: of a token, of groups of channels, of a channel over the batch."""
 
 import math
-from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from widthwise.networks.plans import scale_and_shift
+from widthwise.networks.plans import Leaf, scale_and_shift
 from widthwise.study import NetworkSettings
 from widthwise.study.settings import Normalization
 
 EPSILON = 1e-5  # added to variances, as in PyTorch
 GROUPS = 8
 
-Leaf = TypeVar("Leaf")
 
-
-class Normalize(eqx.Module, Generic[Leaf]):
+class Normalize(eqx.Module):
     r"""$$y = g\,(x - \langle x \rangle) / \sqrt{Var(x) + 10^{-5}} + b$$
 
     with one g and b a channel, and averages over

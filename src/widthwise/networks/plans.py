@@ -1,8 +1,14 @@
 """Plans of the tensors that architectures share, in the terms of PyTorch at the base width."""
 
+import math
+from dataclasses import replace
+from typing import Any
+
 from widthwise.errors import InputError
 from widthwise.networks.tensor import Role, Tensor
 from widthwise.study import NetworkSettings
+
+Leaf = Any  # an array of a network; in its blueprint the `Tensor` that plans it
 
 
 def weights(settings: NetworkSettings, shape: tuple[int, ...], role: Role = "hidden") -> Tensor:
@@ -10,11 +16,9 @@ def weights(settings: NetworkSettings, shape: tuple[int, ...], role: Role = "hid
 
     `fan_in` counts in x window, `fan_out` only out: it stands for the width, not for positions.
     """
-    fan_in = 1
-    for size in shape[1:]:
-        fan_in *= size
-    rates = {"sgd_rate": settings.richness**2, "adam_rate": settings.richness}
-    return Tensor(shape=shape, role=role, fan_in=fan_in, fan_out=shape[0], **rates)
+    fan_in = math.prod(shape[1:])
+    sgd, adam = settings.richness**2, settings.richness
+    return Tensor(shape=shape, role=role, fan_in=fan_in, fan_out=shape[0], sgd_rate=sgd, adam_rate=adam)
 
 
 def readout(settings: NetworkSettings, outputs: int, width: int) -> Tensor:
@@ -28,15 +32,25 @@ def readout(settings: NetworkSettings, outputs: int, width: int) -> Tensor:
 
 def embedding(settings: NetworkSettings, entries: int, width: int, gain: float = 1.0) -> Tensor:
     """A table (entry, width) of standard deviation `gain`; one entry is looked up, so `fan_in` is 1."""
-    rates = {"sgd_rate": settings.richness**2, "adam_rate": settings.richness}
-    return Tensor(shape=(entries, width), role="input", fan_in=1, fan_out=width, gain=gain, **rates)
+    sgd, adam = settings.richness**2, settings.richness
+    return Tensor(
+        shape=(entries, width), role="input", fan_in=1, fan_out=width, gain=gain, sgd_rate=sgd, adam_rate=adam
+    )
 
 
 def scale_and_shift(settings: NetworkSettings, channels: int) -> tuple[Tensor, Tensor]:
     """Gains, starting at one, and biases, starting at zero, after a normalization."""
-    rates = {"sgd_rate": settings.richness**2, "adam_rate": settings.richness}
-    common = {"shape": (channels,), "role": "input", "fan_in": 1, "fan_out": channels, **rates}
-    return Tensor(start="one", **common), Tensor(start="zero", **common)
+    sgd, adam = settings.richness**2, settings.richness
+    ones = Tensor(
+        shape=(channels,),
+        role="input",
+        fan_in=1,
+        fan_out=channels,
+        start="one",
+        sgd_rate=sgd,
+        adam_rate=adam,
+    )
+    return ones, replace(ones, start="zero")
 
 
 def image_sizes(settings: NetworkSettings, shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -1,23 +1,18 @@
 """Residual convolutional networks in the style of ResNet-18 for small images."""
 
-from typing import Generic, TypeVar
-
 import equinox as eqx
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Num
 
 from widthwise.networks.activations import activation
 from widthwise.networks.cnn import as_images
-from widthwise.networks.convolution import convolution
+from widthwise.networks.convolution import Images, Result, convolution
 from widthwise.networks.normalize import Normalize, plan_normalize
-from widthwise.networks.plans import image_sizes, readout, weights
+from widthwise.networks.plans import Leaf, image_sizes, readout, weights
 from widthwise.networks.trace import Layer, Trace
 from widthwise.study import NetworkSettings
 
-Leaf = TypeVar("Leaf")
-Images = Float[Array, "point row column channel"]
 
-
-class Block(eqx.Module, Generic[Leaf]):
+class Block(eqx.Module):
     r"""Two convolutions C beside a shortcut S (the identity, or a 1 x 1 convolution where sizes change).
 
     - pre-activation: $z = \phi(n_1(x))$, $h = n_2(C_1 z)$, $y = S + C_2 \phi(h)$, S of x or, if it is a
@@ -32,7 +27,7 @@ class Block(eqx.Module, Generic[Leaf]):
     shortcut: Leaf | None
     stride: int = eqx.field(static=True)
 
-    def __call__(self, x: Images, settings: NetworkSettings) -> tuple[Images, Layer]:
+    def __call__(self, x: Images, settings: NetworkSettings) -> tuple[Result, Layer]:
         """The stream after the block, and what the block shows."""
         phi = activation(settings)
         first, second = self.convolutions
@@ -48,7 +43,7 @@ class Block(eqx.Module, Generic[Leaf]):
         return feature, Layer(h, feature)
 
 
-class ResNet(eqx.Module, Generic[Leaf]):
+class ResNet(eqx.Module):
     """A 3 x 3 convolution ("stem"), stages of blocks, the average over positions, a dense readout.
 
     Stage s has 2^(s-1) times the width as channels; from the second on its first block has stride 2. With

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ ROLES = ("input", "hidden", "readout", "scalar")
 
 
 def blueprint_of(
-    make: Callable[[int], Any], width: int, base_width: int, tags: Mapping[str, Role] | None = None
+    make: Callable[[int], Any], width: int, base_width: int, tags: Mapping[str, str] | None = None
 ) -> Any:
     """The blueprint of a user's network; with that of the base width, `rules_of` and `draw` do the rest.
 
@@ -35,7 +35,7 @@ def blueprint_of(
     >>> [layer.weight.role for layer in blueprint_of(make, 64, 16).layers]
     ['input', 'hidden', 'readout']
     """
-    tags = dict(tags or {})
+    tags = tags or {}
     wide, base, twice = (_shapes(make, size) for size in (width, base_width, 2 * base_width))
     if not wide.keys() == base.keys() == twice.keys():
         differing = sorted(
@@ -49,7 +49,13 @@ def blueprint_of(
             raise ValueError(f"`tags[{path!r}]` = {role!r}: expected one of {', '.join(ROLES)}")
     values = _arrays(make(base_width))
     tensors = [
-        _plan(path, (shape, base[path][0], twice[path][0]), known, values[path], tags.get(path))
+        _plan(
+            path,
+            (shape, base[path][0], twice[path][0]),
+            known,
+            values[path],
+            cast(Role | None, tags.get(path)),
+        )
         for path, (shape, known) in wide.items()
     ]
     module = eqx.filter(eqx.filter_eval_shape(make, width), _is_weight)
@@ -118,4 +124,6 @@ def _role(path: str, shape: tuple[int, ...], grows: tuple[bool, ...], known: str
             f"{path}: its shape {shape} is that of a readout (out, in) or of a table (entry, out) like an "
             "embedding, and it belongs to no layer of Equinox; name it in `tags`"
         )
-    return {(True, True): "hidden", (True, False): "input", (False, True): "readout"}[grows[:2]]  # pyright: ignore[reportReturnType]
+    if all(grows[:2]):
+        return "hidden"
+    return "input" if grows[0] else "readout"

@@ -1,7 +1,6 @@
 """A decoder-only transformer."""
 
 import math
-from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -11,17 +10,16 @@ from jaxtyping import Array, Float, Num
 from widthwise.errors import InputError
 from widthwise.networks.activations import Elementwise, activation
 from widthwise.networks.normalize import Normalize, plan_normalize
-from widthwise.networks.plans import embedding, readout, weights
+from widthwise.networks.plans import Leaf, embedding, readout, weights
 from widthwise.networks.trace import Layer, Trace
 from widthwise.study import NetworkSettings
 
 EXPANSION = 4  # neurons of a block's perceptron over the width
 
-Leaf = TypeVar("Leaf")
 Stream = Float[Array, "point position channel"]
 
 
-class Attention(eqx.Module, Generic[Leaf]):
+class Attention(eqx.Module):
     r"""Causal attention of several heads, each of size d, without biases.
 
     $$a_{qk} = softmax_{k \le q}(s\, Q_q \cdot K_k), \qquad y_q = W_O \, (\textstyle\sum_k a_{qk} V_k)$$
@@ -49,7 +47,7 @@ class Attention(eqx.Module, Generic[Leaf]):
         return mixed.reshape(x.shape) @ self.out.T, attention
 
 
-class Block(eqx.Module, Generic[Leaf]):
+class Block(eqx.Module):
     r"""$x \leftarrow x + A(n_1(x))$, then $x \leftarrow x + W_2 \phi(h)$ with $h = W_1 n_2(x)$ of four times
     the width; neither branch is scaled."""
 
@@ -69,13 +67,13 @@ class Block(eqx.Module, Generic[Leaf]):
         return x + feature @ self.down.T, Layer(h, feature), attention
 
 
-class Transformer(eqx.Module, Generic[Leaf]):
+class Transformer(eqx.Module):
     r"""Next-token prediction with learned positions and normalization of tokens before each branch.
 
     $$x = E_{token} + P_{position}, \quad x \leftarrow \text{blocks}, \quad f = w\, n(x)$$
 
     With tied embeddings there is no w: entries of E start at 1/sqrt(N_0), what is looked up is multiplied by
-    sqrt(N_0), and $f = E\, n(x)\, c / \gamma$ with c = N_0/N in mean_field, sqrt(N_0/N) in ntk, 1 in standard.
+    sqrt(N_0), and $f = E\, n(x)\, c / \gamma$ with c = N_0/N in mean_field, sqrt(N_0/N) in ntk and 1 else.
 
     A trace shows "embedding"; for each block l "mlp l", its perceptron's hidden layer, and "stream l", the
     residual stream after it (its own feature); "final", the normalized stream; attention as "block l".
@@ -96,9 +94,9 @@ class Transformer(eqx.Module, Generic[Leaf]):
         phi = activation(self.settings)
         x = self.token[inputs] * self.lookup + self.position[: inputs.shape[1]]
         layers, attention = {"embedding": Layer(x, x)}, {}
-        for l, block in enumerate(self.blocks, 1):
-            x, layers[f"mlp {l}"], attention[f"block {l}"] = block(x, phi)
-            layers[f"stream {l}"] = Layer(x, x)
+        for number, block in enumerate(self.blocks, 1):
+            x, layers[f"mlp {number}"], attention[f"block {number}"] = block(x, phi)
+            layers[f"stream {number}"] = Layer(x, x)
         x = self.norm(x)
         layers["final"] = Layer(x, x)
         matrix = self.token * self.tied_scale if self.readout is None else self.readout
