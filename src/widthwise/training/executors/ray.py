@@ -116,7 +116,7 @@ def cluster(run: RunSettings) -> Iterator[Any]:
         yield ray
         return
     try:
-        options = {} if run.address else {"include_dashboard": False}
+        options: dict[str, Any] = {} if run.address else {"include_dashboard": False}
         with warnings.catch_warnings():  # of JAX, at any fork: Ray's is followed by another program at once
             warnings.simplefilter("ignore", RuntimeWarning)
             ray.init(address=run.address, log_to_driver=False, logging_level=logging.ERROR, **options)
@@ -152,7 +152,7 @@ def _collect(ray: Any, cells: dict[Any, Cell], plan: Plan, progress: Progress) -
         for reference in ready:
             cell = cells[reference]
             try:
-                result = ray.get(reference)
+                result: dict[str, Any] = ray.get(reference)
             except ray.exceptions.RayError as error:
                 result = {"failed": _short(error)}
             if "error" in result:  # the disk is full, the data are gone: the others would fail too
