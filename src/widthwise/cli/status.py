@@ -30,7 +30,7 @@ def _line(each: CellStatus) -> str:
 def _duration(seconds: float) -> str:
     """
     >>> [_duration(s) for s in (4.2, 61.0, 7300.0, 200000.0)]
-    ['4 s', '1 min 1 s', '2 h 2 min', '2 d 8 h']
+    ['4 s', '1 min 1 s', '2 h 1 min', '2 d 7 h']
     """
     whole = round(seconds)
     for size, name, below, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
