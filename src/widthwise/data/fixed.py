@@ -24,7 +24,7 @@ def fixed_stream(study: Study) -> Stream:
     if study.network.kind in ("cnn", "resnet"):
         inputs = square_images(inputs)
     every = Batch(inputs, points.targets)
-    shown = min(study.record.train_points, points.train)
+    shown = min(study.recorded_train_points(), points.train)
     probes = probes_of(
         _part(every, slice(0, shown)), _part(every, slice(points.train, None)), points.targets.shape[1]
     )

@@ -85,7 +85,7 @@ def texts(study: Study) -> Stream:
         return Stream(probes, batches, combined_digest(digest, probes.digest()))
     kept = np.stack(_first(train(), data.train, "data.train", rows.path))
     take = lambda numbers: window_batch(kept[numbers])  # noqa: E731
-    shown = min(study.record.train_points, len(kept))
+    shown = min(study.recorded_train_points(), len(kept))
     probes = probes_of(take(np.arange(shown)), watched, outputs)
     return Stream(probes, offline_batches(take, len(kept), study), combined_digest(digest, probes.digest()))
 

@@ -70,7 +70,7 @@ def image_stream(images: LabeledImages, study: Study) -> Stream:
         return labeled_batch(read, images.labels[train[numbers]], scale, (images.classes, loss))
 
     batches = _batches(take, len(train), study)
-    shown = 0 if online else min(study.record.train_points, len(train))
+    shown = min(study.recorded_train_points(), len(train))
     watched = labeled_batch(held, images.labels[images.held], scale, (images.classes, loss))
     probes = probes_of(take(np.arange(shown)) if shown else None, watched, watched.answers.shape[1])
     return Stream(probes, batches, combined_digest(images.digest, probes.digest()))

@@ -67,7 +67,7 @@ def window_stream(text: Text, study: Study) -> Stream:
         batches = online_batches(take, len(chosen), study.training)
     else:
         batches = offline_batches(take, len(chosen), study)
-    shown = 0 if online else min(study.record.train_points, len(chosen))
+    shown = min(study.recorded_train_points(), len(chosen))
     probes = probes_of(take(np.arange(shown)), window_batch(held[watched]), len(vocabulary.names))
     return Stream(probes, batches, combined_digest(text.digest, probes.digest()))
 

@@ -65,10 +65,10 @@ class Study:
         return is_full_batch_perceptron(self)
 
     def recorded_train_points(self) -> int:
-        """Training points among the recorded ones: all where theory or full batches speak of them all."""
+        """Training points among the recorded ones: all where theory speaks of them all."""
         if self.data.order == "online":
             return 0
-        every = reason_without_theory(self) is None or self.training.optimizer == "gd"
+        every = reason_without_theory(self) is None
         return self.data.train if every else min(self.record.train_points, self.data.train)
 
     def tables(self) -> dict[str, dict[str, object]]:
