@@ -91,6 +91,7 @@ class Memory:
         self.saved.append({name: value.copy() for name, value in state().items()})
         if len(self.saved) == self.last:
             raise Interrupted
+        return True
 
 
 @pytest.mark.parametrize("died_at", [1, 2])
@@ -139,10 +140,10 @@ def test_a_network_that_diverges_is_nan_from_there_on_and_the_cell_ends():
 def test_every_step_is_in_one_chunk_and_every_recorded_step_begins_one():
     for steps in ([0], [5], [0, 1, 2], [3, 20, 21], [0, 100]):
         chunks = plan_chunks(np.array(steps), 7)
-        covered = [step for chunk in chunks for step in range(chunk.step, chunk.step + chunk.count)]
+        covered = [step for chunk in chunks for step in range(chunk.step, chunk.step + chunk.length)]
         assert covered == list(range(steps[-1]))
         assert [chunk.step for chunk in chunks if chunk.recorded] == steps
-        assert max(chunk.count for chunk in chunks) <= 7
+        assert max(chunk.length for chunk in chunks) <= 7
 
 
 def test_the_training_loss_of_a_batch_is_that_before_its_step():

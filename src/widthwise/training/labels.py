@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from widthwise.data import Batch, Stream
+from widthwise.data import Stream
 from widthwise.networks.trace import Trace
 from widthwise.records.schema import QUANTILE_LEVELS
 from widthwise.study import Study
 from widthwise.training.measures import mode_count, tensor_names
 from widthwise.training.network import network_keys
-from widthwise.training.stream_network import State, Trainer, probe_batch
+from widthwise.training.stream_network import Samples, State, Trainer, probe_samples
 
 
 def record_labels(study: Study, stream: Stream) -> dict[str, tuple]:
@@ -21,12 +21,14 @@ def record_labels(study: Study, stream: Stream) -> dict[str, tuple]:
     trainer = Trainer(study, stream.shape, stream.outputs, min(study.ensemble.widths))
     key = network_keys(0, np.arange(1), 1)[0]
     state = jax.eval_shape(trainer.start, key)
-    points = probe_batch(stream.probes, jnp.float32)
+    points = probe_samples(stream.probes, jnp.float32)
     layers: list[str] = []
+    blocks: list[str] = []
 
-    def look(state: State, points: Batch) -> Trace:
+    def look(state: State, points: Samples) -> Trace:
         trace = trainer.trace(state, points)
         layers.extend(trace.layers)  # here, since what comes out is sorted by name
+        blocks.extend(trace.attention)
         return trace
 
     trace = jax.eval_shape(look, state, points)
@@ -38,5 +40,6 @@ def record_labels(study: Study, stream: Stream) -> dict[str, tuple]:
     }
     if trace.attention:
         _, heads, queries, keys = next(iter(trace.attention.values())).shape
-        labels |= {"head": tuple(range(heads)), "query": tuple(range(queries)), "key": tuple(range(keys))}
+        numbers = {"head": heads, "query": queries, "key": keys}
+        labels |= {"block": tuple(blocks)} | {name: tuple(range(n)) for name, n in numbers.items()}
     return labels

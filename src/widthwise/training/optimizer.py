@@ -21,8 +21,16 @@ def make_optimizer(rules: Tree, training: TrainingSettings) -> optax.GradientTra
     with the tensor's rate r_W, the schedule eta_t, the direction d (the gradient; its running sum with
     momentum; adam's ratio), and the decay lambda on matrices (adamw, or `weight_decay` with any other).
 
-    **Arguments:** `rules`, a network with a `Rule` in place of every array.
+    **Arguments:** `rules`, a network with a `Rule` in place of every weight; of `training`, the optimizer,
+    its rate, schedule and constants, decay and clip are read (a cosine ends at its `steps`).
+    **Returns:** a transformation for gradients as `jax.grad` or `eqx.filter_grad` give them: where a module
+    holds no weight there is None, and what has a gradient but no rule stays as it is.
+    **Errors:** `ValueError` for "gradient_flow", which takes no steps.
     """
+    if training.optimizer == "gradient_flow":
+        raise ValueError(
+            '`training.optimizer` = "gradient_flow" takes no steps: choose gd, sgd, ... or adamw'
+        )
     stages: list[optax.GradientTransformation] = []
     if training.clip:
         stages.append(clip_weighted(training.clip, tree_of(rules, lambda rule: rule.sgd_rate)))
@@ -33,8 +41,8 @@ def make_optimizer(rules: Tree, training: TrainingSettings) -> optax.GradientTra
         stages.append(optax.trace(training.momentum))
     stages.append(scale_by_tree(tree_of(rules, lambda rule: rule.rate(training.optimizer))))
     if training.weight_decay:
-        matrices = tree_of(rules, lambda rule: rule.decays)
-        stages.append(optax.add_decayed_weights(training.weight_decay, matrices))
+        shares = tree_of(rules, lambda rule: training.weight_decay if rule.decays else 0.0)
+        stages.append(add_weights(shares))
     return optax.chain(*stages, optax.scale_by_learning_rate(make_schedule(training)))
 
 
@@ -62,8 +70,26 @@ def make_schedule(training: TrainingSettings) -> optax.Schedule:
 
 
 def scale_by_tree(scales: Tree) -> optax.GradientTransformation:
-    """Each tensor's update times its own number."""
-    return optax.stateless(lambda updates, _: jax.tree.map(lambda u, s: u * s, updates, scales))
+    """Each tensor's update times its own number; zero where there is none."""
+
+    def scaled(update: Any, scale: float | None) -> Any:
+        if update is None or scale is None:
+            return None if update is None else jnp.zeros_like(update)
+        return update * scale
+
+    return optax.stateless(lambda updates, _: jax.tree.map(scaled, updates, scales, is_leaf=_is_none))
+
+
+def add_weights(shares: Tree) -> optax.GradientTransformation:
+    """Each tensor's update plus its own share of the tensor itself."""
+
+    def added(update: Any, weight: Any, share: float | None) -> Any:
+        return update + share * weight if share else update
+
+    # Not optax's: it takes a module that can be called for a function of the weights.
+    return optax.stateless(
+        lambda updates, weights: jax.tree.map(added, updates, weights, shares, is_leaf=_is_none)
+    )
 
 
 def clip_weighted(largest: float, weights: Tree) -> optax.GradientTransformation:
@@ -78,7 +104,11 @@ def clip_weighted(largest: float, weights: Tree) -> optax.GradientTransformation
 
 def weighted_norm(gradient: Tree, weights: Tree) -> Float[Array, ""]:
     """The root of the sum over tensors of weight times squared norm."""
-    squares = jax.tree.map(lambda g, w: w * jnp.sum(g * g), gradient, weights)
+
+    def square(slope: Any, weight: float | None) -> Any:
+        return None if slope is None or weight is None else weight * jnp.sum(slope * slope)
+
+    squares = jax.tree.map(square, gradient, weights, is_leaf=_is_none)
     return jnp.sqrt(sum(jax.tree.leaves(squares)))
 
 
@@ -89,3 +119,7 @@ def tree_of(rules: Tree, number: Any) -> Tree:
         return number(rule)
 
     return jax.tree.map(pick, rules, is_leaf=is_rule)
+
+
+def _is_none(leaf: object) -> bool:
+    return leaf is None

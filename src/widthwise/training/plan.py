@@ -84,7 +84,7 @@ def plan_training(
         raise InputError(
             f'`record.parameters` = "{study.record.parameters}": weights are kept in files: give `out`'
         )
-    return _on_stream(study, open_stream(study), store)
+    return _on_stream(study, open_stream(study), store, processors)
 
 
 def _on_points(study: Study, points: Points, processors: int | None) -> Plan:
@@ -101,9 +101,10 @@ def _on_points(study: Study, points: Points, processors: int | None) -> Plan:
     return Plan(Layout(study, points), trainer_of, 1)
 
 
-def _on_stream(study: Study, stream: Stream, store: Folder | None) -> Plan:
+def _on_stream(study: Study, stream: Stream, store: Folder | None, processors: int | None) -> Plan:
     from widthwise.training.labels import record_labels
     from widthwise.training.measures import tensor_names
+    from widthwise.training.stream_network import Tree
     from widthwise.training.stream_program import compile_stream_program
     from widthwise.training.stream_run import run_stream
 
@@ -113,11 +114,11 @@ def _on_stream(study: Study, stream: Stream, store: Folder | None) -> Plan:
     ]
 
     def trainer_of(width: int) -> BlockTrainer:
-        program = compile_stream_program(study, stream, width)
+        program = compile_stream_program(study, stream, width, processors)
 
-        def keep(seed: int, step: int, state) -> None:
+        def keep(seed: int, step: int, weights: Tree) -> None:
             if step in kept and store is not None:
-                names, leaves = tensor_names(state.weights), jax.tree.leaves(state.weights)
+                names, leaves = tensor_names(weights), jax.tree.leaves(weights)
                 arrays = {name: np.asarray(leaf) for name, leaf in zip(names, leaves, strict=True)}
                 write_parameters(parameters_folder(store), width, seed, step, arrays)
 

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from widthwise.data import Batch, Probes
+from widthwise.data import Probes
+from widthwise.networks.trace import Trace
 from widthwise.records.schema import RECORDED_WITH
 from widthwise.training.loss import example_losses
 from widthwise.training.measures import (
@@ -21,14 +22,17 @@ from widthwise.training.measures import (
     tangent_kernel,
     tensor_rms,
 )
-from widthwise.training.stream_network import State, Trainer, Tree, last_output
+from widthwise.training.room import TANGENT_BYTES
+from widthwise.training.stream_network import Samples, State, Trainer, Tree, last_output
 
 ALWAYS = ("prediction", "loss")  # they decide on divergence
-TANGENT_BYTES = 2**29  # for the gradients of the tangent kernel
+
 SPECTRAL = ("tangent_kernel", "tangent_kernel_eigenvalue", "task_power")
 
 
-def measure(trainer: Trainer, probes: Probes, state: State, batch: Batch, points: Batch) -> dict[str, Array]:
+def measure(
+    trainer: Trainer, probes: Probes, state: State, batch: Samples, points: Samples
+) -> dict[str, Array]:
     """Each recorded quantity by its name, with the dimensions of the schema but `step`.
 
     **Arguments:** `batch`, that of the coming step: of its gradient are `batch_loss`, `gradient_rms` and
@@ -67,17 +71,17 @@ def _by_split(each: Float[Array, " point"], probes: Probes, mean: bool) -> Float
     return jnp.stack([part.mean() if mean else part.sum() for part in parts if part.size])
 
 
-def _initial(state: State, points: Batch):
+def _initial(state: State, points: Samples) -> Trace:
     assert state.origin is not None
     return state.origin.trace(points.inputs)
 
 
-def _of_the_coming_step(trainer: Trainer, state: State, batch: Batch) -> tuple[Array, Array, Array]:
+def _of_the_coming_step(trainer: Trainer, state: State, batch: Samples) -> tuple[Array, Array, Array]:
     loss, gradient = trainer.gradient(state, batch)
     return loss, tensor_rms(gradient), tensor_rms(trainer.update(state, gradient)[0])
 
 
-def _tangent(trainer: Trainer, probes: Probes, state: State, points: Batch) -> tuple[Array, Array, Array]:
+def _tangent(trainer: Trainer, probes: Probes, state: State, points: Samples) -> tuple[Array, Array, Array]:
     study = trainer.study
 
     def output_of(weights: Tree, inputs: Array) -> Float[Array, "point output"]:
@@ -91,16 +95,17 @@ def _tangent(trainer: Trainer, probes: Probes, state: State, points: Batch) -> t
         output_of, state.weights, rates, points.inputs, block=block, coupled=batch_normalized
     )
     targets = jnp.asarray(probes.targets, kernel.dtype)
-    return kernel, *spectrum(kernel, targets, probes.train, study.record.modes)
+    found = spectrum(kernel, targets, probes.train, study.record.modes)
+    return kernel, found.eigenvalue, found.task_power
 
 
 def _sharpness(
-    trainer: Trainer, probes: Probes, state: State, batch: Batch, points: Batch
+    trainer: Trainer, probes: Probes, state: State, batch: Samples, points: Samples
 ) -> tuple[Array, Array]:
     """Of the loss over the whole training set where a batch is that, else over the recorded points."""
     count = probes.train or len(points.inputs)
     full = trainer.study.training.optimizer == "gd"
-    over = batch if full else Batch(points.inputs[:count], points.answers[:count])
+    over = batch if full else Samples(points.inputs[:count], points.answers[:count])
     return preconditioned_sharpness(
         lambda weights: trainer.loss(weights, state.origin, over),
         state.weights,

@@ -19,6 +19,13 @@ from widthwise.training.optimizer import make_optimizer, make_schedule, tree_of
 Tree = Any
 
 
+class Samples(NamedTuple):
+    """A batch, or the recorded points, as arrays of the device; see `Batch`."""
+
+    inputs: Num[Array, "sample *shape"]
+    answers: Num[Array, "sample _"]
+
+
 class State(NamedTuple):
     """A network in training. `origin` holds the initial weights where something refers to them, else None."""
 
@@ -48,13 +55,13 @@ class Trainer:
     def relative_rates(self, *, gradient_descent: bool) -> Tree:
         """Each tensor's rate over the learning rate; of gradient descent, or of the study's optimizer."""
         optimizer = "sgd" if gradient_descent else self.study.training.optimizer
-        return tree_of(self.rules, lambda rule: rule.rate(optimizer))
+        return tree_of(self.rules, lambda rule: jnp.asarray(rule.rate(optimizer), float))
 
     def rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
         """The learning rate eta_t."""
         return jnp.asarray(make_schedule(self.study.training)(step))
 
-    def rates(self, state: State, batch: Batch) -> Tree:
+    def rates(self, state: State, batch: Samples) -> Tree:
         """The rate of every weight in the coming step; adam's over the root of its second moment, with the
         gradient of that step's batch in it."""
         rate = self.rate(state.step)
@@ -77,7 +84,7 @@ class Trainer:
         origin = jax.tree.map(jnp.copy, weights) if self.keeps_origin else None
         return State(weights, self.optimizer.init(weights), origin, jnp.zeros((), jnp.int32))
 
-    def step(self, state: State, batch: Batch) -> State:
+    def step(self, state: State, batch: Samples) -> State:
         """One step of training on a batch."""
         updates, optimizer = self.update(state, self.gradient(state, batch)[1])
         return state._replace(
@@ -88,11 +95,11 @@ class Trainer:
         """What a gradient adds to the weights, and the optimizer's next state."""
         return self.optimizer.update(gradient, state.optimizer, state.weights)
 
-    def gradient(self, state: State, batch: Batch) -> tuple[Float[Array, ""], Tree]:
+    def gradient(self, state: State, batch: Samples) -> tuple[Float[Array, ""], Tree]:
         """The loss of a batch, and its gradient."""
         return jax.value_and_grad(lambda weights: self.loss(weights, state.origin, batch))(state.weights)
 
-    def loss(self, weights: Tree, origin: Tree | None, batch: Batch) -> Float[Array, ""]:
+    def loss(self, weights: Tree, origin: Tree | None, batch: Samples) -> Float[Array, ""]:
         """The sum or the mean over samples of the loss of the centered output."""
         output = self.centered(weights.trace(batch.inputs).output, origin, batch.inputs)
         each = example_losses(output, batch.answers, self.study.training)
@@ -104,7 +111,7 @@ class Trainer:
         """Output minus that of the initial weights, if the study centers."""
         return output - origin.trace(inputs).output if self.centers and origin is not None else output
 
-    def trace(self, state: State, probes: Batch) -> Trace:
+    def trace(self, state: State, probes: Samples) -> Trace:
         """The forward pass at the recorded points, its output centered."""
         trace = state.weights.trace(probes.inputs)
         return trace._replace(output=self.centered(trace.output, state.origin, probes.inputs))
@@ -115,9 +122,14 @@ def last_output(output: Float[Array, "point *position output"]) -> Float[Array, 
     return output if output.ndim == 2 else output[:, -1]
 
 
-def probe_batch(probes: Probes, dtype: DTypeLike = jnp.float32) -> Batch:
+def probe_samples(probes: Probes, dtype: DTypeLike = jnp.float32) -> Samples:
     """The recorded points as arrays of the training's precision; tokens stay whole numbers."""
-    return Batch(*map(jnp.asarray, as_batch(Batch(probes.inputs, probes.answers), dtype)))
+    return on_device(as_batch(Batch(probes.inputs, probes.answers), dtype))
+
+
+def on_device(batch: Batch) -> Samples:
+    """The same numbers where JAX computes."""
+    return Samples(jnp.asarray(batch.inputs), jnp.asarray(batch.answers))
 
 
 def as_batch(batch: Batch, dtype: DTypeLike) -> Batch:

@@ -1,6 +1,5 @@
 """The training of one width on a stream, compiled once, for many seeds within bounded memory."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -9,46 +8,49 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key
 
 from widthwise.data import Batch, Stream
-from widthwise.errors import InputError
-from widthwise.records.evidence import usable_processors
 from widthwise.study import Study
 from widthwise.training.network import network_keys
 from widthwise.training.numerics import numerics
 from widthwise.training.recording import measure
-from widthwise.training.stream_network import State, Trainer, as_batch, probe_batch
+from widthwise.training.room import networks_at_once, networks_in_a_call, require_room
+from widthwise.training.sharding import everywhere, over_seeds, place, seed_mesh
+from widthwise.training.stream_network import Samples, State, Trainer, as_batch, on_device, probe_samples
 
 # Batches held at once, and the most steps between two looks at the clock.
 CHUNK_BYTES, CHUNK_STEPS = 64 * 2**20, 64
-SHARE = 0.8  # of the machine's memory that the networks of a cell may take
 
 
 class Chunk(NamedTuple):
-    """`count` steps of training from `step` on, after recording at `step` if it is to be `recorded`."""
+    """`length` steps of training from `step` on, after recording at `step` if it is to be `recorded`."""
 
     step: int
-    count: int
+    length: int
     recorded: bool
 
 
 class StreamProgram(NamedTuple):
     """What was compiled for networks of one width; like the ends of chunks, it depends on the study alone.
 
-    `start(key)` gives a `State`, `advance(state, batches, count)` trains it, using it up, and
-    `measure(state, batch)` is what is recorded of it, arrays of `shapes`.
+    `start(keys)` gives the states of `together` networks, along a first axis; `advance(states, batches,
+    count)` trains them, using the states up; `measure(states, batch)` is what is recorded of them, arrays of
+    `shapes` after the first axis. `workers` such calls are made at the same time.
     """
 
     study: Study
     stream: Stream
     trainer: Trainer
-    start: Callable[[Key[Array, ""]], State]
-    advance: Callable[[State, Batch, Int[Array, ""]], State]
-    measure: Callable[[State, Batch], dict[str, Array]]
+    start: Callable[[Key[Array, "network"]], State]
+    advance: Callable[[State, Samples, Int[Array, ""]], State]
+    measure: Callable[[State, Samples], dict[str, Array]]
     shapes: dict[str, tuple[int, ...]]
     chunk: int
+    together: int
     workers: int
+    mesh: Mesh | None
 
     @property
     def width(self) -> int:
@@ -56,42 +58,75 @@ class StreamProgram(NamedTuple):
         return self.trainer.width
 
 
-def compile_stream_program(study: Study, stream: Stream, width: int) -> StreamProgram:
+def compile_stream_program(
+    study: Study, stream: Stream, width: int, processors: int | None = None
+) -> StreamProgram:
     """Compile drawing, training and recording of networks of one width; see `StreamProgram`.
 
+    On a processor each call trains one network, and threads share the networks: batched by `vmap` a
+    convolution takes two and a half times as long. Accelerators, and several devices, take many networks in
+    a call.
+
+    **Arguments:** `processors` to use at most, all if not given.
     **Errors:** `InputError` when one network does not fit into this machine's memory.
     """
     trainer = Trainer(study, stream.shape, stream.outputs, width)
-    precision = study.ensemble.precision
+    precision, mesh = study.ensemble.precision, seed_mesh()
     with numerics(precision):
         first = as_batch(next(stream.batches(0)), precision)
-        probes = probe_batch(stream.probes, precision)
+        probes = probe_samples(stream.probes, precision)
         chunk = chunk_steps(study, first)
-        batches = Batch(*(jax.ShapeDtypeStruct((chunk, *x.shape), x.dtype) for x in first))
-        key = network_keys(study.ensemble.seed, np.arange(1), width)[0]
-        state = jax.eval_shape(lambda key: trainer.start(key, precision), key)
-        count = jax.ShapeDtypeStruct((), jnp.int32)
+        require_room(trainer, stream, probes)
+        together = networks_in_a_call(trainer, mesh)
+        batches = jax.eval_shape(
+            lambda x: jax.tree.map(lambda y: jnp.stack([y] * chunk), x), on_device(first)
+        )
+        keys = network_keys(study.ensemble.seed, np.arange(together), width)
 
-        def advance(state: State, batches: Batch, count: Int[Array, ""]) -> State:
+        def begin(keys: Key[Array, "network"]) -> State:
+            return _each(lambda key: trainer.start(key, precision), keys)
+
+        def advance(states: State, batches: Samples, count: Int[Array, ""]) -> State:
             def one(i: Int[Array, ""], state: State) -> State:
-                return trainer.step(state, Batch(batches.inputs[i], batches.answers[i]))
+                return trainer.step(state, Samples(batches.inputs[i], batches.answers[i]))
 
-            return jax.lax.fori_loop(0, count, one, state)
+            return _each(lambda state: jax.lax.fori_loop(0, count, one, state), states)
 
-        def look(points: Batch, state: State, batch: Batch) -> dict[str, Array]:
-            return measure(trainer, stream.probes, state, batch, points)
+        def look(points: Samples, states: State, batch: Samples) -> dict[str, Array]:
+            return _each(lambda state: measure(trainer, stream.probes, state, batch, points), states)
 
         # Each is compiled in a thread of its own; a lowering belongs to this one and its precision.
+        count = jax.ShapeDtypeStruct((), jnp.int32)
+        probes = place(probes, everywhere(mesh) if mesh else None)
+        seeds, same = (over_seeds(mesh), everywhere(mesh)) if mesh else (None, None)
+        states = jax.eval_shape(begin, keys)
         lowered = (
-            jax.jit(lambda key: trainer.start(key, precision)).lower(key),
-            jax.jit(advance, donate_argnums=0).lower(state, batches, count),
-            jax.jit(look).lower(probes, state, first),
+            _jit(begin, (seeds,), seeds).lower(keys),
+            _jit(advance, (seeds, same, same), seeds, donate_argnums=0).lower(states, batches, count),
+            _jit(look, (same, seeds, same), seeds).lower(probes, states, on_device(first)),
         )
         with ThreadPoolExecutor(len(lowered)) as pool:
             start, train, seen = pool.map(lambda program: program.compile(), lowered)
-    workers = _workers([train, seen], state, width)
-    shapes = {name: info.shape for name, info in lowered[2].out_info.items()}
-    return StreamProgram(study, stream, trainer, start, train, partial(seen, probes), shapes, chunk, workers)
+    workers = networks_at_once([train, seen], states, width, processors) if together == 1 else 1
+    shapes = {name: tuple(info.shape[1:]) for name, info in lowered[2].out_info.items()}
+    return StreamProgram(
+        study, stream, trainer, start, train, partial(seen, probes), shapes, chunk, together, workers, mesh
+    )
+
+
+def _each(function: Callable[[Any], Any], networks: Any) -> Any:
+    """Of every network along the first axis; of a single one without the batching of its operations."""
+    if jax.tree.leaves(networks)[0].shape[0] > 1:
+        return jax.vmap(function)(networks)
+    found = function(jax.tree.map(lambda x: x[0], networks))
+    return jax.tree.map(lambda x: x[None], found)
+
+
+def _jit(function: Callable, arguments: tuple, result: Any, **options: Any) -> Any:
+    """Compiled for one device, or with the shardings of several."""
+    if result is None:
+        return jax.jit(function, **options)
+    return jax.jit(function, in_shardings=arguments, out_shardings=result, **options)
 
 
 def chunk_steps(study: Study, batch: Batch) -> int:
@@ -119,19 +154,3 @@ def stack_batches(batches: list[Batch], length: int) -> Batch:
     """Batches along a new first axis, filled up with the last one to `length`."""
     rows = [*batches, *batches[-1:] * (length - len(batches))]
     return Batch(*(np.stack(parts) for parts in zip(*rows, strict=True)))
-
-
-def _workers(programs: list[Any], state: Any, width: int) -> int:
-    """Networks trained at the same time: one a processor, as many as memory allows."""
-    own = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
-    temporary = max(int(program.memory_analysis().temp_size_in_bytes) for program in programs)
-    available = int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    if own + temporary > available:
-        raise InputError(
-            f"one network of width {width} takes {own / 1e9:.1f} GB, and a step of it "
-            f"{temporary / 1e9:.1f} GB more; {available / 1e9:.1f} GB may be used: lower `ensemble.widths`, "
-            "`training.batch`, `record.train_points` or `data.test`"
-        )
-    if jax.default_backend() != "cpu":
-        return 1
-    return max(1, min(usable_processors(), (available - own) // max(temporary, 1)))

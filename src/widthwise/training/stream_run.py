@@ -1,36 +1,51 @@
 """Networks of one block of seeds on their way through a stream, from the first step or from a checkpoint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from widthwise.data import Batch
 from widthwise.progress import SILENT, Progress
 from widthwise.records.schema import RECORDED_WITH, variable
-from widthwise.training.checkpoint import Checkpoint
 from widthwise.training.network import Trajectory, network_keys
 from widthwise.training.numerics import numerics
-from widthwise.training.stream_network import State, as_batch
+from widthwise.training.sharding import everywhere, over_seeds, place
+from widthwise.training.stream_network import Samples, Tree, as_batch, on_device
 from widthwise.training.stream_program import Chunk, StreamProgram, plan_chunks, stack_batches
 
-Keep = Callable[[int, int, State], None]
+Keep = Callable[[int, int, Tree], None]
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """Where the state of a run is kept; see `checkpoint.py`."""
+
+    def load(self) -> Mapping[str, np.ndarray] | None:
+        """The last state, if there is one."""
+        ...
+
+    def maybe_save(self, state: Callable[[], Mapping[str, np.ndarray]]) -> bool:
+        """Keep the state, if it is time to; returns whether it was."""
+        ...
 
 
 def run_stream(
     program: StreamProgram,
     seeds: Sequence[int],
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Resumable | None = None,
     keep: Keep | None = None,
     progress: Progress = SILENT,
 ) -> Trajectory:
     """Train the networks of these seeds side by side, a chunk of steps each in turn, on the same batches.
 
     **Arguments:** `checkpoint`, where their states are kept from time to time, and found again; `keep`, told
-    (seed, step, state) at every recorded step; `progress`, advanced by (networks times steps).
+    (seed, step, weights) at every recorded step; `progress`, advanced by (networks times steps).
     **Returns:** every recorded quantity with leading axes seed and step. A network that is not finite at a
     recorded step is NaN from there on and trained no further.
     """
@@ -38,24 +53,23 @@ def run_stream(
     chunks = plan_chunks(program.study.recorded_steps(), program.chunk)
     found = checkpoint.load() if checkpoint else None
     done = run.restore(found) if found is not None else 0
-    progress.advance(len(seeds) * sum(chunk.count for chunk in chunks[:done]))
-    step = chunks[min(done, len(chunks) - 1)].step
-    batches = program.stream.batches(step)
+    progress.advance(len(seeds) * sum(chunk.length for chunk in chunks[:done]))
+    batches = program.stream.batches(chunks[min(done, len(chunks) - 1)].step)
     with ThreadPoolExecutor(program.workers) as pool:
         for number, chunk in enumerate(chunks[done:], start=done + 1):
             if run.all_diverged():
-                progress.advance(len(seeds) * sum(c.count for c in chunks[number - 1 :]))
+                progress.advance(len(seeds) * sum(c.length for c in chunks[number - 1 :]))
                 break
-            taken = list(islice(batches, max(1, chunk.count)))
+            taken = list(islice(batches, max(1, chunk.length)))
             run.take(chunk, taken, pool)
-            progress.advance(len(seeds) * chunk.count)
-            if checkpoint and chunk.count:
+            progress.advance(len(seeds) * chunk.length)
+            if checkpoint and chunk.length:
                 checkpoint.maybe_save(lambda number=number: run.saved(number))
     return run.trajectory()
 
 
 class _Run:
-    """States of the networks, what is recorded so far, and where they diverged."""
+    """States of the networks in groups, what is recorded so far, and where they diverged."""
 
     def __init__(self, program: StreamProgram, seeds: list[int], keep: Keep | None):
         self.program, self.seeds, self.keep = program, seeds, keep
@@ -66,61 +80,72 @@ class _Run:
             for name, shape in program.shapes.items()
         }
         self.diverged_at = np.full(len(seeds), -1, np.int32)
+        size, mesh = program.together, program.mesh
+        # The last group is filled up with its last seed, of which nothing is recorded twice.
+        self.groups = [range(i, min(i + size, len(seeds))) for i in range(0, len(seeds), size)]
+        filled = [np.array(seeds)[np.minimum(g.start + np.arange(size), g.stop - 1)] for g in self.groups]
+        self.over, self.same = (over_seeds(mesh), everywhere(mesh)) if mesh else (None, None)
         with numerics(self.precision):
-            keys = network_keys(program.study.ensemble.seed, np.array(seeds), program.width)
-            self.states = [program.start(key) for key in keys]
+            keys = [network_keys(program.study.ensemble.seed, group, program.width) for group in filled]
+            self.states = [program.start(place(group, self.over)) for group in keys]
 
     def all_diverged(self) -> bool:
         return bool((self.diverged_at >= 0).all())
 
     def take(self, chunk: Chunk, batches: list[Batch], pool: ThreadPoolExecutor) -> None:
-        """Record, if the chunk says so, and train every healthy network."""
+        """Record, if the chunk says so, and train every group with a healthy network."""
         with numerics(self.precision):
             rows = [as_batch(batch, self.precision) for batch in batches]
-            first = Batch(*map(jnp.asarray, rows[0]))
-            stacked = (
-                Batch(*map(jnp.asarray, stack_batches(rows, self.program.chunk))) if chunk.count else None
-            )
-        healthy = [i for i in range(len(self.seeds)) if self.diverged_at[i] < 0]
-        list(pool.map(lambda i: self._take(i, chunk, first, stacked), healthy))
+            first = self._placed(rows[0])
+            stacked = self._placed(stack_batches(rows, self.program.chunk)) if chunk.length else None
+        healthy = [g for g, group in enumerate(self.groups) if (self.diverged_at[group] < 0).any()]
+        list(pool.map(lambda g: self._take(g, chunk, first, stacked), healthy))
 
-    def _take(self, i: int, chunk: Chunk, first: Batch, stacked: Batch | None) -> None:
+    def _placed(self, batch: Batch) -> Samples:
+        return place(on_device(batch), self.same)
+
+    def _take(self, g: int, chunk: Chunk, first: Samples, stacked: Samples | None) -> None:
         with numerics(self.precision):
             if chunk.recorded:
-                self._record(i, chunk.step, self.program.measure(self.states[i], first))
-                if self.diverged_at[i] >= 0:
+                self._record(g, chunk.step, self.program.measure(self.states[g], first))
+                if (self.diverged_at[self.groups[g]] >= 0).all():
                     return
-                if self.keep is not None:
-                    self.keep(self.seeds[i], chunk.step, self.states[i])
             if stacked is not None:
-                self.states[i] = self.program.advance(self.states[i], stacked, np.int32(chunk.count))
+                self.states[g] = self.program.advance(self.states[g], stacked, jnp.int32(chunk.length))
 
-    def _record(self, i: int, step: int, values: dict[str, jax.Array]) -> None:
+    def _record(self, g: int, step: int, values: dict[str, Array]) -> None:
         found = {name: np.asarray(value) for name, value in values.items()}
-        if not all(np.isfinite(found[name]).all() for name in ("prediction", "loss")):
-            self.diverged_at[i] = step
-            return
         at = int(np.searchsorted(self.steps, step))
-        for name, value in found.items():
-            self.records[name][i, at] = value
+        for place_in_group, i in enumerate(self.groups[g]):
+            if self.diverged_at[i] >= 0:
+                continue
+            own = {name: value[place_in_group] for name, value in found.items()}
+            if not all(np.isfinite(own[name]).all() for name in ("prediction", "loss")):
+                self.diverged_at[i] = step
+                continue
+            for name, value in own.items():
+                self.records[name][i, at] = value
+            if self.keep is not None:
+                weights = jax.tree.map(lambda x, n=place_in_group: x[n], self.states[g].weights)
+                self.keep(self.seeds[i], step, weights)
 
     def saved(self, chunks: int) -> dict[str, np.ndarray]:
         """Everything a resumed run needs, as flat arrays."""
-        leaves = [jax.tree.leaves(state) for state in self.states]
-        states = {f"state/{i}/{j}": np.asarray(x) for i, row in enumerate(leaves) for j, x in enumerate(row)}
+        leaves = [jax.tree.leaves(states) for states in self.states]
+        states = {f"state/{g}/{j}": np.asarray(x) for g, row in enumerate(leaves) for j, x in enumerate(row)}
         records = {f"record/{name}": rows for name, rows in self.records.items()}
         return {"chunks": np.array(chunks), "diverged_at": self.diverged_at, **records, **states}
 
-    def restore(self, found: dict[str, np.ndarray]) -> int:
+    def restore(self, found: Mapping[str, np.ndarray]) -> int:
         """Go on from what was saved; returns how many chunks are done."""
         self.diverged_at = found["diverged_at"].copy()
         for name, rows in self.records.items():
             rows[...] = found[f"record/{name}"]
-        for i, state in enumerate(self.states):
-            structure = jax.tree.structure(state)
-            with numerics(self.precision):
-                leaves = [jnp.asarray(found[f"state/{i}/{j}"]) for j in range(structure.num_leaves)]
-            self.states[i] = jax.tree.unflatten(structure, leaves)
+        with numerics(self.precision):
+            for g, states in enumerate(self.states):
+                structure = jax.tree.structure(states)
+                leaves = [jnp.asarray(found[f"state/{g}/{j}"]) for j in range(structure.num_leaves)]
+                self.states[g] = place(jax.tree.unflatten(structure, leaves), self.over)
         return int(found["chunks"])
 
     def trajectory(self) -> Trajectory:
@@ -129,6 +154,6 @@ class _Run:
         beside = [name for quantity in asked for name in RECORDED_WITH.get(quantity, ())]
         wanted = {name: self.records[name] for name in (*asked, *beside)}
         axes = {name: 1 + variable(name).dims.index("step") for name in wanted}
-        return Trajectory(
-            {name: np.moveaxis(rows, 1, axes[name]) for name, rows in wanted.items()}, self.diverged_at
-        )
+        found: dict[str, Any] = {name: np.moveaxis(rows, 1, axes[name]) for name, rows in wanted.items()}
+        diverged_at: Any = self.diverged_at
+        return Trajectory(found, diverged_at)

@@ -1,0 +1,100 @@
+"""Memory of training on a stream: what is refused before compiling, and how many networks run at once."""
+
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from widthwise.data import Stream
+from widthwise.errors import InputError
+from widthwise.records.evidence import usable_processors
+from widthwise.training.measures import Sizes, choose_block, require_room_to_measure
+from widthwise.training.network import network_keys
+from widthwise.training.sharding import shareable
+from widthwise.training.stream_network import Samples, State, Trainer
+
+SHARE = 0.8  # of the machine's memory that the networks of a cell may take
+TANGENT_BYTES = 2**29  # for the gradients of the tangent kernel
+BUDGET_BYTES = 2**31  # what networks of one call may take together
+COPIES = 8  # of a network's state that training it takes on an accelerator, about
+
+
+def usable_bytes() -> int:
+    """The memory that may be used."""
+    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def require_room(trainer: Trainer, stream: Stream, points: Samples) -> None:
+    """Refuse, before anything is compiled, weights and recorded quantities that cannot fit.
+
+    **Errors:** `InputError` with what is needed and what is there.
+    """
+    state = state_shapes(trainer)
+    weights, available = tree_bytes(state), usable_bytes()
+    if weights > available:
+        raise InputError(
+            f"one network of width {trainer.width} takes {weights / 1e9:.1f} GB, and "
+            f"{available / 1e9:.1f} GB may be used: lower `ensemble.widths`"
+        )
+    trace = jax.eval_shape(trainer.trace, state, points)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.weights))
+    count, record = len(points.inputs), trainer.study.record
+    attention = next(iter(trace.attention.values()), None)
+    tangent = {"tangent_kernel", "tangent_kernel_eigenvalue", "task_power"} & set(record.quantities)
+    sizes = Sizes(
+        parameters=parameters,
+        tensors=len(jax.tree.leaves(state.weights)),
+        points=count,
+        train=stream.probes.train,
+        outputs=trainer.outputs,
+        layers=len(trace.layers),
+        neurons=sum(layer.preactivation.size for layer in trace.layers.values()) // count,
+        attention=len(trace.attention),
+        heads=0 if attention is None else attention.shape[1],
+        positions=0 if attention is None else attention.shape[2],
+        modes=record.modes,
+        block=choose_block(parameters, count, trainer.outputs, TANGENT_BYTES) if tangent else 2,
+        precision=np.dtype(trainer.study.ensemble.precision).itemsize,
+    )
+    require_room_to_measure(record.quantities, sizes, available - weights)
+
+
+def networks_in_a_call(trainer: Trainer, mesh: Mesh | None) -> int:
+    """One on a processor; on accelerators, and on several devices, a block of seeds or what fits."""
+    if mesh is None and jax.default_backend() == "cpu":
+        return 1
+    devices = 1 if mesh is None else mesh.size
+    block = min(trainer.study.ensemble.seeds_per_cell, trainer.study.ensemble.seeds)
+    fitting = max(1, BUDGET_BYTES * devices // (COPIES * tree_bytes(state_shapes(trainer))))
+    # Not many more than there are, so that few are computed in vain.
+    return min(shareable(fitting, devices), -(-block // devices) * devices)
+
+
+def networks_at_once(programs: list[Any], states: State, width: int, processors: int | None) -> int:
+    """Calls made at the same time: one a processor, as many as memory allows."""
+    own = tree_bytes(states)
+    temporary = max(int(program.memory_analysis().temp_size_in_bytes) for program in programs)
+    available = usable_bytes()
+    if own + temporary > available:
+        raise InputError(
+            f"one network of width {width} takes {own / 1e9:.1f} GB, and a step of it "
+            f"{temporary / 1e9:.1f} GB more; {available / 1e9:.1f} GB may be used: lower `ensemble.widths`, "
+            "`training.batch`, `record.train_points` or `data.test`"
+        )
+    if jax.default_backend() != "cpu":
+        return 1
+    return max(1, min(processors or usable_processors(), (available - own) // max(temporary, 1)))
+
+
+def state_shapes(trainer: Trainer) -> State:
+    """A network in training, of which nothing is computed."""
+    key = network_keys(0, np.arange(1), 1)[0]
+    return jax.eval_shape(lambda key: trainer.start(key, jnp.dtype(trainer.study.ensemble.precision)), key)
+
+
+def tree_bytes(tree: Any) -> int:
+    """Of all arrays."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
