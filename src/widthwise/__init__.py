@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from widthwise.study import TrainingSettings as TrainingSettings
     from widthwise.study import dump_study as dump_study
     from widthwise.study import load_study as load_study
+    from widthwise.training import Parametrized as Parametrized
+    from widthwise.training import describe_parametrization as describe_parametrization
+    from widthwise.training import make_optimizer as make_optimizer
+    from widthwise.training import parametrize as parametrize
     from widthwise.training import train_ensemble as train_ensemble
 
     __version__: str
@@ -66,7 +70,13 @@ NAMES = {
         "dump_study",
         "load_study",
     ],
-    "training": ["train_ensemble"],
+    "training": [
+        "Parametrized",
+        "describe_parametrization",
+        "make_optimizer",
+        "parametrize",
+        "train_ensemble",
+    ],
 }
 HOMES = {name: room for room, names in NAMES.items() for name in names}
 __all__ = [*HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]

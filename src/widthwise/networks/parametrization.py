@@ -75,8 +75,9 @@ class Rule(NamedTuple):
 
     A network in which a tensor W is multiplied by c is the same as one in which the array c W begins c times
     as large and learns c^2 (gradient descent) or c (adam) times as fast; so no network needs multipliers.
-    `std` of the initial entries; `sgd_rate` and `adam_rate` relative to the learning rate; `gradient_scale`,
-    what brings the gradient to its size at the base width; `decays`, whether weight decay applies.
+    `std` of the initial entries (their value where all start at one number); `sgd_rate` and `adam_rate`
+    relative to the learning rate; `gradient_scale`, what brings the gradient to its size at the base width;
+    `decays`, whether weight decay applies.
     """
 
     std: float
@@ -101,16 +102,21 @@ def rule_of(tensor: Tensor, base: Tensor, parametrization: Parametrization) -> R
     (1.0, 1.0, 0.25)
     """
     law = TABLE[parametrization][tensor.role]
-    side = "fan_out" if tensor.role == "input" else "fan_in"
-    growth = getattr(tensor, side) / getattr(base, side)
+    growth = growth_of(tensor, base)
     array = growth**law.multiplier / tensor.inner  # of the array that the network holds, over the table's
     return Rule(
         std=tensor.gain / math.sqrt(base.fan_in) * growth**law.std * array,
         sgd_rate=tensor.sgd_rate * growth**law.sgd * array**2,
         adam_rate=tensor.adam_rate * growth**law.adam * array,
         gradient_scale=growth**-law.gradient * array,
-        decays=len(tensor.shape) > 1,
+        decays=len(tensor.shape) > 1 and not tensor.bias,
     )
+
+
+def growth_of(tensor: Tensor, base: Tensor) -> float:
+    """m of the table: fan-in over that at the base width, of `input` tensors fan-out."""
+    side = "fan_out" if tensor.role == "input" else "fan_in"
+    return getattr(tensor, side) / getattr(base, side)
 
 
 def rules_of(blueprint: Tree, base: Tree, parametrization: Parametrization) -> Tree:
@@ -122,7 +128,7 @@ def rules_of(blueprint: Tree, base: Tree, parametrization: Parametrization) -> T
 
 
 def draw(key: Key[Array, ""], blueprint: Tree, rules: Tree, dtype: DTypeLike = jnp.float32) -> Tree:
-    """A network with independent normal entries of each rule's `std`, zeros or ones.
+    """A network with independent normal entries of each rule's `std`, or all zero or equal.
 
     The same key, blueprint, rules and dtype give the same weights, whatever else is computed beside them.
     """
@@ -134,7 +140,7 @@ def draw(key: Key[Array, ""], blueprint: Tree, rules: Tree, dtype: DTypeLike = j
     arrays = [
         rule.std * part.reshape(tensor.shape)
         if tensor.start == "normal"
-        else jnp.full(tensor.shape, float(tensor.start == "one") / tensor.inner, dtype)
+        else jnp.full(tensor.shape, rule.std if tensor.start == "one" else 0.0, dtype)
         for tensor, rule, part in zip(tensors, found, parts, strict=True)
     ]
     return jax.tree.unflatten(structure, arrays)

@@ -11,6 +11,7 @@ import numpy as np
 from widthwise.networks.tensor import Role, Start, Tensor
 
 ROLES = ("input", "hidden", "readout", "scalar")
+FIXED = "fixed"
 
 
 def blueprint_of(
@@ -20,12 +21,14 @@ def blueprint_of(
 
     `make(width)` gives the module. Which axes of a tensor grow is seen from its shapes at the base width and
     at twice that, without computing; then axes are read as Equinox lays them out: (out, in, *window), tables
-    of `eqx.nn.Embedding` (entry, out), of one axis gains and biases. A tensor of `make(base_width)` that is
-    all zero or all one starts so at every width; every other one is drawn anew from a normal distribution,
-    with the root mean square of its entries at the base width, scaled by the rule of its role. The module's
-    own random numbers are not kept.
+    of `eqx.nn.Embedding` (entry, out), of one axis gains and biases. A tensor of `make(base_width)` whose
+    entries are all the same number starts so at every width; every other one is drawn anew from a normal
+    distribution, with the root mean square of its entries at the base width, scaled by the rule of its role.
+    The module's own random numbers are not kept.
 
-    **Arguments:** `tags`, role by path (such as ".layers[0].weight") where the inferred one is not wanted.
+    **Arguments:** `tags`, role by path (such as ".layers[0].weight") where the inferred one is not wanted,
+    or "fixed" for what is no weight and stays as the module has it. A tagged tensor may have its axes in any
+    order: what grows is then read by the role, such as (in, out) or positions (entry, out) as "input".
     **Returns:** the module with `Tensor`s for floating-point arrays and None for everything else:
     `eqx.combine(draw(...), make(width))` is a network (`eqx.combine` takes the rest from the module).
     **Errors:** `ValueError` naming the tensor whose role is not clear, or an unknown path or role in `tags`.
@@ -45,11 +48,13 @@ def blueprint_of(
     for path, role in tags.items():
         if path not in base:
             raise ValueError(f"`tags` names {path!r}, which is no tensor; there are {', '.join(base)}")
-        if role not in ROLES:
-            raise ValueError(f"`tags[{path!r}]` = {role!r}: expected one of {', '.join(ROLES)}")
+        if role not in (*ROLES, FIXED):
+            raise ValueError(f"`tags[{path!r}]` = {role!r}: expected one of {', '.join(ROLES)}, {FIXED}")
     values = _arrays(make(base_width))
     tensors = [
-        _plan(
+        None
+        if tags.get(path) == FIXED
+        else _plan(
             path,
             (shape, base[path][0], twice[path][0]),
             known,
@@ -88,7 +93,7 @@ def _shapes(make: Callable[[int], Any], width: int) -> dict[str, tuple[tuple[int
 
 
 def _is_layer(node: object) -> bool:
-    return isinstance(node, eqx.nn.Embedding | eqx.nn.Linear | eqx.nn.Conv)
+    return isinstance(node, eqx.nn.Embedding | eqx.nn.Linear | eqx.nn.Conv | eqx.nn.ConvTranspose)
 
 
 def _plan(
@@ -99,15 +104,39 @@ def _plan(
         raise ValueError(f"{path}: has {len(base)} axes at the base width and {len(shape)} at this one")
     grows = tuple(a != b for a, b in zip(base, twice, strict=True))
     role = role or _role(path, shape, grows, known)
-    if len(shape) < 2 or known == "embedding":
-        fan_in, fan_out = 1, shape[-1] if shape else 1
-        base_fan_in = 1
-    else:
-        fan_in, fan_out, base_fan_in = math.prod(shape[1:]), shape[0], math.prod(base[1:])
+    fan_in, fan_out = _fans(path, shape, grows, role, known)
+    base_fan_in, _ = _fans(path, base, grows, role, known)
     found = np.asarray(values, np.float64)
-    start: Start = "zero" if not found.any() else "one" if (found == 1).all() else "normal"
-    gain = math.sqrt(base_fan_in * np.square(found).mean()) if start == "normal" else 1.0
-    return Tensor(shape=shape, role=role, fan_in=fan_in, fan_out=fan_out, start=start, gain=gain)
+    # One number alone, such as the bias of a single output, tells a constant from a draw only if it is 1.
+    constant = (found == 1).all() or ((found.size > 1 or not shape) and (found == found.flat[0]).all())
+    start: Start = "zero" if not found.any() else "one" if constant else "normal"
+    size = found.flat[0] if constant else math.sqrt(np.square(found).mean())
+    return Tensor(
+        shape=shape,
+        role=role,
+        fan_in=fan_in,
+        fan_out=fan_out,
+        start=start,
+        gain=float(size) * math.sqrt(base_fan_in),
+        bias=known == "layer" and path.endswith(".bias"),
+    )
+
+
+def _fans(
+    path: str, shape: tuple[int, ...], grows: tuple[bool, ...], role: Role, known: str
+) -> tuple[int, int]:
+    """Entries that go into a number and numbers that come out: (out, in, *window) unless a tag says other."""
+    if len(shape) < 2 or known == "embedding":
+        return 1, shape[-1] if shape else 1
+    growing, out = [axis for axis, grown in enumerate(grows) if grown], 0
+    if not known:
+        if len(growing) > 2:
+            raise ValueError(f"{path}: more than two axes of its shape {shape} grow with the width")
+        if len(growing) == {"input": 1, "hidden": 2}.get(role):
+            out = growing[0]
+        elif role == "readout" and growing == [0]:
+            out = len(shape) - 1
+    return math.prod(shape) // shape[out], shape[out]
 
 
 def _role(path: str, shape: tuple[int, ...], grows: tuple[bool, ...], known: str) -> Role:

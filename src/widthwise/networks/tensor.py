@@ -17,9 +17,10 @@ class Tensor:
 
     **Fields:** `fan_in`, how many entries are summed for one number that comes out (1 for biases, gains and
     embeddings); `fan_out`, how many come out. At the base width entries start with standard deviation
-    `gain / sqrt(fan_in)` where `start` is "normal", else at 0 or 1; gradient descent moves them at
-    `sgd_rate` and adam at `adam_rate` times the learning rate. `inner` is what the network itself multiplies
-    the tensor with: all of the above is said of the product.
+    `gain / sqrt(fan_in)` where `start` is "normal"; "one" lets all of them start at that number, and "zero"
+    at 0. Gradient descent moves them at `sgd_rate` and adam at `adam_rate` times the learning rate. `inner`
+    is what the network itself multiplies the tensor with: all of the above is said of the product. Weight
+    decay spares tensors of one axis, and those that are a `bias` whatever their axes.
     """
 
     shape: tuple[int, ...]
@@ -31,3 +32,4 @@ class Tensor:
     sgd_rate: float = 1.0
     adam_rate: float = 1.0
     inner: float = 1.0
+    bias: bool = False

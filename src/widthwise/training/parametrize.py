@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,28 +10,13 @@ from jaxtyping import Array, Key, UInt
 
 from widthwise.data.open import open_stream
 from widthwise.networks.build import blueprint
-from widthwise.networks.parametrization import TABLE, Rule, draw, growth_of, is_rule, is_tensor, rules_of
+from widthwise.networks.parametrization import TABLE, draw, is_rule, rules_of
+from widthwise.networks.rule_table import TensorRow, format_rows, table_rows
 from widthwise.networks.tagging import blueprint_of
-from widthwise.networks.tensor import Role, Tensor
 from widthwise.study import Study
 from widthwise.study.settings import Parametrization
 
 Tree = Any  # a module, or one with rules or tensors in place of its weights
-
-
-class TensorRow(NamedTuple):
-    """One tensor of the table. `std` is of the initial entries, or the number at which all of them start;
-    rates multiply the learning rate."""
-
-    tensor: str
-    shape: tuple[int, ...]
-    role: Role
-    growth: float
-    starts: str
-    std: float
-    sgd_rate: float
-    adam_rate: float
-    decays: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +70,9 @@ def parametrize(
     >>> print(parametrize(make, 256, base_width=64, key=jax.random.key(1)).table())
     mean_field at width 256, the module itself at width 64; rates multiply the learning rate
     tensor             shape       role     growth  initial std  SGD rate  Adam rate  decays
-    .layers[0].weight  (256, 3)    input         4       0.3372         4          1     yes
-    .layers[1].weight  (256, 256)  hidden        4      0.03591         1       0.25     yes
-    .layers[2].weight  (2, 256)    readout       4      0.01725      0.25       0.25     yes
+    .layers[0].weight  (256, 3)    input         4       0.3089         4          1     yes
+    .layers[1].weight  (256, 256)  hidden        4      0.0361         1       0.25     yes
+    .layers[2].weight  (2, 256)    readout       4      0.01795      0.25       0.25     yes
     """
     if parametrization not in TABLE:
         raise ValueError(f"`parametrization` = {parametrization!r}: expected one of {', '.join(TABLE)}")
@@ -128,46 +113,6 @@ def describe_parametrization(study: Study, width: int) -> str:
     rows = table_rows(plan, base, rules_of(plan, base, network.parametrization))
     same = "all parametrizations the same"
     return format_rows(_heading(network.parametrization, width, network.base_width, same), rows)
-
-
-def table_rows(plan: Tree, base: Tree, rules: Tree) -> tuple[TensorRow, ...]:
-    """The table of a network. **Arguments:** its blueprint, that of the base width, and its rules."""
-    planned = jax.tree_util.tree_flatten_with_path(plan, is_leaf=is_tensor)[0]
-    others = (jax.tree.leaves(base, is_leaf=is_tensor), jax.tree.leaves(rules, is_leaf=is_rule))
-    return tuple(
-        _row(jax.tree_util.keystr(path), tensor, other, rule)
-        for (path, tensor), other, rule in zip(planned, *others, strict=True)
-    )
-
-
-def format_rows(heading: str, rows: tuple[TensorRow, ...]) -> str:
-    """A table as text, with four digits; "= 1" where all entries start at that number."""
-    titles = ("tensor", "shape", "role", "growth", "initial std", "SGD rate", "Adam rate", "decays")
-    lines = [titles]
-    for row in rows:
-        std = f"{row.std:.4g}" if row.starts == "normal" else f"= {row.std:.4g}"
-        numbers = (f"{number:.4g}" for number in (row.sgd_rate, row.adam_rate))
-        decays = "yes" if row.decays else "no"
-        lines.append((row.tensor, str(row.shape), row.role, f"{row.growth:.4g}", std, *numbers, decays))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    texts = 3  # columns of words are aligned at their left, those of numbers at their right
-    aligned = [
-        [
-            cell.ljust(n) if i < texts else cell.rjust(n)
-            for i, (cell, n) in enumerate(zip(line, widths, strict=True))
-        ]
-        for line in lines
-    ]
-    return "\n".join([heading, *("  ".join(line).rstrip() for line in aligned)])
-
-
-def _row(path: str, tensor: Tensor, base: Tensor, rule: Rule) -> TensorRow:
-    std = 0.0 if tensor.start == "zero" else rule.std
-    starts = "normal" if tensor.start == "normal" else "constant"
-    rates = (rule.sgd_rate, rule.adam_rate)
-    return TensorRow(
-        path, tensor.shape, tensor.role, growth_of(tensor, base), starts, std, *rates, rule.decays
-    )
 
 
 def _heading(parametrization: str, width: int, base_width: int, same: str) -> str:
