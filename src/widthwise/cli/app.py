@@ -63,6 +63,9 @@ app = typer.Typer(
 
 def main() -> None:
     """The console command `widthwise`."""
+    from widthwise.cli.compiled import keep_compiled
+
+    keep_compiled()
     app(prog_name="widthwise")
 
 
@@ -92,7 +95,10 @@ def run(
     tolerance: Tolerance = 0.01,
     quiet: Quiet = False,
 ) -> None:
-    """Theory, training, comparison and report of a study, in order; resumes where it stopped."""
+    """Theory, training, comparison and report of a study, in order; resumes where it stopped.
+
+    Studies that theory does not treat (such as transformers) are trained and reported.
+    """
     with guarded() as guard:
         with open_progress(quiet) as progress:
             study = _study(study_file, overrides)
@@ -103,7 +109,9 @@ def run(
             with stages.open_run(study, out) as current:
                 guard.directory = current.directory
                 stages.must_write_study(current, study_file)
-                theory = stages.theory_stage(current, progress, reuse=True)
+                theory = None
+                if current.points is not None:
+                    theory = stages.theory_stage(current, progress, reuse=True)
                 stages.write_study(current, study_file)
                 records = stages.train_stage(current, progress)
                 table, page = stages.report_stage(
@@ -177,6 +185,34 @@ def train(
         with open_progress(quiet) as progress:
             stages.train_alone(study, place, progress)
         _tell(f"records: {records}", quiet)
+
+
+@app.command(
+    epilog="Example: widthwise sweep examples/pydoc_transformer.toml training.learning_rate=0.002,0.004,0.008"
+)
+def sweep(
+    study_file: StudyFile,
+    values: Annotated[
+        str,
+        typer.Argument(metavar="TABLE.KEY=V1,V2,...", help="The setting and its values.", show_default=False),
+    ],
+    out: Out = None,
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train the study at several values of one setting: which is best, and does it move with width?
+
+    Each value keeps its own records below DIR; the last losses are written to DIR/sweep.nc.
+    """
+    with guarded() as guard:
+        study = _study(study_file, overrides)
+        from widthwise.cli import sweep as sweeping
+
+        directory = Path("runs") / study.name if out is None else out
+        guard.directory = directory
+        with open_progress(quiet) as progress:
+            table = sweeping.run_sweep(study, values, directory, progress)
+        _tell(f"{table}\nsweep: {directory / 'sweep.nc'}", quiet)
 
 
 @app.command(epilog="Example: widthwise report runs/digits")

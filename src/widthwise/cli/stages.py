@@ -11,7 +11,7 @@ import xarray as xr
 
 from widthwise.analysis import compare
 from widthwise.cli.blocks import render_kernels
-from widthwise.cli.summary import on_terminal, render_theory, render_verdicts
+from widthwise.cli.summary import on_terminal, render_losses, render_theory, render_verdicts
 from widthwise.data import Points, load_points
 from widthwise.errors import InputError
 from widthwise.infinite_width import solve_infinite_width
@@ -29,6 +29,7 @@ from widthwise.records.read import check_same_training, read_attributes
 from widthwise.report import write_report
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
+from widthwise.study.combinations import reason_without_theory, require_theory
 from widthwise.training import train_ensemble
 
 # How we know a study file as our own, which may be replaced.
@@ -37,10 +38,10 @@ HEADER = "# The study of this run, complete, as widthwise read it. Written by wi
 
 @dataclass(frozen=True)
 class Run:
-    """A study, its points, and the folder of its results."""
+    """A study, the points of its theory (None where there is none), and the folder of its results."""
 
     study: Study
-    points: Points
+    points: Points | None
     directory: Path
 
     @property
@@ -66,8 +67,9 @@ def open_run(study: Study, out: Path | None) -> Iterator[Run]:
     if is_url(str(directory)):
         raise InputError(f"{directory}: theory and report go to a folder; only `widthwise train` takes a URL")
     _refuse_file(directory)
-    run = Run(study, load_points(study), directory)
-    if run.records_path.exists():
+    treated = reason_without_theory(study) is None
+    run = Run(study, load_points(study) if treated else None, directory)
+    if run.points is not None and study.is_full_batch_perceptron() and run.records_path.exists():
         attributes = read_attributes(run.records_path)
         check_same_training(run.records_path, attributes, Layout(study, run.points))
     with _made(directory):
@@ -162,7 +164,12 @@ def write_study(run: Run, study_file: Path) -> None:
 
 
 def theory_stage(run: Run, progress: Progress, *, reuse: bool) -> xr.Dataset:
-    """The theory of the run; with `reuse`, what is in the folder if it is of this study and these points."""
+    """The theory of the run; with `reuse`, what is in the folder if it is of this study and these points.
+
+    **Errors:** `InputError` for a study that theory does not treat.
+    """
+    require_theory(run.study)
+    assert run.points is not None
     wanted = theory_hash(run.study, run.points)
     if reuse and run.theory_path.exists():
         theory = read_theory(run.theory_path)
@@ -185,13 +192,20 @@ def theory_summary(theory: xr.Dataset, widths: Sequence[int], tolerance: float, 
 
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:
     """Train what is not trained yet, and open the records."""
-    return train_ensemble(run.study, run.records_path, points=run.points, progress=progress)
+    points = run.points if run.study.is_full_batch_perceptron() else None
+    return train_ensemble(run.study, run.records_path, points=points, progress=progress)
 
 
 def report_stage(
-    run: Run, theory: xr.Dataset, records: xr.Dataset, *, tolerance: float, progress: Progress
+    run: Run, theory: xr.Dataset | None, records: xr.Dataset, *, tolerance: float, progress: Progress
 ) -> tuple[str, Path]:
-    """Compare and draw; the verdicts as a short table, or why there are none, and the report's path."""
+    """Compare and draw.
+
+    **Returns:** the verdicts or, without theory, the losses as a short table, and the report's path.
+    """
+    if theory is None:
+        page = write_report(run.directory, tolerance=tolerance, progress=progress)
+        return render_losses(records), page
     comparison = None
     try:
         comparison = compare(theory, records, progress=progress)

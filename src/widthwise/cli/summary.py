@@ -46,6 +46,54 @@ def render_verdicts(comparison: Comparison) -> str:
     return _rendered(_console(WIDTH_IN_FILES), table, line)
 
 
+def render_losses(records: xr.Dataset) -> str:
+    """The losses at the last recorded step, mean over the seeds that did not diverge, one line a width."""
+    loss = records["loss"].isel(step=-1).transpose("width", "seed", "split").to_numpy()
+    splits = list(dict.fromkeys(str(split) for split in records["split"].to_numpy()))
+    table = Table(title=f"loss at step {int(records['step'][-1])}", title_justify="left")
+    for column in ("width", "networks", "diverged", *splits):
+        table.add_column(column, justify="right")
+    for width, rows in zip(records["width"].to_numpy(), loss, strict=True):
+        finite = rows[np.isfinite(rows).all(axis=1)]
+        numbers = [_mean(column) for column in finite.T] if len(finite) else [ABSENT] * len(splits)
+        table.add_row(str(int(width)), str(len(rows)), str(len(rows) - len(finite)), *numbers)
+    return _rendered(_console(WIDTH_IN_FILES), table)
+
+
+def _mean(values: np.ndarray) -> str:
+    """Mean and standard error."""
+    if len(values) == 1:
+        return f"{values[0]:.4g}"
+    return f"{values.mean():.4g} ± {values.std(ddof=1) / np.sqrt(len(values)):.1g}"
+
+
+def render_sweep(sweep: xr.Dataset, optima: xr.Dataset) -> str:
+    """Mean last losses, a line a value and a column a width, the best of a width marked; and the optima."""
+    key = str(sweep.attrs["key"])
+    table = Table(title=f"last loss against {key}, mean over networks", title_justify="left")
+    table.add_column("value", justify="right")
+    for width in sweep["width"].to_numpy():
+        table.add_column(f"N = {int(width)}", justify="right")
+    means = sweep["loss"].mean("seed", skipna=False).transpose("value", "width").to_numpy()
+    best = optima["best"].to_numpy()
+    for value, row in zip(sweep["value"].to_numpy(), means, strict=True):
+        cells = [
+            (f"{loss:.4g}" if np.isfinite(loss) else "diverged") + (" *" if value == at else "  ")
+            for loss, at in zip(row, best, strict=True)
+        ]
+        table.add_row(f"{value:g}", *cells)
+    ranges = zip(*(optima[n].to_numpy() for n in ("optimum", "optimum_low", "optimum_high")), strict=True)
+    cells = [f"{at:.2g} ({low:.2g} to {high:.2g})" for at, low, high in ranges]
+    table.add_row("optimum", *cells)
+    places = optima["optimum"].to_numpy()
+    moved = np.abs(np.log2(places[-1] / places[0]))
+    ends = [int(sweep["width"][at]) for at in (0, -1)]
+    line = f"from N = {ends[0]} to {ends[1]} the optimum moves by a factor {2**moved:.2f}"
+    if bool(optima["at_end"].any()):
+        line += "; where it is at an end of the sweep, the true one may lie beyond"
+    return _rendered(_console(WIDTH_IN_FILES), table, line)
+
+
 def render_theory(
     theory: xr.Dataset, widths: Sequence[int], tolerance: float, *, all_widths: bool = True
 ) -> str:
