@@ -69,7 +69,7 @@ def blueprint_of(
 
 def _is_weight(leaf: object) -> bool:
     array = isinstance(leaf, jax.ShapeDtypeStruct | jax.Array | np.ndarray)
-    return array and np.issubdtype(leaf.dtype, np.floating)  # pyright: ignore[reportAttributeAccessIssue]
+    return array and jax.dtypes.issubdtype(leaf.dtype, np.floating)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _arrays(module: Any) -> dict[str, Any]:

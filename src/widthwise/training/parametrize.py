@@ -81,6 +81,8 @@ def parametrize(
     plan, base = (blueprint_of(make, size, base_width, tags) for size in (width, base_width))
     rules = rules_of(plan, base, parametrization)
     rows = table_rows(plan, base, rules)
+    if not rows:
+        raise ValueError("`make` gives a module without weights")
     paths = [row.tensor for row in rows]
     rule_at = dict(zip(paths, jax.tree.leaves(rules, is_leaf=is_rule), strict=True))
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
