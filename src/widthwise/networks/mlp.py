@@ -22,7 +22,8 @@ class MLP(eqx.Module):
       f_c = w_c \cdot \phi(h^L) / (\gamma N)$$
 
     **Fields:** `hidden` holds W^0 (width, dimension) and W^1 .. W^{L-1} (width, width); `readout` holds
-    w (output, width). All are O(1) in width, and so is everything they move by.
+    w (output, width). Their entries are O(1) in width; training moves those of W^0 and w by O(1), the others
+    by O(N^-1/2), and every preactivation by O(1).
     **Source:** Bordelon and Pehlevan (2022), arXiv 2205.09653.
     """
 
