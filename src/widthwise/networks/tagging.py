@@ -50,7 +50,8 @@ def blueprint_of(
             raise ValueError(f"`tags` names {path!r}, which is no tensor; there are {', '.join(base)}")
         if role not in (*ROLES, FIXED):
             raise ValueError(f"`tags[{path!r}]` = {role!r}: expected one of {', '.join(ROLES)}, {FIXED}")
-    values = _arrays(make(base_width))
+    with jax.ensure_compile_time_eval():  # so that ensembles may be drawn inside a compiled function
+        values = _arrays(make(base_width))
     tensors = [
         None
         if tags.get(path) == FIXED

@@ -24,12 +24,13 @@ def make_optimizer(rules: Tree, training: TrainingSettings) -> optax.GradientTra
     **Arguments:** `rules`, a network with a `Rule` in place of every weight; of `training`, the optimizer,
     its rate, schedule and constants, decay and clip are read (a cosine ends at its `steps`).
     **Returns:** a transformation for gradients as `jax.grad` or `eqx.filter_grad` give them: where a module
-    holds no weight there is None, and what has a gradient but no rule stays as it is.
+    holds no weight there is None; what has a gradient but no rule stays as it is, and so does what has a
+    rule and, frozen, no gradient.
     **Errors:** `ValueError` for "gradient_flow", which takes no steps.
     """
     if training.optimizer == "gradient_flow":
         raise ValueError(
-            '`training.optimizer` = "gradient_flow" takes no steps: choose gd, sgd, ... or adamw'
+            '`training.optimizer` = "gradient_flow" takes no steps: choose gd, sgd, momentum, adam or adamw'
         )
     stages: list[optax.GradientTransformation] = []
     if training.clip:
@@ -43,7 +44,7 @@ def make_optimizer(rules: Tree, training: TrainingSettings) -> optax.GradientTra
     if training.weight_decay:
         shares = tree_of(rules, lambda rule: training.weight_decay if rule.decays else 0.0)
         stages.append(add_weights(shares))
-    return optax.chain(*stages, optax.scale_by_learning_rate(make_schedule(training)))
+    return only_ruled(optax.chain(*stages, optax.scale_by_learning_rate(make_schedule(training))), rules)
 
 
 def make_schedule(training: TrainingSettings) -> optax.Schedule:
@@ -69,13 +70,26 @@ def make_schedule(training: TrainingSettings) -> optax.Schedule:
     return optax.join_schedules([rise, after], [warmup])
 
 
+def only_ruled(optimizer: optax.GradientTransformation, rules: Tree) -> optax.GradientTransformation:
+    """An optimizer that sees of weights and gradients only what has a rule, and moves nothing else."""
+    ruled = tree_of(rules, lambda rule: True)
+
+    def keep(tree: Tree) -> Tree:
+        return jax.tree.map(lambda known, leaf: leaf if known else None, ruled, tree, is_leaf=_is_none)
+
+    def update(updates: Tree, state: Tree, weights: Tree | None = None) -> tuple[Tree, Tree]:
+        moved, state = optimizer.update(keep(updates), state, None if weights is None else keep(weights))
+        zeros = jax.tree.map(jnp.zeros_like, updates)
+        return jax.tree.map(lambda u, z: z if u is None else u, moved, zeros, is_leaf=_is_none), state
+
+    return optax.GradientTransformation(lambda weights: optimizer.init(keep(weights)), update)
+
+
 def scale_by_tree(scales: Tree) -> optax.GradientTransformation:
-    """Each tensor's update times its own number; zero where there is none."""
+    """Each tensor's update times its own number."""
 
     def scaled(update: Any, scale: float | None) -> Any:
-        if update is None or scale is None:
-            return None if update is None else jnp.zeros_like(update)
-        return update * scale
+        return None if update is None else update * scale
 
     return optax.stateless(lambda updates, _: jax.tree.map(scaled, updates, scales, is_leaf=_is_none))
 
@@ -84,7 +98,7 @@ def add_weights(shares: Tree) -> optax.GradientTransformation:
     """Each tensor's update plus its own share of the tensor itself."""
 
     def added(update: Any, weight: Any, share: float | None) -> Any:
-        return update + share * weight if share else update
+        return update + share * weight if share and update is not None else update
 
     # Not optax's: it takes a module that can be called for a function of the weights.
     return optax.stateless(
@@ -106,7 +120,7 @@ def weighted_norm(gradient: Tree, weights: Tree) -> Float[Array, ""]:
     """The root of the sum over tensors of weight times squared norm."""
 
     def square(slope: Any, weight: float | None) -> Any:
-        return None if slope is None or weight is None else weight * jnp.sum(slope * slope)
+        return None if slope is None else weight * jnp.sum(slope * slope)
 
     squares = jax.tree.map(square, gradient, weights, is_leaf=_is_none)
     return jnp.sqrt(sum(jax.tree.leaves(squares)))
