@@ -53,7 +53,7 @@ def mnist1d_stream(study: Study) -> Stream:
     chunks = -(-data.train // LARGEST_CHUNK)
     parts = [make(stream_rng(data.seed, ENDLESS, chunk), LARGEST_CHUNK) for chunk in range(chunks)]
     inputs, answers = (np.concatenate(each)[: data.train] for each in zip(*parts, strict=True))
-    shown = study.recorded_train_points()
+    shown = min(study.recorded_train_points(), data.train)
     probes = probes_of(Batch(inputs[:shown], answers[:shown]), held, answers.shape[1])
     batches = offline_batches(lambda n: Batch(inputs[n], answers[n]), data.train, study)
     return Stream(probes, batches, probes.digest())

@@ -59,7 +59,7 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "run.cpus": (0, 10**4, "processors of a cell"),
     "run.gpus": (0, 10**3, "accelerators of a cell"),
     "run.retries": (0, 1000, "restarts of a cell"),
-    "run.checkpoint_minutes": (0, 10**4, "0 for a checkpoint at every recorded step"),
+    "run.checkpoint_minutes": (0, 10**4, "0 for a checkpoint after every few steps"),
 }
 LONGEST_SCAN = 32
 NEEDED_PATHS = {

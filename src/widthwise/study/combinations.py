@@ -153,6 +153,9 @@ def _check_quantities(study: "Study") -> None:
             wanted,
             '"gradient_kernel" is of perceptrons',
         )
+    if "attention" in wanted and network.head_size:
+        advice = "heads grow in number with the width and could not be laid out: set network.head_size = 0"
+        require(len(study.ensemble.widths) == 1, "record.quantities", wanted, advice)
     if network.kind != "transformer":
         require("attention" not in wanted, "record.quantities", wanted, '"attention" is of transformers')
     if not is_full_batch_perceptron(study) and network.kind == "mlp" and "gradient_kernel" in wanted:

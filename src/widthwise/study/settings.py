@@ -229,7 +229,8 @@ class RunSettings:
 
     `executor`: this process, or the tasks of a Ray cluster at `address` (a new one on this machine if not
     given), a cell each, with `cpus` and `gpus` reserved and up to `retries` restarts. A checkpoint is written
-    inside a cell every `checkpoint_minutes`, the most that a killed process loses.
+    inside a cell every `checkpoint_minutes`: a killed process loses so much, and the up to 64 steps since;
+    of full-batch perceptrons, whose training is one program, the networks under way.
     """
 
     executor: Executor = "process"

@@ -25,6 +25,7 @@ from widthwise.study.values import plain_settings
 
 Part = Literal["study", "data", "network", "training", "theory", "ensemble", "record", "run"]
 STEPS_PER_DECADE = 8
+MOST_POINTS = 10**6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +66,11 @@ class Study:
         return is_full_batch_perceptron(self)
 
     def recorded_train_points(self) -> int:
-        """Training points among the recorded ones: all where theory speaks of them all."""
+        """How many training points are among the recorded ones, if there are so many: all where theory
+        speaks of them all."""
         if self.data.order == "online":
             return 0
-        every = reason_without_theory(self) is None
-        return self.data.train if every else min(self.record.train_points, self.data.train)
+        return MOST_POINTS if reason_without_theory(self) is None else self.record.train_points
 
     def tables(self) -> dict[str, dict[str, object]]:
         """The content as nested dictionaries, table by table, as in a study file."""

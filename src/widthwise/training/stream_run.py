@@ -111,7 +111,9 @@ class _Run:
                 if (self.diverged_at[self.groups[g]] >= 0).all():
                     return
             if stacked is not None:
-                self.states[g] = self.program.advance(self.states[g], stacked, jnp.int32(chunk.length))
+                moved = self.program.advance(self.states[g], stacked, jnp.int32(chunk.length))
+                # What one thread hands over is computed in turn: this one waits, another takes the next.
+                self.states[g] = jax.block_until_ready(moved)
 
     def _record(self, g: int, step: int, values: dict[str, Array]) -> None:
         found = {name: np.asarray(value) for name, value in values.items()}
