@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from widthwise.networks import blueprint_of
+from widthwise.networks.parametrization import growth_of
 
 
 class Net(eqx.Module):
@@ -84,3 +85,38 @@ def test_a_tag_decides_and_what_is_not_clear_is_named():
 def test_tensors_that_come_and_go_with_width_are_refused():
     with pytest.raises(ValueError, match="other tensors"):
         blueprint_of(lambda width: [jnp.ones(width)] * width, 8, 4)
+
+
+def test_a_tagged_tensor_may_have_its_axes_in_any_order():
+    """What matters is by how much the side that its role names has grown: here fourfold."""
+
+    def raw(width):
+        return {
+            "in out": 0.5 * np.arange(3 * width).reshape(3, width),
+            "read": 0.5 * np.arange(3 * width).reshape(width, 3),
+            "heads": 0.5 * np.arange(2 * width**2).reshape(2, width, width),
+            "kept": np.linspace(0, 1, 4),
+        }
+
+    tags = {"['in out']": "input", "['read']": "readout", "['heads']": "hidden", "['kept']": "fixed"}
+    wide, base = (blueprint_of(raw, width, 16, tags) for width in (64, 16))
+    growth = {name: growth_of(wide[name], base[name]) for name in wide if wide[name] is not None}
+    assert growth == {"in out": 4, "read": 4, "heads": 4}
+    assert wide["kept"] is None
+    for name, tensor in base.items():
+        if tensor is not None:
+            expected = np.sqrt((raw(16)[name] ** 2).mean())
+            assert tensor.gain / np.sqrt(tensor.fan_in) == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(ValueError, match="more than two axes"):
+        blueprint_of(lambda width: [0.5 * np.arange(width**3).reshape((width,) * 3)], 4, 2, {"[0]": "hidden"})
+
+
+def test_entries_that_are_one_number_stay_that_number_and_biases_are_known():
+    def raw(width):
+        layer = eqx.nn.ConvTranspose2d(width, 3, 3, key=jax.random.key(0))
+        return {"scale": 1e-4 * np.ones(width), "layer": layer}
+
+    plan = blueprint_of(raw, 32, 16)
+    assert (plan["scale"].start, plan["scale"].gain) == ("one", pytest.approx(1e-4))
+    assert (plan["layer"].weight.role, plan["layer"].weight.bias) == ("readout", False)
+    assert (plan["layer"].bias.role, plan["layer"].bias.bias) == ("scalar", True)

@@ -77,18 +77,18 @@ def only_ruled(optimizer: optax.GradientTransformation, rules: Tree) -> optax.Gr
     def keep(tree: Tree) -> Tree:
         return jax.tree.map(lambda known, leaf: leaf if known else None, ruled, tree, is_leaf=_is_none)
 
-    def update(updates: Tree, state: Tree, weights: Tree | None = None) -> tuple[Tree, Tree]:
-        moved, state = optimizer.update(keep(updates), state, None if weights is None else keep(weights))
+    def update(updates: Tree, state: Tree, params: Tree | None = None) -> tuple[Tree, Tree]:
+        moved, state = optimizer.update(keep(updates), state, None if params is None else keep(params))
         zeros = jax.tree.map(jnp.zeros_like, updates)
         return jax.tree.map(lambda u, z: z if u is None else u, moved, zeros, is_leaf=_is_none), state
 
-    return optax.GradientTransformation(lambda weights: optimizer.init(keep(weights)), update)
+    return optax.GradientTransformation(lambda params: optimizer.init(keep(params)), update)
 
 
 def scale_by_tree(scales: Tree) -> optax.GradientTransformation:
     """Each tensor's update times its own number."""
 
-    def scaled(update: Any, scale: float | None) -> Any:
+    def scaled(update: Any, scale: Any) -> Any:
         return None if update is None else update * scale
 
     return optax.stateless(lambda updates, _: jax.tree.map(scaled, updates, scales, is_leaf=_is_none))
@@ -97,7 +97,7 @@ def scale_by_tree(scales: Tree) -> optax.GradientTransformation:
 def add_weights(shares: Tree) -> optax.GradientTransformation:
     """Each tensor's update plus its own share of the tensor itself."""
 
-    def added(update: Any, weight: Any, share: float | None) -> Any:
+    def added(update: Any, weight: Any, share: Any) -> Any:
         return update + share * weight if share and update is not None else update
 
     # Not optax's: it takes a module that can be called for a function of the weights.
@@ -119,7 +119,7 @@ def clip_weighted(largest: float, weights: Tree) -> optax.GradientTransformation
 def weighted_norm(gradient: Tree, weights: Tree) -> Float[Array, ""]:
     """The root of the sum over tensors of weight times squared norm."""
 
-    def square(slope: Any, weight: float | None) -> Any:
+    def square(slope: Any, weight: Any) -> Any:
         return None if slope is None else weight * jnp.sum(slope * slope)
 
     squares = jax.tree.map(square, gradient, weights, is_leaf=_is_none)
