@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from widthwise.networks.tensor import Role, Start, Tensor
@@ -70,7 +71,7 @@ def blueprint_of(
 
 def _is_weight(leaf: object) -> bool:
     array = isinstance(leaf, jax.ShapeDtypeStruct | jax.Array | np.ndarray)
-    return array and jax.dtypes.issubdtype(leaf.dtype, np.floating)  # pyright: ignore[reportAttributeAccessIssue]
+    return array and jnp.issubdtype(leaf.dtype, np.floating)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _arrays(module: Any) -> dict[str, Any]:
