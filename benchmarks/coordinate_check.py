@@ -1,9 +1,8 @@
 """How activations and their changes scale with width in muP, for every architecture, by SGD and Adam.
 
 The exponent of the root mean square over points, positions and neurons against the width, 0 in muP: of every
-recorded layer's preactivations at initialization and after the last step, and of what training changed in
-them; of the last step's update of every hidden matrix -1 (SGD: -1 too, since gradients of hidden weights are 1/N),
-which the change of the preactivations turns into 0. `python benchmarks/coordinate_check.py [KIND OPTIMIZER [WIDTHS]]`
+recorded layer's preactivations at initialization and after the last step, and of what the first step and all
+steps changed in them. `python benchmarks/coordinate_check.py [KIND OPTIMIZER [WIDTHS]]`
 """
 
 import sys
@@ -25,7 +24,10 @@ NETWORKS = {
     "resnet": (IMAGES, ww.NetworkSettings(kind="resnet", blocks=(1, 1), **COMMON)),
     "transformer": (TEXT, ww.NetworkSettings(kind="transformer", hidden_layers=2, heads=4, **COMMON)),
 }
-RATES = {"sgd": {"mlp": 0.1, "cnn": 0.02, "resnet": 0.02, "transformer": 0.2}, "adam": dict.fromkeys(NETWORKS, 0.002)}
+RATES = {
+    "sgd": {"mlp": 0.1, "cnn": 0.02, "resnet": 0.02, "transformer": 0.2},
+    "adam": dict.fromkeys(NETWORKS, 0.002),
+}
 
 
 def study_of(kind: str, optimizer: str, widths: tuple[int, ...], seeds: int = SEEDS) -> ww.Study:
