@@ -26,7 +26,7 @@ NETWORKS = {
 }
 RATES = {
     "sgd": {"mlp": 0.1, "cnn": 0.02, "resnet": 0.02, "transformer": 0.2},
-    "adam": dict.fromkeys(NETWORKS, 0.002),
+    "adam": dict.fromkeys(NETWORKS, 0.001),
 }
 
 

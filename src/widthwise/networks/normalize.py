@@ -12,7 +12,7 @@ from widthwise.study import NetworkSettings
 from widthwise.study.settings import Normalization
 
 EPSILON = 1e-5  # added to variances, as in PyTorch
-GROUPS = 8
+GROUPS = 4  # few, so that those of narrow networks are no smaller than they must be
 
 
 class Normalize(eqx.Module):
@@ -21,8 +21,8 @@ class Normalize(eqx.Module):
     with one g and b a channel, and averages over
 
     - "layer": the channels of one point at one position;
-    - "group": the positions and the channels of one group of one point. There are 8 groups (or as many as
-      the greatest common divisor of 8 and the channels), so groups grow with the width;
+    - "group": the positions and the channels of one group of one point. There are 4 groups (or as many as
+      the greatest common divisor of 4 and the channels), so groups grow with the width;
     - "batch": the points and positions of one channel. The statistics are those of the points at hand, in
       training the batch, at probes the probe points: nothing is remembered between them.
     """

@@ -36,16 +36,17 @@ class StreamProgram(NamedTuple):
     """What was compiled for networks of one width; like the ends of chunks, it depends on the study alone.
 
     `start(keys)` gives the states of `together` networks, along a first axis; `advance(states, batches,
-    count)` trains them, using the states up; `measure(states, batch)` is what is recorded of them, arrays of
-    `shapes` after the first axis. `workers` such calls are made at the same time.
+    begin, end)` trains them on batches `begin` to `end` - 1, using the states up; `measure(states, batch)` is
+    what is recorded of them, arrays of `shapes` after the first axis, and their states after that batch,
+    whose gradient serves both. `workers` such calls are made at the same time.
     """
 
     study: Study
     stream: Stream
     trainer: Trainer
     start: Callable[[Key[Array, "network"]], State]
-    advance: Callable[[State, Samples, Int[Array, ""]], State]
-    measure: Callable[[State, Samples], dict[str, Array]]
+    advance: Callable[[State, Samples, Int[Array, ""], Int[Array, ""]], State]
+    measure: Callable[[State, Samples], tuple[dict[str, Array], State]]
     shapes: dict[str, tuple[int, ...]]
     chunk: int
     together: int
@@ -86,14 +87,17 @@ def compile_stream_program(
         def begin(keys: Key[Array, "network"]) -> State:
             return _each(lambda key: trainer.start(key, precision), keys)
 
-        def advance(states: State, batches: Samples, count: Int[Array, ""]) -> State:
+        def advance(states: State, batches: Samples, begin: Int[Array, ""], end: Int[Array, ""]) -> State:
             def one(i: Int[Array, ""], state: State) -> State:
                 return trainer.step(state, Samples(batches.inputs[i], batches.answers[i]))
 
-            return _each(lambda state: jax.lax.fori_loop(0, count, one, state), states)
+            return _each(lambda state: jax.lax.fori_loop(begin, end, one, state), states)
 
-        def look(points: Samples, states: State, batch: Samples) -> dict[str, Array]:
-            return _each(lambda state: measure(trainer, stream.probes, state, batch, points), states)
+        def look(points: Samples, states: State, batch: Samples) -> tuple[dict[str, Array], State]:
+            def one(state: State) -> tuple[dict[str, Array], State]:
+                return measure(trainer, stream.probes, state, batch, points), trainer.step(state, batch)
+
+            return _each(one, states)
 
         # Each is compiled in a thread of its own; a lowering belongs to this one and its precision.
         count = jax.ShapeDtypeStruct((), jnp.int32)
@@ -102,13 +106,15 @@ def compile_stream_program(
         states = jax.eval_shape(begin, keys)
         lowered = (
             _jit(begin, (seeds,), seeds).lower(keys),
-            _jit(advance, (seeds, same, same), seeds, donate_argnums=0).lower(states, batches, count),
+            _jit(advance, (seeds, same, same, same), seeds, donate_argnums=0).lower(
+                states, batches, count, count
+            ),
             _jit(look, (same, seeds, same), seeds).lower(probes, states, on_device(first)),
         )
         with ThreadPoolExecutor(len(lowered)) as pool:
             start, train, seen = pool.map(lambda program: program.compile(), lowered)
     workers = networks_at_once([train, seen], states, width, processors) if together == 1 else 1
-    shapes = {name: tuple(info.shape[1:]) for name, info in lowered[2].out_info.items()}
+    shapes = {name: tuple(info.shape[1:]) for name, info in lowered[2].out_info[0].items()}
     return StreamProgram(
         study, stream, trainer, start, train, partial(seen, probes), shapes, chunk, together, workers, mesh
     )

@@ -106,12 +106,17 @@ class _Run:
 
     def _take(self, g: int, chunk: Chunk, first: Samples, stacked: Samples | None) -> None:
         with numerics(self.precision):
+            done = 0
             if chunk.recorded:
-                self._record(g, chunk.step, self.program.measure(self.states[g], first))
+                values, after = self.program.measure(self.states[g], first)
+                self._record(g, chunk.step, values)
                 if (self.diverged_at[self.groups[g]] >= 0).all():
                     return
-            if stacked is not None:
-                moved = self.program.advance(self.states[g], stacked, jnp.int32(chunk.length))
+                if chunk.length:  # not after the last recorded step
+                    self.states[g], done = after, 1
+            if stacked is not None and done < chunk.length:
+                span = jnp.int32(done), jnp.int32(chunk.length)
+                moved = self.program.advance(self.states[g], stacked, *span)
                 # What one thread hands over is computed in turn: this one waits, another takes the next.
                 self.states[g] = jax.block_until_ready(moved)
 

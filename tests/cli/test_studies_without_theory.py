@@ -1,0 +1,139 @@
+"""Commands on studies that theory does not treat: trained, reported, swept; never solved."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from commands import assert_refused, call
+
+from widthwise.cli.sweep import parse_values
+from widthwise.errors import InputError
+from widthwise.records import open_records
+
+STREAM = """
+[study]
+name = "stream"
+[data]
+kind = "synthetic"
+order = "online"
+dimension = 3
+test = 5
+[network]
+base_width = 4
+[training]
+optimizer = "adam"
+learning_rate = 0.02
+batch = 8
+steps = 20
+reduction = "mean"
+[ensemble]
+widths = [4, 8]
+seeds = 3
+"""
+TEXT = """
+[study]
+name = "text"
+[data]
+kind = "text"
+train = 32
+test = 4
+sequence_length = 8
+[network]
+kind = "transformer"
+heads = 2
+base_width = 8
+activation = "gelu"
+[training]
+optimizer = "sgd"
+batch = 8
+steps = 3
+loss = "cross_entropy"
+reduction = "mean"
+[ensemble]
+widths = [8]
+seeds = 1
+[record]
+quantities = ["prediction", "loss", "example_loss", "attention", "preactivation_quantile", "sharpness",
+    "tangent_kernel_eigenvalue", "task_power", "weight_rms", "gradient_rms", "update_rms"]
+train_points = 3
+modes = 2
+"""
+
+
+@pytest.fixture
+def stream(folder):
+    (folder / "stream.toml").write_text(STREAM)
+    return folder / "stream.toml"
+
+
+def test_a_run_trains_and_reports_without_theory(stream, folder):
+    result = call("run", stream, "--out", "out")
+    assert result.exit_code == 0, result.output
+    assert "loss at step 19" in result.stdout and "report: " in result.stdout
+    kept = {path.name for path in (folder / "out").iterdir() if not path.name.startswith(".")}
+    assert kept == {"study.toml", "records.zarr", "report.html"}
+    records = open_records(folder / "out" / "records.zarr")
+    assert bool(records["done"].all()) and set(records["split"].to_numpy()) == {"test"}
+    assert list(records["step"][:3]) == [0, 1, 2] and int(records["step"][-1]) == 19
+    assert float(records["loss"].isel(step=-1).mean()) < float(records["loss"].isel(step=0).mean())
+
+
+def test_theory_alone_is_refused_naming_the_key(stream):
+    assert_refused(call("theory", stream), "training.optimizer", "theory is for", "widthwise train")
+
+
+def test_a_sweep_writes_its_losses_and_names_the_best_value(stream, folder):
+    arguments = ("sweep", stream, "training.learning_rate=0.04,0.001,0.01", "--out", "out")
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    with xr.open_dataset(folder / "out" / "sweep.nc") as sweep:
+        assert sweep["value"].to_numpy().tolist() == [0.001, 0.01, 0.04]
+        assert dict(sweep["loss"].sizes) == {"value": 3, "width": 2, "seed": 3}
+        one = open_records(folder / "out" / "training.learning_rate=0.01" / "records.zarr")
+        np.testing.assert_array_equal(
+            sweep["loss"].sel(value=0.01), one["loss"].isel(step=-1, split=-1).transpose("width", "seed")
+        )
+        best = sweep["value"].to_numpy()[sweep["loss"].mean("seed").argmin("value")]
+        np.testing.assert_array_equal(sweep["best"], best)
+    assert "optimum" in result.stdout and " *" in result.stdout
+    again = call(*arguments)
+    assert again.exit_code == 0 and "training: 0/" not in again.stderr.replace("training: 0/0", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("training.learning_rate", "give a setting"),
+        ("training.learning_rate=a,b", "give a setting"),
+        ("data.train=1,2,3", "give a key of"),
+        ("training.rate=1,2,3", "give a key of"),
+        ("training.learning_rate=0.1,0.1", "different values"),
+        ("training.learning_rate=-1,2,3", "training.learning_rate"),
+        ("training.learning_rate=nan,2,3", "training.learning_rate"),
+    ],
+)
+def test_sweeps_over_nothing_sensible_are_refused(stream, folder, text, part):
+    assert_refused(call("sweep", stream, text, "--out", "out"), part)
+    assert not list((folder / "out").glob("*/*")) if (folder / "out").exists() else True
+
+
+def test_values_are_numbers_in_order():
+    assert parse_values("training.learning_rate = [0.1, 1e-2]") == ("training.learning_rate", [0.01, 0.1])
+    with pytest.raises(InputError):
+        parse_values("training.learning_rate=")
+
+
+@pytest.mark.slow
+def test_everything_that_can_be_recorded_of_a_transformer_is(folder):
+    (folder / "text.toml").write_text(TEXT)
+    result = call("run", "text.toml", "--out", "out")
+    assert result.exit_code == 0, result.output
+    records = open_records(folder / "out" / "records.zarr").load()
+    for name in ("attention", "sharpness", "sharpness_residual", "task_power", "preactivation_quantile"):
+        assert np.isfinite(records[name]).all(), name
+    np.testing.assert_allclose(records["attention"].sum("key"), 1.0, rtol=1e-5)
+    assert list(records["layer_name"].to_numpy())[:2] == ["embedding", "mlp 1"]
+    assert "blocks.0.attention.query" in records["tensor"].to_numpy()
+    # The mean of the losses of points is that of their split.
+    train = records["split"].to_numpy() == "train"
+    each = records["example_loss"].to_numpy()[..., train].mean(-1)
+    np.testing.assert_allclose(each, records["loss"].isel(split=0).to_numpy(), rtol=1e-5)
