@@ -1,0 +1,97 @@
+"""What may be recorded, under which names and in which dimensions."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from widthwise.errors import InputError
+from widthwise.records.schema import QUANTILE_LEVELS, RECORD_VARIABLES, VARIABLES, Variable
+
+# What only adapters record, beside the quantities of `records/schema.py`.
+EXTRA_VARIABLES: dict[str, Variable] = {
+    "attention_entropy": Variable(
+        ("step", "block", "head"), "entropy of attention weights in nats, mean over points and queries"
+    ),
+}
+# A network has diverged where one of these is not finite.
+DECISIVE = ("prediction", "loss", "batch_loss")
+# Dimensions whose entries have names of their own.
+NAMED = {"layer": "layer_name", "tensor": "tensor", "block": "block", "split": "split"}
+ROLES = ("input", "hidden", "readout", "scalar")
+LONGEST_NAME = 200
+
+
+def recordable(name: str) -> Variable | None:
+    """What a quantity's name means; None for a name that records do not know."""
+    return VARIABLES.get(name) or RECORD_VARIABLES.get(name) or EXTRA_VARIABLES.get(name)
+
+
+def require_quantity(name: str) -> Variable:
+    """The same, as an error that names the nearest known one."""
+    found = recordable(name)
+    if found is None or "step_b" in found.dims:
+        known = [*VARIABLES, *RECORD_VARIABLES, *EXTRA_VARIABLES]
+        near = difflib.get_close_matches(name, known, 1)
+        advice = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(sorted(known))}"
+        raise InputError(f"`{name}` is no quantity of records: {advice}")
+    return found
+
+
+def require_names(names: Iterable[object], of: str) -> tuple[str, ...]:
+    """Names as texts: printable, short, each once. They are data, never a part of a path.
+
+    >>> require_names(["0.weight", "0.bias"], "tensor")
+    ('0.weight', '0.bias')
+    """
+    found = tuple(names)
+    for name in found:
+        if not isinstance(name, str) or not name or not name.isprintable() or len(name) > LONGEST_NAME:
+            raise InputError(
+                f"`{of}` has the name {str(name)[:LONGEST_NAME]!r}: names are printable texts of 1 to "
+                f"{LONGEST_NAME} characters"
+            )
+    twice = sorted({str(name) for name in found if found.count(name) > 1})
+    if twice:
+        raise InputError(f"`{of}` has {', '.join(map(repr, twice[:3]))} more than once: give each its own name")
+    return tuple(str(name) for name in found)
+
+
+def require_cell(width: object, seed: object) -> tuple[int, int]:
+    """A width from 1 on and a seed from 0 on."""
+    for name, value, least in (("width", width, 1), ("seed", seed, 0)):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or int(value) < least:  # pyright: ignore[reportArgumentType]
+            raise InputError(f"`{name}` is {value!r}: give a whole number from {least} on")
+    return int(width), int(seed)  # pyright: ignore[reportArgumentType]
+
+
+def require_same_names(found: Sequence[str], expected: Sequence[str], of: str, where: str) -> None:
+    """Raise with what differs, unless both are the same names in the same order."""
+    if tuple(found) == tuple(expected):
+        return
+    more, fewer = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
+    parts = [
+        f"{what} {', '.join(map(repr, names[:5]))}{' ...' if len(names) > 5 else ''}"
+        for what, names in (("it has also", more), ("it lacks", fewer))
+        if names
+    ]
+    raise InputError(
+        f"{where} has other names of `{of}`: {'; '.join(parts) or 'the same in another order'}. All widths and "
+        "seeds must have the same"
+    )
+
+
+def coordinate(dim: str, size: int) -> np.ndarray:
+    """Values along a dimension whose entries have no names.
+
+    **Errors:** `InputError` for quantiles at other levels than those of the schema.
+    """
+    if dim == "quantile":
+        if size != len(QUANTILE_LEVELS):
+            raise InputError(
+                f"`preactivation_quantile` has {size} levels: give those of "
+                f"`widthwise.records.schema.QUANTILE_LEVELS`, {len(QUANTILE_LEVELS)}"
+            )
+        return np.array(QUANTILE_LEVELS)
+    return np.arange(1, size + 1) if dim == "layer" else np.arange(size)
