@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "networks": {"study"},
     "training": {"study", "data", "networks", "records"},
     "analysis": {"records"},
+    "audit": {"analysis", "records", "study"},
     "report": {"analysis", "records"},
     "errors": set(),
     "progress": set(),

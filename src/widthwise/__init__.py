@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from widthwise.analysis import compare as compare
+    from widthwise.audit import Audit as Audit
+    from widthwise.audit import AuditSettings as AuditSettings
+    from widthwise.audit import audit as audit
     from widthwise.data import Points as Points
     from widthwise.data import load_points as load_points
     from widthwise.errors import InputError as InputError
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
 NAMES = {
     "analysis": ["compare"],
+    "audit": ["Audit", "AuditSettings", "audit"],
     "data": ["Points", "load_points"],
     "errors": ["InputError", "StoreError"],
     "fluctuations": ["Observable", "solve_covariance"],

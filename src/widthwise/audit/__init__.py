@@ -1,0 +1,22 @@
+"""The width audit: do networks of several widths behave as one model? Begin at `run.py`."""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from widthwise.audit.claim import ClaimRow, Test, Untested
+from widthwise.audit.claims import CLAIMS
+from widthwise.audit.run import Audit, audit
+from widthwise.audit.settings import AuditSettings
+
+__all__ = ["CLAIMS", "Audit", "AuditSettings", "ClaimRow", "Test", "Untested", "audit"]
+
+
+class _Room(ModuleType):
+    """This room is called as its function: importing any file of it makes `widthwise.audit` the room."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Audit:
+        return audit(*arguments, **named)
+
+
+sys.modules[__name__].__class__ = _Room

@@ -1,0 +1,93 @@
+"""What claims about functions share: gaps between widths that must shrink."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from widthwise.analysis.gaps import Products, gap_exponent, test_of_gaps
+from widthwise.audit.claim import SYMPTOM, Test, Where
+from widthwise.audit.measured import Measured
+
+Block = list[Float[np.ndarray, "seed *element"]]
+
+
+def gap_test(
+    measured: Measured,
+    claim: str,
+    products: Products,
+    where: Where,
+    *,
+    what: str,
+    size: float | None = None,
+    depth: int = SYMPTOM,
+) -> Test:
+    """The gap between the two widest widths' means is smaller than that between the two narrowest.
+
+    Estimate: the exponent of the gaps in 1/N where they are resolved, expected 1; else the relative gap that
+    noise leaves open. Finite-width theory expects gaps ~ 1/N, and slower late on hard tasks: only gaps that
+    shrink slower than N^-`least_convergence` count, and only beyond `allowed_gap` of the size.
+
+    **Arguments:** `what`, a plural noun for the advice; `size`, the root mean square that gaps are relative
+    to, by default that of the widest width's mean.
+    """
+    settings, widths = measured.settings, products.widths
+    size = math.sqrt(max(products.mean_size(len(widths) - 1), 0.0)) if size is None else size
+    weak = too_few(products, 3)
+    if not weak and not (size > 0 and math.isfinite(size)):
+        weak = f"The {what} are zero at every network: there is nothing to compare."
+    if weak:
+        return Test(claim=claim, where=where, weak=weak, depth=depth)
+    scaled = Products(widths, products.owner, products.gram / size**2)
+    test = test_of_gaps(scaled, least=settings.least_convergence, allowed=settings.allowed_gap)
+    assert test is not None
+    found = gap_exponent(scaled, measured.alpha, np.random.default_rng(settings.seed))
+    gap = test.wide
+    between = f"between N = {widths[-2]} and {widths[-1]}"
+    ratio = f"{gap:.2g} of their size {between}, {test.narrow:.2g} between N = {widths[0]} and {widths[1]}"
+    return Test(
+        claim=claim,
+        where=dict(where) | {"unit": "relative gap" if found is None else "exponent of gaps"},
+        estimate=max(0.0, scaled.unbiased(len(widths) - 2, len(widths) - 1)) ** 0.5
+        if found is None
+        else found[0],
+        interval=(0.0, gap + test.noise * 2) if found is None else found[1],
+        expected=0.0 if found is None else 1.0,
+        p_value=test.p_value,
+        power=test,
+        useful=max(settings.visible_gap, 2 * test.kappa * test.narrow + settings.allowed_gap),
+        advice_good=f"The {what} converge: they differ by {ratio}.",
+        advice_bad=f"The {what} do not converge as the width grows: they differ by {ratio}.",
+        depth=depth,
+    )
+
+
+def too_few(products: Products, widths: int) -> str:
+    """Why gaps say nothing, or empty."""
+    if len(products.widths) < widths:
+        return f"{len(products.widths)} widths: train at least {widths}, each twice the one before."
+    short = [w for i, w in enumerate(products.widths) if products.seeds(i) < 2]
+    return f"One network at N = {short[0]}: train at least 2 seeds, better 6." if short else ""
+
+
+def alive_blocks(
+    measured: Measured, name: str, steps: Sequence[int], widths: Sequence[int]
+) -> Iterable[tuple[list[int], Block]]:
+    """Slabs of `steps` with each width's networks that count at all of them, (seed, step, ...)."""
+    counted = counting(measured, steps)
+    for part in measured.slabs(name, steps):
+        yield part, [measured.read(name, width, part)[counted[width]] for width in widths]
+
+
+def counting(measured: Measured, steps: Sequence[int]) -> np.ndarray:
+    """(width, seed): networks that count at every one of the steps."""
+    return measured.trained & measured.alive[:, :, list(steps)].all(axis=2)
+
+
+def comparable(measured: Measured, candidates: Sequence[int]) -> tuple[list[int], list[int]]:
+    """(widths, steps) to compare at: steps at which every width that has networks at the first candidate
+    still has two, and these widths."""
+    start = [w for w in range(len(measured.widths)) if measured.usable(candidates[0])[w].any()]
+    steps = [s for s in candidates if all(measured.usable(s)[w].sum() >= 2 for w in start)]
+    return start, steps or list(candidates[:1])

@@ -1,0 +1,118 @@
+"""What exponents a tensor's scales must have: from its recorded law, or from how its sides grow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from widthwise.analysis.exponents import slope_coefficients
+from widthwise.audit.measured import Measured
+
+# Exponents of weights and of updates by role, with every factor taken into the array (muP).
+ROLE_LAWS: dict[str, tuple[float, float]] = {
+    "input": (0.0, 0.0),
+    "hidden": (-0.5, -1.0),
+    "readout": (-1.0, -1.0),
+    "scalar": (0.0, 0.0),
+}
+# Powers of N by which a foreign readout's forward pass may divide in place of its array.
+OUTSIDE = (0.0, 1.0, 0.5)
+
+
+@dataclass(frozen=True)
+class TensorLaw:
+    """One tensor: its role ("" if unknown), and exponents of its weights and updates, None if unknown."""
+
+    name: str
+    role: str
+    weight: float | None
+    update: float | None
+
+
+def tensor_laws(measured: Measured) -> list[TensorLaw]:
+    """The law of every tensor in the order of records.
+
+    From `tensor_weight_exponent` and `tensor_update_exponent` where training wrote them; else by the role:
+    `tensor_role`, or from `tensor_fan_in` and `tensor_fan_out` (width, tensor), whichever of them grow. A
+    readout without recorded exponents may be divided by N, or its root, in the forward pass: the nearest of
+    these laws to its initial weights is its own, and its updates must agree with it.
+    """
+    records = measured.records
+    if "tensor" not in records.dims:
+        return []
+    count = records.sizes["tensor"]
+    labels = records["tensor"].to_numpy() if "tensor" in records.coords else range(1, count + 1)
+    names = [str(name) for name in labels]
+    roles = _roles(measured, count)
+    given = [_numbers(measured, f"tensor_{what}_exponent", count) for what in ("weight", "update")]
+    laws = []
+    for index, (name, role) in enumerate(zip(names, roles, strict=True)):
+        weight, update = (None if values is None else _finite(values[index]) for values in given)
+        if update is None and role in ROLE_LAWS:
+            outside = _outside(measured, index) if role == "readout" else 0.0
+            weight, update = (power + outside for power in ROLE_LAWS[role])
+        laws.append(TensorLaw(name, role, weight, update))
+    return laws
+
+
+def describe(quantity: str) -> str:
+    """What to look at where a scale is wrong."""
+    return {
+        "weight_rms": "its initialization, or the factor it is multiplied with, scales wrongly with width.",
+        "update_rms": "its learning rate scales wrongly with width.",
+        "forward_rms": "look at the initialization of the tensors before this layer.",
+        "forward_change_rms": "the tensors before this layer learn too fast or too slowly as width grows.",
+    }[quantity]
+
+
+def _roles(measured: Measured, count: int) -> Sequence[str]:
+    records = measured.records
+    if "tensor_role" in records and records["tensor_role"].dims == ("tensor",):
+        return [str(role) for role in records["tensor_role"].to_numpy()]
+    sides = [_growth(measured, f"tensor_fan_{side}", count) for side in ("in", "out")]
+    if sides[0] is None or sides[1] is None:
+        return [""] * count
+    names = {
+        (False, True): "input",
+        (True, True): "hidden",
+        (True, False): "readout",
+        (False, False): "scalar",
+    }
+    return [names[bool(into), bool(out)] for into, out in zip(*sides, strict=True)]
+
+
+def _growth(measured: Measured, name: str, count: int) -> np.ndarray | None:
+    """Whether a side grows with width, for each tensor."""
+    records = measured.records
+    if name not in records or set(map(str, records[name].dims)) != {"width", "tensor"}:
+        return None
+    values = records[name].transpose("width", "tensor").to_numpy()
+    if values.dtype.kind not in "iuf" or values.shape[1] != count or len(values) < 2:
+        return None
+    return values[-1] > values[0]
+
+
+def _numbers(measured: Measured, name: str, count: int) -> np.ndarray | None:
+    records = measured.records
+    if name not in records or records[name].dims != ("tensor",) or records[name].dtype.kind not in "iuf":
+        return None
+    return records[name].to_numpy().astype(float)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _outside(measured: Measured, index: int) -> float:
+    """The power in `OUTSIDE` that a readout's initial weights are nearest to; 0 if they start at zero."""
+    if not measured.has("weight_rms", "tensor", "step") or len(measured.widths) < 2:
+        return 0.0
+    numbers = [values[:, 0, index] for values in measured.numbers("weight_rms")]
+    with np.errstate(all="ignore"):
+        logs = np.array(
+            [np.log(v[np.isfinite(v)]).mean() if np.isfinite(v).any() else np.nan for v in numbers]
+        )
+    if not np.isfinite(logs).all():
+        return 0.0
+    slope = float(slope_coefficients(np.log(np.array(measured.widths, dtype=float))) @ logs)
+    return min(OUTSIDE, key=lambda power: abs(slope - ROLE_LAWS["readout"][0] - power))

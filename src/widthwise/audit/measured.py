@@ -1,0 +1,270 @@
+"""What the records of an ensemble hold, checked, with widths ascending and networks that count."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float, Int
+
+from widthwise.analysis.gaps import Products
+from widthwise.audit.settings import AuditSettings
+from widthwise.errors import InputError
+
+RUN_DIMS = ("width", "seed")
+SLAB_BYTES = 128 * 2**20
+LARGEST_WIDTH = 2**53
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Records as the claims see them.
+
+    **Fields:** `records`, lazy, widths ascending; `widths`; `steps`, labels; `trained` (width, seed), which
+    networks are done and no copies of others; `alive` (width, seed, step), where they were recorded and
+    are finite; `diverged` (width, seed); `notes`, what was left out;
+    `alpha` and `settings`, of the audit.
+    """
+
+    records: xr.Dataset
+    widths: tuple[int, ...]
+    steps: Int[np.ndarray, " step"]
+    trained: Bool[np.ndarray, "width seed"]
+    alive: Bool[np.ndarray, "width seed step"]
+    diverged: Bool[np.ndarray, "width seed"]
+    alpha: float
+    settings: AuditSettings
+    notes: tuple[str, ...] = field(default=())
+
+    def has(self, name: str, *dims: str) -> bool:
+        """Whether the records hold a variable of each network with these dimensions beside its own."""
+        return name in self.records and {*RUN_DIMS, *dims} <= set(map(str, self.records[name].dims))
+
+    def missing(self, *names: str) -> str:
+        """Why a claim that needs these cannot be tested, or empty."""
+        absent = [name for name in names if name not in self.records]
+        if absent:
+            return f"the records have no {' and no '.join(f'`{name}`' for name in absent)}: record it"
+        odd = [name for name in names if not self.has(name)]
+        return f"`{odd[0]}` has dimensions {self.records[odd[0]].dims}: give width and seed" if odd else ""
+
+    def usable(self, step: int) -> Bool[np.ndarray, "width seed"]:
+        """Networks that count at the position `step`."""
+        return self.trained & self.alive[:, :, step]
+
+    def read(self, name: str, width: int, steps: Sequence[int] | None = None) -> Float[np.ndarray, "..."]:
+        """One width's values (seed, step, *rest) at positions `steps` (all if None), in float64; without a
+        step dimension (seed, *rest). Points beyond `most_points` of the settings are not read of kernels."""
+        array = self.records[name].isel(width=width)
+        chosen: dict[str, slice | np.ndarray] = {}
+        if "step" in array.dims and steps is not None:
+            chosen["step"] = np.asarray(steps)
+        if "point_b" in array.dims:
+            chosen |= {dim: self._points(array.sizes[dim]) for dim in ("point", "point_b")}
+        block = array.isel(chosen).load()
+        first = [dim for dim in ("seed", "step") if dim in block.dims]
+        return block.transpose(*first, ...).to_numpy().astype(np.float64)
+
+    def _points(self, count: int) -> Int[np.ndarray, " chosen"]:
+        most = self.settings.most_points
+        return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+    def numbers(self, name: str) -> list[Float[np.ndarray, "seed step ..."]]:
+        """A small variable at every width, NaN where a network does not count."""
+        found = []
+        for width in range(len(self.widths)):
+            values = self.read(name, width)
+            dead = ~(self.trained[width][:, None] & self.alive[width])
+            values[dead if values.ndim > 1 and "step" in self.records[name].dims else dead.all(axis=1)] = (
+                math.nan
+            )
+            found.append(values)
+        return found
+
+    def slabs(self, name: str, steps: Sequence[int]) -> Iterator[list[int]]:
+        """Successive parts of `steps` of which all widths fit into the memory bound."""
+        array = self.records[name]
+        one = 8 * max(1, array.size // max(array.sizes.get("step", 1), 1))
+        if "point_b" in array.dims:
+            one = one * min(1, len(self._points(array.sizes["point"])) / array.sizes["point"]) ** 2
+        length = max(1, int(SLAB_BYTES // max(one, 1)))
+        for start in range(0, len(steps), length):
+            yield list(steps[start : start + length])
+
+    def some_steps(self, most: int, first: int = 0) -> list[int]:
+        """At most `most` positions of steps, evenly spread over those recorded, from `first` to the last."""
+        return sorted(set(np.linspace(first, len(self.steps) - 1, most).round().astype(int).tolist()))
+
+    def surviving(self, steps: Sequence[int], fewest: int = 2) -> list[int]:
+        """Those of the steps at which every width still has `fewest` networks that count."""
+        return [s for s in steps if (self.usable(s).sum(axis=1) >= fewest).all()]
+
+    def products(
+        self, widths: Sequence[int], blocks: Iterator[list[Float[np.ndarray, "seed *e"]]]
+    ) -> Products:
+        """Inner products of all networks from blocks of elements; each block is one array a width, rows of
+        networks that do not count already left out; mean over elements."""
+        gram, elements, owner = None, 0, np.zeros(0, dtype=int)
+        for block in blocks:
+            flat = np.concatenate([values.reshape(len(values), -1) for values in block])
+            owner = np.repeat(np.arange(len(block)), [len(values) for values in block])
+            gram = flat @ flat.T if gram is None else gram + flat @ flat.T
+            elements += flat.shape[1]
+        if gram is None or not elements:
+            raise InputError("records: nothing to compare is finite: train again with a lower learning rate")
+        return Products(tuple(self.widths[w] for w in widths), owner, gram / elements)
+
+    @property
+    def study(self) -> dict[str, dict]:
+        """The study the records were made from, as plain tables; empty where they do not carry one."""
+        try:
+            found = json.loads(str(self.records.attrs["study"]))
+        except (KeyError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measured:
+    """Check records and say which networks count.
+
+    Left out are networks that are not done, and copies of another network of the same width (as from one
+    seed used twice): they would pass for agreement. After a network diverged it does not count.
+
+    **Errors:** `InputError`, naming what is wrong, unless the records are an ensemble over `width` and
+    `seed` with numbers.
+    """
+    if not isinstance(records, xr.Dataset):
+        raise InputError(f"records: {type(records).__name__}; give a dataset, as from `ww.open_records`")
+    absent = [dim for dim in RUN_DIMS if dim not in records.dims]
+    if absent:
+        raise InputError(
+            f"records: dimensions {sorted(map(str, records.dims))}; an ensemble has `width` and `seed`, and "
+            f"{', '.join(f'`{dim}`' for dim in absent)} is missing"
+        )
+    names = [str(n) for n in records.data_vars if {*RUN_DIMS, "step"} <= set(map(str, records[n].dims))]
+    for name in names:
+        kind = records[name].dtype.kind
+        if kind not in "fiub":
+            raise InputError(f"records: `{name}` holds {records[name].dtype}, not numbers: write it as float")
+    if not names:
+        raise InputError(
+            f"records: variables {sorted(map(str, records.data_vars))}; none has the dimensions (width, seed, "
+            "step): record `prediction` or `loss`"
+        )
+    widths = _widths(records)
+    order = np.argsort(widths, kind="stable")
+    records = records.isel(width=order)
+    steps = _steps(records)
+    trained = _flags(records, "done", np.ones((len(widths), records.sizes["seed"]), dtype=bool))
+    alive = _alive(records, names, steps)
+    diverged = trained & np.isfinite(_diverged_at(records))
+    trained &= alive.any(axis=2)
+    trained, notes = _without_copies(records, names, trained)
+    return Measured(
+        records=records,
+        widths=tuple(int(widths[i]) for i in order),
+        steps=steps,
+        trained=trained,
+        alive=alive,
+        diverged=diverged,
+        alpha=alpha,
+        settings=settings,
+        notes=notes,
+    )
+
+
+def _widths(records: xr.Dataset) -> list[int]:
+    if "width" not in records.coords:
+        raise InputError("records: the coordinate `width` is missing: give the width of every entry")
+    values = records["width"].to_numpy()
+    if values.ndim != 1 or values.dtype.kind not in "iuf":
+        raise InputError(f"records: `width` = {values.tolist()[:8]!r}: give whole numbers")
+    bad = ~np.isfinite(values.astype(float)) | (values <= 0) | (values > LARGEST_WIDTH)
+    bad |= values != np.round(values.astype(float))
+    if bad.any():
+        raise InputError(f"records: `width` = {values.tolist()[:8]!r}: give positive whole numbers")
+    found = [int(value) for value in values]
+    twice = sorted({width for width in found if found.count(width) > 1})
+    if twice:
+        raise InputError(
+            f"records: width {twice[0]} occurs {found.count(twice[0])} times: put its networks along `seed`"
+        )
+    return found
+
+
+def _steps(records: xr.Dataset) -> Int[np.ndarray, " step"]:
+    if not records.sizes["step"] or not records.sizes["width"] or not records.sizes["seed"]:
+        raise InputError(f"records: sizes {dict(records.sizes)}: there is nothing to audit")
+    if "step" not in records.coords:
+        return np.arange(records.sizes["step"])
+    values = records["step"].to_numpy()
+    if values.dtype.kind not in "iuf" or not np.isfinite(values.astype(float)).all():
+        raise InputError(f"records: `step` = {values.tolist()[:8]!r}: give whole numbers")
+    if (np.diff(values.astype(float)) <= 0).any():
+        raise InputError("records: `step` does not ascend: sort the records by step, each step once")
+    return values.astype(np.int64)
+
+
+def _flags(records: xr.Dataset, name: str, otherwise: Bool[np.ndarray, "w s"]) -> Bool[np.ndarray, "w s"]:
+    if name not in records:
+        return otherwise
+    if set(map(str, records[name].dims)) != set(RUN_DIMS) or records[name].dtype.kind not in "biuf":
+        raise InputError(f"records: `{name}` has dimensions {records[name].dims}: give (width, seed)")
+    return records[name].transpose(*RUN_DIMS).to_numpy().astype(bool)
+
+
+def _alive(
+    records: xr.Dataset, names: Sequence[str], steps: Int[np.ndarray, " step"]
+) -> Bool[np.ndarray, "width seed step"]:
+    """Where `loss`, or else `prediction` or what there is, is finite, and before `diverged_at`."""
+    shape = (records.sizes["width"], records.sizes["seed"], len(steps))
+    alive = np.ones(shape, dtype=bool)
+    if "diverged_at" in records:
+        alive &= steps[None, None, :] < _diverged_at(records)[:, :, None]
+    name = next((name for name in ("loss", "prediction") if name in names), names[0])
+    array = records[name]
+    length = max(1, SLAB_BYTES * shape[0] * shape[2] // max(1, 8 * array.size))
+    for width in range(shape[0]):
+        for start in range(0, shape[2], length):
+            part = slice(start, min(start + length, shape[2]))
+            block = array.isel(width=width, step=part).load().transpose("seed", "step", ...).to_numpy()
+            finite = np.isfinite(block.astype(float)).reshape(*block.shape[:2], -1)
+            # A split that is missing in all networks of a width says nothing about one of them.
+            ever = finite.any(axis=(0, 1))
+            alive[width, :, part] &= finite[:, :, ever].all(axis=2) if ever.any() else False
+    return alive
+
+
+def _diverged_at(records: xr.Dataset) -> Float[np.ndarray, "width seed"]:
+    """First step that was not finite, infinity where all were."""
+    if "diverged_at" not in records:
+        return np.full((records.sizes["width"], records.sizes["seed"]), np.inf)
+    array = records["diverged_at"]
+    if set(map(str, array.dims)) != set(RUN_DIMS) or array.dtype.kind not in "biuf":
+        raise InputError(f"records: `diverged_at` has dimensions {array.dims}: give steps by (width, seed)")
+    at = array.transpose(*RUN_DIMS).to_numpy().astype(float)
+    return np.where(np.isfinite(at) & (at >= 0), at, np.inf)
+
+
+def _without_copies(
+    records: xr.Dataset, names: Sequence[str], trained: Bool[np.ndarray, "width seed"]
+) -> tuple[Bool[np.ndarray, "width seed"], tuple[str, ...]]:
+    """Networks whose last half of recorded numbers is that of another one of the same width count once."""
+    name = next((name for name in ("prediction", "loss") if name in names), names[0])
+    seeds, notes = records["seed"].to_numpy() if "seed" in records.coords else None, []
+    trained = trained.copy()
+    for width in range(records.sizes["width"]):
+        block = records[name].isel(width=width, step=slice(-2, None)).load().transpose("seed", ...).to_numpy()
+        first: dict[bytes, int] = {}
+        for seed in np.flatnonzero(trained[width]):
+            content = np.ascontiguousarray(block[seed]).tobytes()
+            if not np.isfinite(block[seed].astype(float)).any() or not block[seed].any():
+                continue
+            if content in first:
+                trained[width, seed] = False
+                label = seed if seeds is None else seeds[seed]
+                notes.append(f"seed {label} of width {records['width'].to_numpy()[width]}")
+            first.setdefault(content, int(seed))
+    return trained, tuple(notes)

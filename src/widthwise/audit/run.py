@@ -1,0 +1,113 @@
+"""The audit: `audit` is where a reader begins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import xarray as xr
+
+from widthwise.analysis.verdict import Verdict
+from widthwise.audit.claim import ClaimRow, Test, Untested, judge
+from widthwise.audit.claims import CLAIMS
+from widthwise.audit.measured import Measured, measure
+from widthwise.audit.settings import AuditSettings
+from widthwise.errors import InputError
+from widthwise.records.evidence import evidence
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    **Fields:** `rows`, worst first; `untested`, what the records do not allow; `evidence`, widths, seeds,
+    steps, alpha, versions; `summary`, sentences for a practitioner.
+    """
+
+    rows: tuple[ClaimRow, ...]
+    untested: tuple[Untested, ...]
+    evidence: dict[str, object]
+    summary: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Inconsistent if any row is, else underpowered if any is or there is none, else consistent."""
+        verdicts = {row.verdict for row in self.rows}
+        if "inconsistent" in verdicts:
+            return "inconsistent"
+        return "underpowered" if "underpowered" in verdicts or not self.rows else "consistent"
+
+    def __repr__(self) -> str:
+        return f"Audit({self.verdict}: {len(self.rows)} rows, {len(self.untested)} untested)"
+
+    def to_json(self) -> dict[str, object]:
+        """As `verdict.json`: schema, verdict, claims, untested, evidence, summary."""
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "summary": list(self.summary),
+            "claims": [row.to_json() for row in self.rows],
+            "untested": [{"claim": each.claim, "why": each.why} for each in self.untested],
+            "evidence": self.evidence,
+        }
+
+
+def audit(
+    records: xr.Dataset,
+    theory: xr.Dataset | None = None,
+    *,
+    alpha: float = 0.05,
+    claims: Sequence[str] | None = None,
+    settings: AuditSettings | None = None,
+) -> Audit:
+    """Judge whether an ensemble of networks of several widths behaves as one that scales correctly.
+
+    Every claim's tests forgive what finite width may do and are judged together by Holm's method: a correct
+    ensemble is called inconsistent with probability at most `alpha`.
+
+    **Arguments:** `records` of any training code, lazy or not; `theory`, as theory.nc: then measured against
+    predicted too, at half of `alpha` each; `claims`, names of those to test, all if None.
+    **Errors:** `InputError` for records that are no ensemble, an unknown claim, an `alpha` not in (0, 1/2].
+    """
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha <= 0.5:
+        raise InputError(f"`alpha` = {alpha!r}: give a probability of a false alarm, such as 0.05")
+    chosen = _chosen(claims)
+    measured = measure(records, alpha, settings or AuditSettings())
+    tests: list[Test] = []
+    untested: list[Untested] = []
+    for name in chosen:
+        found = CLAIMS[name](measured)
+        if isinstance(found, Untested):
+            untested.append(found)
+        else:
+            tests += found
+    rows = judge(tests, alpha)
+    return Audit(rows, tuple(untested), _evidence(measured), ())
+
+
+def _chosen(claims: Sequence[str] | None) -> list[str]:
+    if claims is None:
+        return list(CLAIMS)
+    names = [claims] if isinstance(claims, str) else list(claims)
+    for name in names:
+        if name not in CLAIMS:
+            raise InputError(f"`claims` has {name!r}: choose from {', '.join(CLAIMS)}")
+    if not names:
+        raise InputError(f"`claims` is empty: choose from {', '.join(CLAIMS)}")
+    return list(dict.fromkeys(names))
+
+
+def _evidence(measured: Measured) -> dict[str, object]:
+    made = evidence()
+    return {
+        "widths": list(measured.widths),
+        "seeds": int(measured.trained.sum(axis=1).max()),
+        "seeds_by_width": [int(count) for count in measured.trained.sum(axis=1)],
+        "diverged_by_width": [int(count) for count in measured.diverged.sum(axis=1)],
+        "steps": int(measured.steps[-1]),
+        "recorded_steps": len(measured.steps),
+        "alpha": measured.alpha,
+        "left_out": list(measured.notes),
+        "commit": made["commit"],
+        "versions": made["versions"],
+    }
