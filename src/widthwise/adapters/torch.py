@@ -1,0 +1,278 @@
+"""Recording a PyTorch training: `ww.torch.Recorder`. PyTorch itself is loaded when a recorder is made."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from widthwise.adapters.names import require_cell
+from widthwise.adapters.steps import Steps, log_steps, rule_of
+from widthwise.adapters.torch_callbacks import lightning_callback, trainer_callback
+from widthwise.adapters.torch_forward import Forward, choose_modules, observe, without_readout
+from widthwise.adapters.torch_isolation import require_torch, untouched
+from widthwise.adapters.torch_model import is_recording_rank, module_name, tensors_of, unwrap
+from widthwise.adapters.torch_numbers import as_numbers, attention_entropy, kernel, quantiles, rms, targets_of
+from widthwise.adapters.writer import RecordWriter
+from widthwise.errors import InputError
+
+__all__ = ["Recorder", "lightning_callback", "log_steps", "trainer_callback"]
+
+DEFAULT = (
+    "prediction", "loss", "batch_loss", "forward_rms", "forward_change_rms",
+    "weight_rms", "update_rms", "gradient_rms",
+)  # fmt: skip
+ON_REQUEST = ("feature_kernel", "preactivation_quantile", "attention", "attention_entropy")
+LAYERED = ("forward_rms", "forward_change_rms", "feature_kernel", "preactivation_quantile")
+
+
+class Recorder:
+    """Records of one training run of a PyTorch module; it never changes the training.
+
+        with ww.torch.Recorder(model, probes, width=256, seed=0, out="runs/mine") as recorder:
+            for inputs, targets in batches:
+                ...
+                optimizer.step()
+                recorder.step(loss=loss)
+
+    A record of step t is the network before the t-th update, and that update; so the state after the last update
+    is not recorded. Measuring, without gradients, puts back each module's training or evaluation mode, all
+    buffers, and the random states of PyTorch, CUDA, NumPy and Python. It takes the module inside `torch.compile`
+    and DistributedDataParallel, uncompiled and without autocast; only rank 0 records. Until the end it holds a copy of
+    the layers' outputs at initialization, and, over a recorded step, one of the weights. Layers, tensors and files:
+    see `open_runs` and `RecordWriter`.
+
+    **Arguments:** `model`; `probes`, inputs never trained on and the same for all runs: a tensor, a tuple of arguments or a
+    dictionary of keywords, points first; `width`, `seed`, which run this is; `out`, a folder for all runs; `steps`, "log"
+    (about eight a decade), "all", numbers such as `log_steps(last)`, or a function of the step; `layers`, names as in
+    `model.named_modules()` or types whose outputs are measured, by default Linear, Conv, LayerNorm and Embedding without
+    the readout; `outputs`, from what the model returns to predictions (point, output), by default that tensor or its
+    `logits`, of texts at the last position; `targets`, y of the probes, or class numbers; `loss_function`, of what the model
+    returns and `targets`, by which `loss` is measured on the probes: without it `loss` is the one given to `step`, else that
+    is `batch_loss`; `splits`, "train" or "test" of each probe, by default "test"; `quantities`, of `DEFAULT`
+    and `ON_REQUEST`; `features`, applied to layers' outputs before `feature_kernel`, such as `torch.relu`; `attention`,
+    from what the model returns to weights (point, head, query, key) of each block, by default those of
+    `MultiheadAttention`; `mode`, "eval" (no dropout, running statistics) or "train" while measuring; `multipliers`, by name of
+    tensor, where the network multiplies it by a factor that depends on the width: recorded are weights, updates with
+    and gradients without it; `tensor_roles`, where shapes do not tell: "input", "hidden", "readout" or "scalar".
+    **Errors:** `InputError` if PyTorch is missing or an argument is wrong; sharded models (FSDP) cannot be recorded.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        probes: Any,
+        *,
+        width: int,
+        seed: int,
+        out: str | Path,
+        steps: Steps = "log",
+        layers: Sequence[str | type] | None = None,
+        outputs: Callable[[Any], Any] | None = None,
+        targets: Any = None,
+        loss_function: Callable[[Any, Any], Any] | None = None,
+        splits: Sequence[str] | None = None,
+        quantities: Sequence[str] = DEFAULT,
+        features: Callable[[Any], Any] | None = None,
+        attention: Callable[[Any], Any] | None = None,
+        mode: Literal["eval", "train"] = "eval",
+        multipliers: Mapping[str, float] | None = None,
+        tensor_roles: Mapping[str, str] | None = None,
+    ):
+        require_torch()
+        self.width, self.seed = require_cell(width, seed)
+        self.model, self.probes, self.out = unwrap(model), probes, Path(out)
+        self.active = is_recording_rank()
+        self.writer: RecordWriter | None = None
+        self.current_step = 0
+        self._wanted = _require_quantities(quantities)
+        self._recorded, self._layers = rule_of(steps), layers
+        self._outputs, self._targets, self._loss_function = outputs, targets, loss_function
+        self._splits, self._features, self._attention, self._mode = splits, features, attention, mode
+        self._tensors, shapes = tensors_of(self.model)
+        unknown = sorted(({*(multipliers or {})} | {*(tensor_roles or {})}) - self._tensors.keys())
+        if unknown:
+            raise InputError(f"{unknown[0]!r} is no trained tensor; they are {', '.join(self._tensors)}")
+        self._multipliers = dict(multipliers or {})
+        self._shapes, self._roles = shapes, dict(tensor_roles or {})
+        self._origin: Forward | None = None
+        self._modules: dict[str, Any] = {}
+        self._pending: dict[str, Any] | None = None
+        self._before: dict[str, Any] = {}
+        self._gradients: dict[str, float] | None = None
+
+    def start(self) -> None:
+        """Measure the network at initialization; the context manager does it. A second time does nothing."""
+        if not self.active or self.writer is not None:
+            return
+        self._modules = choose_modules(self.model, self._layers)
+        first = self._forward()
+        names = list(first.layers) if self._layers is not None else without_readout(first)
+        missing = sorted(self._modules.keys() - first.layers.keys())
+        if self._layers is not None and missing:
+            raise InputError(f"`layers` has {missing[0]!r}, which the model does not call: leave it out")
+        if not names and self._wanted & set(LAYERED):
+            self._wanted -= set(LAYERED)
+        self._modules = {name: self._modules[name] for name in names}
+        self._origin = Forward(first.raw, first.prediction, {n: first.layers[n] for n in names}, first.attention)
+        points = len(first.prediction)
+        splits = tuple(self._splits) if self._splits is not None else ("test",) * points
+        self.writer = RecordWriter(
+            self.out,
+            width=self.width,
+            seed=self.seed,
+            targets=targets_of(self._targets, first.prediction),
+            splits=splits if self._loss_function is not None or self._splits is not None else None,
+            probes=as_numbers(self.probes),
+            tensor_shapes=self._shapes,
+            tensor_roles=self._roles,
+            attributes={"recorder": "torch", "model": module_name(self.model), "probe_mode": self._mode},
+        )
+        if self._recorded(0):
+            self._begin(first)
+        self._origin = Forward(None, None, self._origin.layers, {})
+
+    def step(self, loss: Any = None) -> None:
+        """Tell that an update was made; call it once after each `optimizer.step()`.
+
+        **Arguments:** `loss`, of the batch of that update, before it: a number or a tensor of one.
+        """
+        if not self.active:
+            return
+        if self.writer is None:
+            raise InputError("the recorder has not started: use it in a `with` block, or call `start()` before training")
+        if self._pending is not None:
+            self._finish(loss)
+        self._gradients = None
+        self.current_step += 1
+        if not self.writer.diverged and self._recorded(self.current_step):
+            self._begin()
+
+    def note_gradients(self) -> None:
+        """Measure the gradients now, for loops that clear them before `step` is called."""
+        if self.active and self._pending is not None and "gradient_rms" in self._wanted:
+            found = {name: p.grad for name, p in self._tensors.items()}
+            if any(gradient is not None for gradient in found.values()):
+                self._gradients = {name: 0.0 if g is None else rms(g) for name, g in found.items()}
+
+    def close(self, *, complete: bool = True) -> None:
+        """Write what was recorded; `complete=False` keeps it as an interrupted run. A second time does nothing."""
+        if self.active and self.writer is not None:
+            self.writer.close(complete=complete)
+            self._pending, self._origin, self._before = None, None, {}
+
+    def __enter__(self) -> "Recorder":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(complete=kind is None)
+
+    def _forward(self) -> Forward:
+        with untouched(self.model, training=self._mode == "train"):
+            seen = observe(
+                self.model,
+                self.probes,
+                self._modules,
+                outputs=self._outputs,
+                attention=self._attention,
+                watch_attention=bool(self._wanted & {"attention", "attention_entropy"}),
+            )
+            return seen._replace(loss=self._loss_on(seen)) if self._loss_function is not None else seen
+
+    def _loss_on(self, seen: Forward) -> dict[str, float]:
+        """The loss of each split of the probes; of a model that returns no plain tensor they are one."""
+        torch = require_torch()
+        assert self._loss_function is not None
+        targets = self._targets
+        if targets is not None and not isinstance(targets, torch.Tensor):
+            targets = torch.as_tensor(targets)
+        if isinstance(targets, torch.Tensor):
+            targets = targets.to(seen.prediction.device)
+        names = tuple(dict.fromkeys(self._splits or ("test",)))
+        if len(names) == 1 or not isinstance(seen.raw, torch.Tensor):
+            return {name: float(self._loss_function(seen.raw, targets)) for name in names}
+        found = {}
+        for name in names:
+            chosen = torch.tensor([each == name for each in self._splits or ()], device=seen.prediction.device)
+            part = targets[chosen] if targets is not None else None
+            found[name] = float(self._loss_function(seen.raw[chosen], part))
+        return found
+
+    def _begin(self, seen: Forward | None = None) -> None:
+        """Measure the network as it is, before the coming update."""
+        seen = self._forward() if seen is None else seen
+        found: dict[str, Any] = {"prediction": as_numbers(seen.prediction)}
+        if seen.loss is not None:
+            found["loss"] = seen.loss
+        found |= self._of_layers(seen) | self._of_attention(seen)
+        if "weight_rms" in self._wanted:
+            found["weight_rms"] = {n: rms(p) * self._multiplier(n) for n, p in self._tensors.items()}
+        if "update_rms" in self._wanted:
+            self._before = {name: p.detach().clone() for name, p in self._tensors.items()}
+        self._pending = {name: value for name, value in found.items() if name in self._wanted}
+
+    def _of_layers(self, seen: Forward) -> dict[str, Any]:
+        """Only what is wanted is computed; a layer that was not called this time is NaN."""
+        assert self._origin is not None
+        points, origin = len(seen.prediction), self._origin.layers
+        measures: dict[str, Callable[[str], Any]] = {
+            "forward_rms": lambda name: rms(seen.layers[name]),
+            "forward_change_rms": lambda name: rms(seen.layers[name] - origin[name].to(seen.layers[name].device)),
+            "feature_kernel": lambda name: kernel(seen.layers[name], points, self._features, name),
+            "preactivation_quantile": lambda name: quantiles(seen.layers[name], points, name),
+        }
+        return {
+            quantity: {name: measure(name) for name in self._modules}
+            for quantity, measure in measures.items()
+            if quantity in self._wanted and self._modules
+        }
+
+    def _of_attention(self, seen: Forward) -> dict[str, Any]:
+        found = {"attention": {}, "attention_entropy": {}}
+        for name, weights in seen.attention.items():
+            found["attention"][name] = as_numbers(weights[0])
+            found["attention_entropy"][name] = attention_entropy(weights)
+        wanted = {name: each for name, each in found.items() if name in self._wanted}
+        if wanted and not seen.attention:
+            raise InputError("no attention was seen: give `attention`, a function of what the model returns")
+        return wanted
+
+    def _finish(self, loss: Any) -> None:
+        """What the update was, and the record of its step."""
+        assert self._pending is not None and self.writer is not None
+        found, self._pending = self._pending, None
+        if loss is not None:
+            found["batch_loss" if self._loss_function is not None else "loss"] = float(loss)
+        if self._before:
+            now = {name: p.detach() for name, p in self._tensors.items()}
+            found["update_rms"] = {
+                name: rms(now[name] - before.to(now[name].device)) * self._multiplier(name)
+                for name, before in self._before.items()
+            }
+            self._before = {}
+        if self._gradients is None:
+            self._pending = {}
+            self.note_gradients()
+            self._pending = None
+        if self._gradients is not None:
+            found["gradient_rms"] = self._gradients
+        self.writer.record(self.current_step, **{n: v for n, v in found.items() if n in self._wanted})
+
+    def _multiplier(self, name: str) -> float:
+        return float(self._multipliers.get(name, 1.0))
+
+
+def _require_quantities(names: Sequence[str]) -> set[str]:
+    unknown = sorted({*names} - {*DEFAULT, *ON_REQUEST})
+    if isinstance(names, str) or unknown or not {"prediction", "loss"} & {*names}:
+        raise InputError(
+            f"`quantities` is {names!r}: give `prediction`, `loss` or both, and of "
+            f"{', '.join((*DEFAULT[2:], *ON_REQUEST))}"
+        )
+    return {*names}
+
+
