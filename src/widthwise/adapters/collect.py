@@ -24,14 +24,14 @@ from widthwise.records.schema import BOOKKEEPING, COORDINATES, RECORD_DIMS, SCHE
 def open_runs(paths: str | Path | Sequence[str | Path]) -> xr.Dataset:
     """Everything recorded at these places, as one dataset whose numbers are read when they are asked for.
 
-    **Arguments:** `paths`, one or several of: a folder of runs (searched for stores at any depth), a store such as
-    `records.zarr`, its URL, a CSV file of losses.
-    **Returns:** variables (width, seed, step, ...) with the names of the schema. Steps are those that all runs have;
-    what was left out is said in the attribute `notes` (JSON, a list of sentences), steps also in `left_out_steps`.
-    `done(width, seed)`: False for runs that are missing (NaN) or were interrupted (as far as they came), which do
-    not limit the common steps. `diverged_at`: the first step that is not finite, -1 if none; NaN from there on,
-    and steps from there on are not missed. `tensor_shape(width, tensor, axis)`, 0 beyond the last axis,
-    and `tensor_role`, where tensors' shapes were recorded.
+    **Arguments:** `paths`, one or several of: a folder of runs (searched for stores at any depth), a store
+    such as `records.zarr`, its URL, a CSV file of losses.
+    **Returns:** variables (width, seed, step, ...) with the names of the schema. Steps are those that all
+    runs have; what was left out is said in the attribute `notes` (JSON, a list of sentences), steps also in
+    `left_out_steps`. `done(width, seed)`: False for runs that are missing (NaN) or were interrupted (as far
+    as they came), which do not limit the common steps. `diverged_at`: the first step that is not finite, -1
+    if none; NaN from there on, and steps from there on are not missed. `tensor_shape(width, tensor, axis)`, 0
+    beyond the last axis, and `tensor_role`, where tensors' shapes were recorded.
     **Errors:** `StoreError` if there is nothing, or a store is damaged; `InputError` if a (width, seed) comes
     twice, or if runs differ in their layers, tensors, probes, targets or shapes, with the difference.
     """
@@ -59,7 +59,7 @@ def combine(runs: Sequence[Run]) -> xr.Dataset:
         array = RunsArray(name, places, grid, steps, known.dims.index("step"))
         meaning = {"long_name": known.long_name}
         found[name] = xr.Variable(RECORD_DIMS + known.dims, indexing.LazilyIndexedArray(array), meaning)
-    sizes = {dim: size for each in found.values() for dim, size in each.sizes.items()}
+    sizes = {str(dim): size for each in found.values() for dim, size in each.sizes.items()}
     done, diverged = np.zeros(grid, bool), np.full(grid, -1, np.int64)
     for place, run in places.items():
         done[place], diverged[place] = run.done, run.diverged_at
@@ -72,12 +72,16 @@ def combine(runs: Sequence[Run]) -> xr.Dataset:
         meaning = {"long_name": BOOKKEEPING["target"].long_name}
         found["target"] = xr.Variable(("point", "output"), targets, meaning)
     coordinates = _coordinates(first, sizes, {"width": widths, "seed": seeds, "step": steps})
-    extra, roles = infer_roles(runs, widths, first.labels.names.get("tensor", ()) if "tensor" in sizes else ())
+    extra, roles = infer_roles(
+        runs, widths, first.labels.names.get("tensor", ()) if "tensor" in sizes else ()
+    )
+    laws = first.labels.exponents if "tensor" in sizes else {}
+    exponents = {name: xr.Variable(("tensor",), values) for name, values in laws.items()}
     attributes = _attributes(runs) | {
         "left_out_steps": [int(step) for step in left_out],
         "notes": json.dumps([*notes, *missing]),
     }
-    return xr.Dataset({**found, **extra}, coords={**coordinates, **roles}, attrs=attributes)
+    return xr.Dataset({**found, **extra}, coords={**coordinates, **roles, **exponents}, attrs=attributes)
 
 
 def _runs_at(place: str | Path) -> list[Run]:
@@ -104,7 +108,9 @@ def _stores_below(path: Path) -> Iterator[Path]:
             yield Path(place)
         else:
             folders[:] = sorted(
-                name for name in folders if not (name.startswith(".") or name.endswith((TEMPORARY, INTERRUPTED)))
+                name
+                for name in folders
+                if not (name.startswith(".") or name.endswith((TEMPORARY, INTERRUPTED)))
             )
 
 
@@ -116,7 +122,8 @@ def _one_of_each(runs: Sequence[Run]) -> list[Run]:
         other = kept.get(cell)
         if other is not None and other.done == run.done:
             raise InputError(
-                f"width {run.width}, seed {run.seed} is recorded twice, in {other.origin} and in {run.origin}: "
+                f"width {run.width}, seed {run.seed} is recorded twice, in {other.origin} and in "
+                f"{run.origin}: "
                 "remove one of them, or give only one of the paths"
             )
         if other is None or run.done:
@@ -139,7 +146,9 @@ def _check_alike(first: Run, run: Run) -> None:
         )
         if one != two:
             dims = ", ".join(dim for dim in known.dims if dim != "step")
-            raise InputError(f"`{name}` ({dims}) is {two} in {run}, but {one} in {first}: record the same of all")
+            raise InputError(
+                f"`{name}` ({dims}) is {two} in {run}, but {one} in {first}: record the same of all"
+            )
     if first.labels.probes and run.labels.probes and first.labels.probes != run.labels.probes:
         raise InputError(f"{run} was recorded on other probes than {first}: give all runs the same inputs")
     if first.labels.splits and run.labels.splits and first.labels.splits != run.labels.splits:
@@ -150,7 +159,8 @@ def _check_alike(first: Run, run: Run) -> None:
 
 
 def _common_steps(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Steps that every run has that is done, before it diverged; those left out; and sentences that say so."""
+    """Steps that every run has that is done, before it diverged; those left out; and sentences that say
+    so."""
     deciding = [run for run in runs if run.done] or list(runs)
     every = np.unique(np.concatenate([run.steps for run in deciding]))
     common = np.ones(len(every), bool)
@@ -162,7 +172,8 @@ def _common_steps(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, list[str
         one = deciding[0]
         other = next((run for run in deciding if not np.isin(run.steps, one.steps).any()), deciding[-1])
         raise InputError(
-            f"the runs have no step in common: {one} has {_list(one.steps)}, {other} has {_list(other.steps)}; "
+            f"the runs have no step in common: {one} has {_list(one.steps)}, {other} has "
+            f"{_list(other.steps)}; "
             "record all runs at the same steps"
         )
     if len(left_out):

@@ -57,9 +57,7 @@ def runs_of_csv(path: str | Path) -> list[Run]:
     return [_run(str(path), cell, rows, splits, labels) for cell, rows in sorted(table.items())]
 
 
-def _row(
-    where: str, row: dict[str, str], columns: dict[str, str]
-) -> tuple[tuple[int, int], int, str, float]:
+def _row(where: str, row: dict[str, str], columns: dict[str, str]) -> tuple[tuple[int, int], int, str, float]:
     def number(name: str) -> float:
         text = (row[columns[name]] or "").strip()
         if name == "loss" and not text:

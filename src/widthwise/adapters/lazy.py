@@ -15,12 +15,17 @@ class RunsArray(BackendArray):
 
     A run without the quantity, without one of the steps, or that diverged before it, is NaN there.
 
-    **Arguments:** `runs`, by their place (index of the width, of the seed); `steps`, the common ones; `axis`, of
-    `step` among the axes after width and seed.
+    **Arguments:** `runs`, by their place (index of the width, of the seed); `steps`, the common ones; `axis`,
+    of `step` among the axes after width and seed.
     """
 
     def __init__(
-        self, name: str, runs: Mapping[tuple[int, int], Run], grid: tuple[int, int], steps: np.ndarray, axis: int
+        self,
+        name: str,
+        runs: Mapping[tuple[int, int], Run],
+        grid: tuple[int, int],
+        steps: np.ndarray,
+        axis: int,
     ):
         self._name, self._runs, self._steps, self._axis = name, runs, steps, axis
         arrays = [run.arrays[name] for run in runs.values() if name in run.arrays]

@@ -53,7 +53,9 @@ def require_names(names: Iterable[object], of: str) -> tuple[str, ...]:
             )
     twice = sorted({str(name) for name in found if found.count(name) > 1})
     if twice:
-        raise InputError(f"`{of}` has {', '.join(map(repr, twice[:3]))} more than once: give each its own name")
+        raise InputError(
+            f"`{of}` has {', '.join(map(repr, twice[:3]))} more than once: give each its own name"
+        )
     return tuple(str(name) for name in found)
 
 
@@ -77,8 +79,8 @@ def require_same_names(found: Sequence[str], expected: Sequence[str], of: str, w
         if names
     ]
     raise InputError(
-        f"{where} has other names of `{of}`: {'; '.join(parts) or 'the same in another order'}. All widths and "
-        "seeds must have the same"
+        f"{where} has other names of `{of}`: {'; '.join(parts) or 'the same in another order'}. All widths "
+        "and seeds must have the same"
     )
 
 

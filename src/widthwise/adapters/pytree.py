@@ -37,9 +37,10 @@ def jax_recorder(
 ) -> "TreeRecorder":
     """A recorder of one run whose weights, gradients and updates are trees of arrays.
 
-    **Arguments:** `weights`, the tree at initialization, for the tensors' shapes; `in_out`, whether matrices are (*window,
-    in, out), as in Flax and Haiku, rather than (out, in, *window), as in Equinox; `settings`, further ones of
-    `RecordWriter`. Tables of embeddings (entry, out) and what else does not follow this need `tensor_roles`.
+    **Arguments:** `weights`, the tree at initialization, for the tensors' shapes; `in_out`, whether matrices
+    are (*window, in, out), as in Flax and Haiku, rather than (out, in, *window), as in Equinox; `settings`,
+    further ones of `RecordWriter`. Tables of embeddings (entry, out) and what else does not follow this need
+    `tensor_roles`.
     """
     shapes = {} if weights is None else tree_shapes(weights)
     if in_out:
@@ -54,12 +55,19 @@ class TreeRecorder:
         self.writer = writer
 
     def record(
-        self, step: int, *, weights: Any = None, gradients: Any = None, updates: Any = None, **quantities: object
+        self,
+        step: int,
+        *,
+        weights: Any = None,
+        gradients: Any = None,
+        updates: Any = None,
+        **quantities: object,
     ) -> None:
         """What was measured at one step, see `RecordWriter.record`.
 
-        **Arguments:** `weights`, before the step's update; `gradients`, of its batch; `updates`, what it adds: of
-        these trees `weight_rms`, `gradient_rms` and `update_rms` are recorded, by the path of each array.
+        **Arguments:** `weights`, before the step's update; `gradients`, of its batch; `updates`, what it
+        adds: of these trees `weight_rms`, `gradient_rms` and `update_rms` are recorded, by the path of each
+        array.
         """
         trees = {"weight_rms": weights, "gradient_rms": gradients, "update_rms": updates}
         scales = {name: tree_rms(tree) for name, tree in trees.items() if tree is not None}

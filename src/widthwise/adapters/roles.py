@@ -13,8 +13,8 @@ def infer_roles(
 ) -> tuple[dict[str, xr.Variable], dict[str, xr.Variable]]:
     """Shapes of tensors at each width, and their roles where these tell them.
 
-    **Returns:** `tensor_shape` (width, tensor, axis), 0 beyond a tensor's last axis and where nothing was recorded;
-    and `tensor_role` (tensor), "" where it is not known. None of them without recorded shapes.
+    **Returns:** `tensor_shape` (width, tensor, axis), 0 beyond a tensor's last axis and where nothing was
+    recorded; and `tensor_role` (tensor), "" where it is not known. None of them without recorded shapes.
     """
     shapes = {width: _of_width(runs, width) for width in widths}
     given = {name: role for run in runs for name, role in run.labels.roles.items()}

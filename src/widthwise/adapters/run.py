@@ -33,8 +33,8 @@ class RunArray(Protocol):
 class Labels:
     """What the axes and probes of a store are; the same in all runs that are opened together.
 
-    **Fields:** `names`, along `layer`, `tensor`, `block` and `split` (of losses); `splits`, of each point; `targets`;
-    `probes`, their hash; `shapes` and `roles` of tensors; `attributes`, of the store.
+    **Fields:** `names`, along `layer`, `tensor`, `block` and `split` (of losses); `splits`, of each point;
+    `targets`; `probes`, their hash; `shapes`, `roles` and `exponents` of tensors; `attributes`, of the store.
     """
 
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -43,6 +43,7 @@ class Labels:
     probes: str = ""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     roles: Mapping[str, str] = field(default_factory=dict)
+    exponents: Mapping[str, np.ndarray] = field(default_factory=dict)
     attributes: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -50,8 +51,8 @@ class Labels:
 class Run:
     """One (width, seed).
 
-    **Fields:** `origin`, the store's name for messages; `done`, whether its training is over; `diverged_at`, first step
-    that is not finite, -1 if none.
+    **Fields:** `origin`, the store's name for messages; `done`, whether its training is over; `diverged_at`,
+    first step that is not finite, -1 if none.
     """
 
     origin: str

@@ -1,8 +1,10 @@
-"""The zarr store of one run while it grows: steps are held in memory, written in chunks, and resized at the end."""
+"""The zarr store of one run while it grows: steps are held in memory, written in chunks, and resized at the
+end."""
 
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -17,7 +19,8 @@ LONGEST_CHUNK = 4096
 
 
 class RunStore:
-    """Arrays (width, seed, ..., step, ...) of one width and one seed, below a folder that exists once written to."""
+    """Arrays (width, seed, ..., step, ...) of one width and one seed, below a folder that exists once written
+    to."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -61,7 +64,8 @@ class RunStore:
             self._array(name, len(steps))
         group = self._open()
         beside = [name for name, (dims, _) in coordinates.items() if dims != (name,)]
-        group.attrs.update({**attributes, "coordinates": " ".join(beside)})
+        every: dict[str, Any] = {**attributes, "coordinates": " ".join(beside)}
+        group.attrs.update(every)
         for name, (dims, values) in coordinates.items():
             self._put(name, dims, values, COORDINATES[name].long_name)
         for name, values in bookkeeping.items():

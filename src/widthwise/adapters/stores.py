@@ -2,20 +2,23 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 
-from widthwise.adapters.names import NAMED, ROLES, recordable, require_cell, require_names
+from widthwise.adapters.names import EXTRA_VARIABLES, NAMED, ROLES, recordable, require_cell, require_names
 from widthwise.adapters.run import Labels, Run, RunArray, Selection
 from widthwise.errors import InputError, StoreError
 from widthwise.records.folder import open_folder
 from widthwise.records.read import CHECKSUM, read_attributes
-from widthwise.records.schema import RECORD_DIMS
+from widthwise.records.schema import RECORD_DIMS, RECORD_VARIABLES, VARIABLES
 
+# What a store may say of each tensor: its role, and exponents of its scales; sizes of its sides (width, tensor).
+LAWS = ("tensor_role", "tensor_weight_exponent", "tensor_update_exponent")
+FANS = ("tensor_fan_in", "tensor_fan_out")
 READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, IndexError)
 
 
@@ -59,20 +62,23 @@ def runs_of_store(path: str | Path) -> list[Run]:
     attributes = read_attributes(folder)
     try:
         group = zarr.open_group(folder.zarr(read_only=True), mode="r")
-        arrays = {name: each for name in _wanted() if isinstance(each := _get(group, name), zarr.Array)}
-        small = {name: arrays.pop(name)[...] for name in list(arrays) if recordable(name) is None}
+        arrays = {name: each for name in _wanted() if isinstance(each := group.get(name), zarr.Array)}
+        small = {name: np.asarray(arrays.pop(name)[...]) for name in list(arrays) if recordable(name) is None}
     except READ_ERRORS as error:
         raise StoreError(f"{folder.name} is damaged ({error}): record it again") from error
     for name, array in arrays.items():
         _check_dims(folder.name, name, array)
     if not {"prediction", "loss"} & arrays.keys() or not {"width", "step"} <= small.keys():
         raise StoreError(
-            f"{folder.name} is no record store: it needs `prediction` or `loss`, and the coordinates `width` and `step`"
+            f"{folder.name} is no record store: it needs `prediction` or `loss`, and the coordinates "
+            "`width` and `step`"
         )
     sizes = _sizes(folder.name, arrays)
     steps = _whole(folder.name, "step", small["step"], sizes["step"])
     if (np.diff(steps) <= 0).any() or not len(steps) or steps[0] < 0:
-        raise InputError(f"{folder.name}: `step` is {_short(steps)}: give steps from 0 on, ascending, each once")
+        raise InputError(
+            f"{folder.name}: `step` is {_short(steps)}: give steps from 0 on, ascending, each once"
+        )
     widths = _whole(folder.name, "width", small["width"], sizes["width"])
     seeds = _whole(folder.name, "seed", small.get("seed", np.arange(sizes["seed"])), sizes["seed"])
     labels = _labels(folder.name, small, sizes, attributes)
@@ -96,6 +102,12 @@ def _run(
         width, seed = require_cell(*number)
     except InputError as error:
         raise InputError(f"{origin}: {error}") from error
+    fans = [small.get(f"tensor_fan_{side}") for side in ("out", "in")]
+    names = labels.names.get("tensor", ())
+    shape = (len(set(small["width"].tolist())), len(names))
+    if not labels.shapes and all(fan is not None and fan.shape == shape for fan in fans):
+        rows = [fan[cell[0]].tolist() for fan in fans if fan is not None]
+        labels = replace(labels, shapes=dict(zip(names, zip(*rows, strict=True), strict=True)))
     own: dict[str, RunArray] = {
         name: Stored(array, cell, f"{origin}: `{name}`", unsplit=name == "loss" and array.ndim == 3)
         for name, array in arrays.items()
@@ -120,27 +132,20 @@ def _seen(arrays: Mapping[str, RunArray], steps: np.ndarray) -> tuple[bool, int]
 
 def _wanted() -> tuple[str, ...]:
     """Only names that are known are ever looked for, so that a store cannot lead out of itself by a name."""
-    from widthwise.adapters.names import EXTRA_VARIABLES
-    from widthwise.records.schema import RECORD_VARIABLES, VARIABLES
-
     one_time = [name for name, each in VARIABLES.items() if "step_b" not in each.dims]
-    beside = ("width", "seed", "step", "target", "done", "diverged_at", "split", *NAMED.values())
+    beside = ("width", "seed", "step", "target", "done", "diverged_at", *LAWS, *FANS, *NAMED.values())
     return (*one_time, *RECORD_VARIABLES, *EXTRA_VARIABLES, *beside)
-
-
-def _get(group: zarr.Group, name: str) -> Any:
-    return group.get(name)
 
 
 def _check_dims(origin: str, name: str, array: zarr.Array) -> None:
     known = recordable(name)
     assert known is not None
-    found, expected = array.metadata.dimension_names, RECORD_DIMS + known.dims  # pyright: ignore
+    found, expected = _dims(array), RECORD_DIMS + known.dims
     allowed = {expected} | ({expected[:-1]} if name == "loss" else set())
-    if tuple(found or ()) not in allowed:
+    if found not in allowed:
         raise StoreError(
-            f"{origin}: `{name}` has dimensions {tuple(found or ())}, the schema says {expected}: write it with "
-            "those, in that order (`dimension_names` in zarr)"
+            f"{origin}: `{name}` has dimensions {found}, the schema says {expected}: write it "
+            "with those, in that order (`dimension_names` in zarr)"
         )
     if np.dtype(array.dtype).kind not in "fiu":
         raise StoreError(f"{origin}: `{name}` has type {array.dtype}: give real numbers")
@@ -148,14 +153,21 @@ def _check_dims(origin: str, name: str, array: zarr.Array) -> None:
         raise StoreError(f"{origin}: `{name}` is packed by scale_factor or add_offset: write plain numbers")
 
 
+def _dims(array: zarr.Array) -> tuple[str, ...]:
+    names = getattr(array.metadata, "dimension_names", None) or ()
+    return tuple(str(name) for name in names)
+
+
 def _sizes(origin: str, arrays: Mapping[str, zarr.Array]) -> dict[str, int]:
     """Length of every dimension, the same in all arrays."""
     sizes: dict[str, int] = {}
     for name, array in arrays.items():
-        dims = array.metadata.dimension_names  # pyright: ignore[reportAttributeAccessIssue]
+        dims = _dims(array)
         for dim, size in zip(dims, array.shape, strict=True):
             if sizes.setdefault(dim, size) != size:
-                raise StoreError(f"{origin}: `{name}` has {size} along `{dim}`, where others have {sizes[dim]}")
+                raise StoreError(
+                    f"{origin}: `{name}` has {size} along `{dim}`, where others have {sizes[dim]}"
+                )
     return sizes
 
 
@@ -179,7 +191,9 @@ def _labels(
             continue  # those of the points
         names[dim] = require_names(found, f"{origin}: {dim}")
         if len(found) != sizes[dim]:
-            raise StoreError(f"{origin}: `{coordinate}` has {len(found)} names for {sizes[dim]} along `{dim}`")
+            raise StoreError(
+                f"{origin}: `{coordinate}` has {len(found)} names for {sizes[dim]} along `{dim}`"
+            )
     if "split" in small and len(small["split"]) == sizes.get("point", -1):
         splits = _texts(origin, "split", small["split"])
         if len(set(splits)) == sizes.get("split", len(set(splits))):
@@ -190,7 +204,14 @@ def _labels(
         targets=_targets(origin, small.get("target"), sizes),
         probes=str(attributes.get("probes_sha256", "")),
         shapes=_json_shapes(origin, attributes),
-        roles=_json_roles(origin, attributes),
+        roles=_json_roles(origin, attributes) | _roles(names.get("tensor", ()), small),
+        exponents={
+            name: small[name].astype(np.float64)
+            for name in LAWS[1:]
+            if name in small
+            and small[name].dtype.kind in "fiu"
+            and small[name].shape == (sizes.get("tensor"),)
+        },
         attributes=attributes,
     )
 
@@ -221,6 +242,13 @@ def _json_shapes(origin: str, attributes: Mapping[str, object]) -> dict[str, tup
 def _json_roles(origin: str, attributes: Mapping[str, object]) -> dict[str, str]:
     found = _table(origin, attributes, "tensor_roles")
     return {name: role for name, role in found.items() if role in ROLES}
+
+
+def _roles(tensors: tuple[str, ...], small: Mapping[str, np.ndarray]) -> dict[str, str]:
+    found = small["tensor_role"].tolist() if "tensor_role" in small else []
+    if len(found) != len(tensors):
+        return {}
+    return {name: str(role) for name, role in zip(tensors, found, strict=True) if str(role) in ROLES}
 
 
 def _table(origin: str, attributes: Mapping[str, object], name: str) -> dict[str, Any]:

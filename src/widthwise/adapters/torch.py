@@ -5,8 +5,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-import numpy as np
-
 from widthwise.adapters.names import require_cell
 from widthwise.adapters.steps import Steps, log_steps, rule_of
 from widthwise.adapters.torch_callbacks import lightning_callback, trainer_callback
@@ -36,27 +34,30 @@ class Recorder:
                 optimizer.step()
                 recorder.step(loss=loss)
 
-    A record of step t is the network before the t-th update, and that update; so the state after the last update
-    is not recorded. Measuring, without gradients, puts back each module's training or evaluation mode, all
-    buffers, and the random states of PyTorch, CUDA, NumPy and Python. It takes the module inside `torch.compile`
-    and DistributedDataParallel, uncompiled and without autocast; only rank 0 records. Until the end it holds a copy of
-    the layers' outputs at initialization, and, over a recorded step, one of the weights. Layers, tensors and files:
-    see `open_runs` and `RecordWriter`.
+    A record of step t is the network before the t-th update, and that update; so the state after the last
+    update is not recorded. Measuring, without gradients, puts back each module's training or evaluation mode,
+    all buffers, and the random states of PyTorch, CUDA, NumPy and Python. It takes the module inside
+    `torch.compile` and DistributedDataParallel, uncompiled and without autocast; only rank 0 records. Until
+    the end it holds a copy of the layers' outputs at initialization, and, over a recorded step, one of the
+    weights. Layers, tensors and files: see `open_runs` and `RecordWriter`.
 
-    **Arguments:** `model`; `probes`, inputs never trained on and the same for all runs: a tensor, a tuple of arguments or a
-    dictionary of keywords, points first; `width`, `seed`, which run this is; `out`, a folder for all runs; `steps`, "log"
-    (about eight a decade), "all", numbers such as `log_steps(last)`, or a function of the step; `layers`, names as in
-    `model.named_modules()` or types whose outputs are measured, by default Linear, Conv, LayerNorm and Embedding without
-    the readout; `outputs`, from what the model returns to predictions (point, output), by default that tensor or its
-    `logits`, of texts at the last position; `targets`, y of the probes, or class numbers; `loss_function`, of what the model
-    returns and `targets`, by which `loss` is measured on the probes: without it `loss` is the one given to `step`, else that
-    is `batch_loss`; `splits`, "train" or "test" of each probe, by default "test"; `quantities`, of `DEFAULT`
-    and `ON_REQUEST`; `features`, applied to layers' outputs before `feature_kernel`, such as `torch.relu`; `attention`,
-    from what the model returns to weights (point, head, query, key) of each block, by default those of
-    `MultiheadAttention`; `mode`, "eval" (no dropout, running statistics) or "train" while measuring; `multipliers`, by name of
-    tensor, where the network multiplies it by a factor that depends on the width: recorded are weights, updates with
-    and gradients without it; `tensor_roles`, where shapes do not tell: "input", "hidden", "readout" or "scalar".
-    **Errors:** `InputError` if PyTorch is missing or an argument is wrong; sharded models (FSDP) cannot be recorded.
+    **Arguments:** `model`; `probes`, inputs never trained on and the same for all runs: a tensor, a tuple of
+    arguments or a dictionary of keywords, points first; `width`, `seed`, which run this is; `out`, a folder
+    for all runs; `steps`, "log" (about eight a decade), "all", numbers such as `log_steps(last)`, or a
+    function of the step; `layers`, names as in `model.named_modules()` or types whose outputs are measured,
+    by default Linear, Conv, LayerNorm and Embedding without the readout; `outputs`, from what the model
+    returns to predictions (point, output), by default that tensor or its `logits`, of texts at the last
+    position; `targets`, y of the probes, or class numbers; `loss_function`, of what the model returns and
+    `targets`, by which `loss` is measured on the probes: without it `loss` is the one given to `step`, else
+    that is `batch_loss`; `splits`, "train" or "test" of each probe, by default "test"; `quantities`, of
+    `DEFAULT` and `ON_REQUEST`; `features`, applied to layers' outputs before `feature_kernel`, such as
+    `torch.relu`; `attention`, from what the model returns to weights (point, head, query, key) of each block,
+    by default those of `MultiheadAttention`; `mode`, "eval" (no dropout, running statistics) or "train" while
+    measuring; `multipliers`, by name of tensor, where the network multiplies it by a factor that depends on
+    the width: recorded are weights, updates with and gradients without it; `tensor_roles`, where shapes do
+    not tell: "input", "hidden", "readout" or "scalar".
+    **Errors:** `InputError` if PyTorch is missing or an argument is wrong; sharded models (FSDP) cannot be
+    recorded.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Recorder:
             raise InputError(f"{unknown[0]!r} is no trained tensor; they are {', '.join(self._tensors)}")
         self._multipliers = dict(multipliers or {})
         self._shapes, self._roles = shapes, dict(tensor_roles or {})
-        self._origin: Forward | None = None
+        self._origin: dict[str, Any] = {}
         self._modules: dict[str, Any] = {}
         self._pending: dict[str, Any] | None = None
         self._before: dict[str, Any] = {}
@@ -115,7 +116,7 @@ class Recorder:
         if not names and self._wanted & set(LAYERED):
             self._wanted -= set(LAYERED)
         self._modules = {name: self._modules[name] for name in names}
-        self._origin = Forward(first.raw, first.prediction, {n: first.layers[n] for n in names}, first.attention)
+        self._origin = {name: first.layers[name] for name in names}
         points = len(first.prediction)
         splits = tuple(self._splits) if self._splits is not None else ("test",) * points
         self.writer = RecordWriter(
@@ -131,7 +132,6 @@ class Recorder:
         )
         if self._recorded(0):
             self._begin(first)
-        self._origin = Forward(None, None, self._origin.layers, {})
 
     def step(self, loss: Any = None) -> None:
         """Tell that an update was made; call it once after each `optimizer.step()`.
@@ -141,7 +141,9 @@ class Recorder:
         if not self.active:
             return
         if self.writer is None:
-            raise InputError("the recorder has not started: use it in a `with` block, or call `start()` before training")
+            raise InputError(
+                "the recorder has not started: use it in a `with` block, or call `start()` before training"
+            )
         if self._pending is not None:
             self._finish(loss)
         self._gradients = None
@@ -157,10 +159,11 @@ class Recorder:
                 self._gradients = {name: 0.0 if g is None else rms(g) for name, g in found.items()}
 
     def close(self, *, complete: bool = True) -> None:
-        """Write what was recorded; `complete=False` keeps it as an interrupted run. A second time does nothing."""
+        """Write what was recorded; `complete=False` keeps it as an interrupted run. A second time does
+        nothing."""
         if self.active and self.writer is not None:
             self.writer.close(complete=complete)
-            self._pending, self._origin, self._before = None, None, {}
+            self._pending, self._origin, self._before = None, {}, {}
 
     def __enter__(self) -> "Recorder":
         self.start()
@@ -197,7 +200,9 @@ class Recorder:
             return {name: float(self._loss_function(seen.raw, targets)) for name in names}
         found = {}
         for name in names:
-            chosen = torch.tensor([each == name for each in self._splits or ()], device=seen.prediction.device)
+            chosen = torch.tensor(
+                [each == name for each in self._splits or ()], device=seen.prediction.device
+            )
             part = targets[chosen] if targets is not None else None
             found[name] = float(self._loss_function(seen.raw[chosen], part))
         return found
@@ -217,11 +222,17 @@ class Recorder:
 
     def _of_layers(self, seen: Forward) -> dict[str, Any]:
         """Only what is wanted is computed; a layer that was not called this time is NaN."""
-        assert self._origin is not None
-        points, origin = len(seen.prediction), self._origin.layers
+        points, origin = len(seen.prediction), self._origin
+        absent = sorted(self._modules.keys() - seen.layers.keys())
+        if absent:
+            raise InputError(
+                f"layer {absent[0]!r} was called at initialization, and now is not: name other `layers`"
+            )
         measures: dict[str, Callable[[str], Any]] = {
             "forward_rms": lambda name: rms(seen.layers[name]),
-            "forward_change_rms": lambda name: rms(seen.layers[name] - origin[name].to(seen.layers[name].device)),
+            "forward_change_rms": lambda name: rms(
+                seen.layers[name] - origin[name].to(seen.layers[name].device)
+            ),
             "feature_kernel": lambda name: kernel(seen.layers[name], points, self._features, name),
             "preactivation_quantile": lambda name: quantiles(seen.layers[name], points, name),
         }
@@ -246,7 +257,9 @@ class Recorder:
         assert self._pending is not None and self.writer is not None
         found, self._pending = self._pending, None
         if loss is not None:
-            found["batch_loss" if self._loss_function is not None else "loss"] = float(loss)
+            found["batch_loss" if self._loss_function is not None else "loss"] = float(
+                loss.detach() if isinstance(loss, require_torch().Tensor) else loss
+            )
         if self._before:
             now = {name: p.detach() for name, p in self._tensors.items()}
             found["update_rms"] = {
@@ -274,5 +287,3 @@ def _require_quantities(names: Sequence[str]) -> set[str]:
             f"{', '.join((*DEFAULT[2:], *ON_REQUEST))}"
         )
     return {*names}
-
-

@@ -12,7 +12,8 @@ from widthwise.errors import InputError
 def lightning_callback(recorder: Any) -> Any:
     """A Lightning `Callback` that starts, steps and closes the recorder: `Trainer(callbacks=[...])`.
 
-    A step is an update: batches whose gradients only accumulate are none. The loss is what `training_step` returns.
+    A step is an update: batches whose gradients only accumulate are none. The loss is what `training_step`
+    returns.
     """
     try:
         from lightning.pytorch import Callback  # pyright: ignore[reportMissingImports]
@@ -32,7 +33,9 @@ def lightning_callback(recorder: Any) -> Any:
             self.updates = trainer.global_step
             recorder.start()
 
-        def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        def on_train_batch_end(
+            self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+        ) -> None:
             """After the update, if there was one."""
             if trainer.global_step > self.updates:
                 self.updates = trainer.global_step
@@ -52,8 +55,8 @@ def lightning_callback(recorder: Any) -> Any:
 def trainer_callback(recorder: Any) -> Any:
     """A Hugging Face `TrainerCallback`: `Trainer(callbacks=[...])`.
 
-    The Trainer tells callbacks no loss of a step, so give the recorder a `loss_function`. It tells of no interruption either:
-    `with recorder: trainer.train()` keeps what was recorded until then.
+    The Trainer tells callbacks no loss of a step, so give the recorder a `loss_function`. It tells of no
+    interruption either: `with recorder: trainer.train()` keeps what was recorded until then.
     """
     try:
         from transformers import TrainerCallback  # pyright: ignore[reportMissingImports]

@@ -15,8 +15,8 @@ ATTENTION_ARGUMENTS = (
 
 
 class Forward(NamedTuple):
-    """What a pass showed: what the model returned (`raw`), predictions (point, output), outputs of layers in the order
-    in which they were called, and attention (point, head, query, key)."""
+    """What a pass showed: what the model returned (`raw`), predictions (point, output), outputs of layers in
+    the order in which they were called, and attention (point, head, query, key)."""
 
     raw: Any
     prediction: Any
@@ -41,10 +41,13 @@ def choose_modules(model: Any, layers: Sequence[str | type] | None) -> dict[str,
         raise InputError(f"`layers` is {layers!r}: give a list of names or types")
     found = {}
     for each in layers:
-        chosen = {n: m for n, m in every.items() if (isinstance(m, each) if isinstance(each, type) else n == each)}
+        chosen = {
+            n: m for n, m in every.items() if (isinstance(m, each) if isinstance(each, type) else n == each)
+        }
         if not chosen:
             near = difflib.get_close_matches(str(each), every, 1)
-            raise InputError(f"`layers` has {each!r}, which the model does not have; {f'did you mean {near[0]!r}?' if near else 'names are those of model.named_modules()'}")
+            advice = f"did you mean {near[0]!r}?" if near else "names are those of model.named_modules()"
+            raise InputError(f"`layers` has {each!r}, which the model does not have; {advice}")
         found |= chosen
     return found
 
@@ -87,12 +90,21 @@ def observe(
         raw = _call(model, probes)
     if watch_attention and attention is not None:
         found = attention(raw)
-        named = found.items() if isinstance(found, Mapping) else ((f"block {i}", w) for i, w in enumerate(found))
+        named = (
+            found.items() if isinstance(found, Mapping) else ((f"block {i}", w) for i, w in enumerate(found))
+        )
         weights = {str(name): each.detach().float() for name, each in named}
     for name, each in weights.items():
         if each.ndim != 4:
-            raise InputError(f"attention {name!r} has shape {tuple(each.shape)}: it must be (point, head, query, key)")
-    return Forward(raw, _prediction(raw, outputs), {n: _joined(v) for n, v in layers.items()}, {n: _joined(w) for n, w in weights.items()})
+            raise InputError(
+                f"attention {name!r} has shape {tuple(each.shape)}: it must be (point, head, query, key)"
+            )
+    return Forward(
+        raw,
+        _prediction(raw, outputs),
+        {n: _joined(v) for n, v in layers.items()},
+        {n: _joined(w) for n, w in weights.items()},
+    )
 
 
 def _keeper(found: dict[str, Any], name: str, place: int | None = None) -> Callable[..., None]:
@@ -143,7 +155,9 @@ def _call(model: Any, probes: Any) -> Any:
     if isinstance(probes, tuple | list):
         return model(*[ready(value) for value in probes])
     if not isinstance(probes, require_torch().Tensor):
-        raise InputError(f"`probes` is a {type(probes).__name__}: give a tensor, a tuple or a dictionary of them")
+        raise InputError(
+            f"`probes` is a {type(probes).__name__}: give a tensor, a tuple or a dictionary of them"
+        )
     return model(ready(probes))
 
 
@@ -152,10 +166,9 @@ def _tensor_in(output: Any) -> Any:
     torch = require_torch()
     if isinstance(output, torch.Tensor):
         return output
-    if isinstance(output, Mapping) and "logits" in output:
-        return _tensor_in(output["logits"])
-    if getattr(output, "logits", None) is not None:
-        return _tensor_in(output.logits)
+    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    if logits is not None:
+        return _tensor_in(logits)
     if isinstance(output, tuple | list) and len(output):
         return _tensor_in(output[0])
     return None
@@ -171,4 +184,6 @@ def _prediction(raw: Any, outputs: Callable[[Any], Any] | None) -> Any:
         if found.ndim == 2:
             return found.detach().float()
     shape = tuple(found.shape) if isinstance(found, require_torch().Tensor) else type(found).__name__
-    raise InputError(f"predictions are {shape}: give `outputs`, from what the model returns to (point, output)")
+    raise InputError(
+        f"predictions are {shape}: give `outputs`, from what the model returns to (point, output)"
+    )

@@ -21,7 +21,8 @@ def require_torch() -> Any:
 
 @contextmanager
 def untouched(model: Any, *, training: bool) -> Iterator[None]:
-    """No gradients, no autocast, no compiled code inside; afterwards modes, buffers and random states are as before.
+    """No gradients, no autocast, no compiled code inside; afterwards modes, buffers and random states are as
+    before.
 
     Autocast is off because what it casts without gradients it would keep for the training's own pass.
 
@@ -44,7 +45,9 @@ def untouched(model: Any, *, training: bool) -> Iterator[None]:
         if any(_is_compiled(module) for module in model.modules()):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
-            torch.backends.mha.set_fastpath_enabled(False)  # it would pass by the modules inside, and their hooks
+            torch.backends.mha.set_fastpath_enabled(
+                False
+            )  # it would pass by the modules inside, and their hooks
             for module, _ in modes:
                 module.training = training
             yield

@@ -24,7 +24,9 @@ def unwrap(model: Any) -> Any:
             break
     sharded = any("FullySharded" in type(module).__name__ for module in model.modules())
     if sharded or any(type(p).__name__ == "DTensor" for p in model.parameters()):
-        raise InputError("`model` is sharded over processes (FSDP), and no process has all of it: record smaller widths")
+        raise InputError(
+            "`model` is sharded over processes (FSDP), and no process has all of it: record smaller widths"
+        )
     return model
 
 
@@ -50,8 +52,8 @@ def clean(name: str) -> str:
 def tensors_of(model: Any) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
     """Trained tensors by name, tied ones once, and their shapes as (out, in, ...).
 
-    Of embeddings, transposed convolutions and GPT-2's Conv1D axes are exchanged. A matrix that belongs to no module
-    of `torch.nn` may be laid out either way: its shape is left out.
+    Of embeddings, transposed convolutions and GPT-2's Conv1D axes are exchanged. A matrix that belongs to no
+    module of `torch.nn` may be laid out either way: its shape is left out.
     """
     torch = require_torch()
     owners = {
@@ -69,7 +71,9 @@ def tensors_of(model: Any) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
         shape = tuple(p.shape)
         if len(shape) >= 2 and (isinstance(owner, swapped) or type(owner).__name__ == "Conv1D"):
             shape = (shape[1], shape[0], *shape[2:])
-        elif len(shape) >= 2 and not any(base.__module__.startswith("torch.nn.modules") for base in _own(owner)):
+        elif len(shape) >= 2 and not any(
+            base.__module__.startswith("torch.nn.modules") for base in _own(owner)
+        ):
             continue
         shapes[name] = shape
     return tensors, shapes

@@ -11,7 +11,8 @@ from widthwise.records.schema import QUANTILE_LEVELS
 
 
 def rms(tensor: Any) -> float:
-    r"""Root mean square $\sqrt{\langle w^2 \rangle}$; neither overflows nor underflows where entries do not."""
+    r"""Root mean square $\sqrt{\langle w^2 \rangle}$; neither overflows nor underflows where entries do
+    not."""
     values = tensor.detach().float()
     if not values.numel():
         return 0.0
@@ -22,7 +23,8 @@ def rms(tensor: Any) -> float:
 
 
 def kernel(values: Any, points: int, features: Callable[[Any], Any] | None, name: str) -> np.ndarray:
-    r"""Feature kernel (point, point): $\Phi_{mn} = \langle \phi_m \phi_n \rangle$ over neurons and positions."""
+    r"""Feature kernel (point, point): $\Phi_{mn} = \langle \phi_m \phi_n \rangle$ over neurons and
+    positions."""
     rows = _rows(values if features is None else features(values.clone()), points, name)
     return as_numbers(rows @ rows.T / rows.shape[1])
 
@@ -52,7 +54,8 @@ def as_numbers(value: Any) -> Any:
 
 
 def targets_of(targets: Any, prediction: Any) -> np.ndarray | None:
-    """y as (point, output), class numbers one-hot; None for what is not one target a prediction (as of texts)."""
+    """y as (point, output), class numbers one-hot; None for what is not one target a prediction (as of
+    texts)."""
     if targets is None:
         return None
     found, (points, outputs) = np.asarray(as_numbers(targets)), prediction.shape
@@ -67,6 +70,7 @@ def targets_of(targets: Any, prediction: Any) -> np.ndarray | None:
 def _rows(values: Any, points: int, name: str) -> Any:
     if not values.ndim or values.numel() % points or (len(values) != points and len(values) % points):
         raise InputError(
-            f"layer {name!r} has an output of shape {tuple(values.shape)} for {points} points: name other `layers`"
+            f"layer {name!r} has an output of shape {tuple(values.shape)} for {points} points: name other "
+            "`layers`"
         )
     return values.reshape(points, -1)

@@ -17,7 +17,7 @@ def as_array(name: str, value: object) -> np.ndarray:
         array = np.asarray(value)
         if array.dtype.kind in "USOcMmT" or array.dtype.names:
             raise TypeError(f"it has type {array.dtype}")
-        single = array.dtype.kind != "f" and array.dtype.itemsize <= 2 or array.dtype == np.float32
+        single = (array.dtype.kind != "f" and array.dtype.itemsize <= 2) or array.dtype == np.float32
         return array.astype(np.float32 if single or array.dtype == np.float16 else np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"`{name}` is no array of numbers ({error})") from error
@@ -55,5 +55,7 @@ def as_quantity(name: str, value: object) -> tuple[np.ndarray, dict[str, tuple[s
             f"`{name}` has shape {array.shape}: its dimensions at one step are ({', '.join(dims)})"
         )
     if dims[:1] == ("tensor",) and not labels:
-        raise InputError(f"`{name}` is an array without names: give values by name of tensor, as a dictionary")
+        raise InputError(
+            f"`{name}` is an array without names: give values by name of tensor, as a dictionary"
+        )
     return array, labels

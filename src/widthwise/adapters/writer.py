@@ -38,11 +38,11 @@ class RecordWriter:
     failure), what was recorded is kept, marked as not done, without replacing a complete run. Runs of other
     widths and seeds may write below the same folder at the same time. `open_runs(out)` opens all of them.
 
-    **Arguments:** `out`, a folder; `width`, N; `seed`, which initialization; `targets`, y of the probes, (point,
-    output); `splits`, "train" or "test" for each probe; `probes`, the inputs, of which only a hash is kept, so that
-    runs with other probes are refused; `tensor_shapes`, of each weight tensor as (out, in, ...), from which
-    roles are inferred over widths; `tensor_roles`, "input", "hidden", "readout" or "scalar" where you know
-    better; `attributes`, whatever JSON can hold.
+    **Arguments:** `out`, a folder; `width`, N; `seed`, which initialization; `targets`, y of the probes,
+    (point, output); `splits`, "train" or "test" for each probe; `probes`, the inputs, of which only a hash is
+    kept, so that runs with other probes are refused; `tensor_shapes`, of each weight tensor as (out, in,
+    ...), from which roles are inferred over widths; `tensor_roles`, "input", "hidden", "readout" or "scalar"
+    where you know better; `attributes`, whatever JSON can hold.
     **Errors:** `InputError` for a bad argument, name, or shape, or if the disk is full.
     """
 
@@ -89,9 +89,9 @@ class RecordWriter:
     def record(self, step: int, **quantities: object) -> None:
         """What was measured at one step; step 0 is initialization, step t is before the t-th update.
 
-        **Arguments:** `quantities`, by the names of `records/schema.py`: arrays with those dimensions but `step`, or,
-        along `layer`, `tensor`, `block` and `split`, dictionaries by name. What is None, or not given at
-        some step, is NaN there.
+        **Arguments:** `quantities`, by the names of `records/schema.py`: arrays with those dimensions but
+        `step`, or, along `layer`, `tensor`, `block` and `split`, dictionaries by name. What is None, or not
+        given at some step, is NaN there.
         **Errors:** `InputError` if a step comes twice or before another, a name or a number of dimensions is
         not the schema's, or sizes or names differ from those of earlier steps.
         """
@@ -100,7 +100,9 @@ class RecordWriter:
         if isinstance(step, bool) or not isinstance(step, int | np.integer) or step < 0:
             raise InputError(f"`step` is {step!r}: give a whole number from 0 on")
         if self.steps and step <= self.steps[-1]:
-            raise InputError(f"`step` is {step} after {self.steps[-1]}: record steps in ascending order, each once")
+            raise InputError(
+                f"`step` is {step} after {self.steps[-1]}: record steps in ascending order, each once"
+            )
         arrays = {name: self._take(name, value) for name, value in quantities.items() if value is not None}
         if not arrays:
             raise InputError("nothing is given to `record`: give at least `prediction` or `loss`")
@@ -194,9 +196,8 @@ class RecordWriter:
         found = {name: ((name,), values) for name, values in cell.items()}
         for dim, size in sizes.items():
             names = self._labels.get(dim)
-            if names is None or dim == "layer":
-                if dim != "split":
-                    found[dim] = ((dim,), coordinate(dim, size))
+            if (names is None or dim == "layer") and dim != "split":
+                found[dim] = ((dim,), coordinate(dim, size))
             if names is not None and not (dim == "split" and self._splits is not None):
                 found[NAMED[dim]] = ((dim,), np.array(names, dtype=object))
         if self._splits is not None:
@@ -243,4 +244,6 @@ def _json(name: str, value: object) -> str:
     try:
         return json.dumps(value)
     except (TypeError, ValueError) as error:
-        raise InputError(f"`attributes` has `{name}` = {value!r}, which JSON cannot hold ({error})") from error
+        raise InputError(
+            f"`attributes` has `{name}` = {value!r}, which JSON cannot hold ({error})"
+        ) from error
