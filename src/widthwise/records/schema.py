@@ -96,6 +96,13 @@ COORDINATES: dict[str, Variable] = {
     "mode": Variable(("mode",), "eigenvector of the tangent kernel, 0 the largest eigenvalue"),
     "quantile": Variable(("quantile",), "level of a quantile, the fraction that lies below"),
     "tensor": Variable(("tensor",), "weight tensor, by its place in the network"),
+    "tensor_role": Variable(("tensor",), "which sides of a tensor grow: input, hidden, readout, scalar"),
+    "tensor_weight_exponent": Variable(
+        ("tensor",), "power of the width in weight_rms at initialization in mean_field (muP), NaN if zero"
+    ),
+    "tensor_update_exponent": Variable(
+        ("tensor",), "power of the width in update_rms in mean_field (muP) with the study's optimizer"
+    ),
     "block": Variable(("block",), "block of a transformer that has attention, in order"),
     "head": Variable(("head",), "attention head"),
     "query": Variable(("query",), "position that attends"),
