@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "infinite_width": {"study", "data"},
     "fluctuations": {"study", "data", "infinite_width"},
     "records": {"study"},
+    "adapters": {"study", "records"},
     "observables": {"study", "data", "infinite_width", "fluctuations", "records"},
     "networks": {"study"},
     "training": {"study", "data", "networks", "records"},
@@ -156,7 +157,7 @@ def test_reading_a_study_and_asking_for_help_load_no_jax():
 def test_every_public_name_can_be_had():
     for name in widthwise.__all__:
         assert getattr(widthwise, name) is not None
-    with pytest.raises(AttributeError, match="it has compare"):
+    with pytest.raises(AttributeError, match="it has RecordWriter"):
         widthwise.nonsense  # noqa: B018
 
 

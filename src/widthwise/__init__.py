@@ -7,6 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from widthwise.adapters import RecordWriter as RecordWriter
+    from widthwise.adapters import jax_recorder as jax_recorder
+    from widthwise.adapters import open_runs as open_runs
+    from widthwise.adapters import torch as torch
     from widthwise.analysis import compare as compare
     from widthwise.audit import Audit as Audit
     from widthwise.audit import AuditSettings as AuditSettings
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     __version__: str
 
 NAMES = {
+    "adapters": ["RecordWriter", "jax_recorder", "open_runs", "torch"],
     "analysis": ["compare"],
     "audit": ["Audit", "AuditSettings", "audit"],
     "data": ["Points", "load_points"],

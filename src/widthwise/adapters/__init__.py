@@ -15,7 +15,7 @@ __all__ = [
     "log_steps",
     "open_runs",
     "read_losses",
-    "torch",
+    "torch",  # pyright: ignore[reportUnsupportedDunderAll]
     "tree_rms",
     "tree_shapes",
 ]

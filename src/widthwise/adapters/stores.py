@@ -16,7 +16,7 @@ from widthwise.records.folder import open_folder
 from widthwise.records.read import CHECKSUM, read_attributes
 from widthwise.records.schema import RECORD_DIMS, RECORD_VARIABLES, VARIABLES
 
-# What a store may say of each tensor: its role, and exponents of its scales; sizes of its sides (width, tensor).
+# What a store may say of tensors: roles and exponents of their scales; sizes of their sides (width, tensor).
 LAWS = ("tensor_role", "tensor_weight_exponent", "tensor_update_exponent")
 FANS = ("tensor_fan_in", "tensor_fan_out")
 READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, IndexError)

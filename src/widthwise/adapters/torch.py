@@ -187,7 +187,7 @@ class Recorder:
             return seen._replace(loss=self._loss_on(seen)) if self._loss_function is not None else seen
 
     def _loss_on(self, seen: Forward) -> dict[str, float]:
-        """The loss of each split of the probes; of a model that returns no plain tensor they are one."""
+        """The loss of each split of the probes."""
         torch = require_torch()
         assert self._loss_function is not None
         targets = self._targets
@@ -196,8 +196,12 @@ class Recorder:
         if isinstance(targets, torch.Tensor):
             targets = targets.to(seen.prediction.device)
         names = tuple(dict.fromkeys(self._splits or ("test",)))
-        if len(names) == 1 or not isinstance(seen.raw, torch.Tensor):
-            return {name: float(self._loss_function(seen.raw, targets)) for name in names}
+        if len(names) == 1:
+            return {names[0]: float(self._loss_function(seen.raw, targets))}
+        if not isinstance(seen.raw, torch.Tensor):
+            raise InputError(
+                "`splits` has two kinds, but the model returns no plain tensor: give probes of one"
+            )
         found = {}
         for name in names:
             chosen = torch.tensor(
