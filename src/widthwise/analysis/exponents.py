@@ -58,11 +58,15 @@ def fit_exponent(
     **Arguments:** `widths`, two or more, ascending; `logs`, log v of each seed, at each width. A width with
     one seed has no scatter of its own: the error is then infinite.
     """
-    measured = [_mean(values, rounding) for values in logs]
+    return fit_estimates(widths, [_mean(values, rounding) for values in logs])
+
+
+def fit_estimates(widths: Sequence[float], measured: Sequence[Estimate]) -> Exponent:
+    """The same from a logarithm with its error at each width."""
     first = len(widths) - max(2, len(widths) // 2 + 1)
-    overall = combine(slope_coefficients(np.log(np.array(widths, dtype=float))), measured)
-    wide = combine(slope_coefficients(np.log(np.array(widths[first:], dtype=float))), measured[first:])
-    return Exponent(overall=overall, wide=wide)
+    x = np.log(np.array(widths, dtype=float))
+    overall = combine(slope_coefficients(x), list(measured))
+    return Exponent(overall=overall, wide=combine(slope_coefficients(x[first:]), list(measured[first:])))
 
 
 def slope_coefficients(x: Float[np.ndarray, " width"]) -> Float[np.ndarray, " width"]:

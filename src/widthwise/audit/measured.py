@@ -54,13 +54,18 @@ class Measured:
         """Networks that count at the position `step`."""
         return self.trained & self.alive[:, :, step]
 
-    def read(self, name: str, width: int, steps: Sequence[int] | None = None) -> Float[np.ndarray, "..."]:
+    def read(
+        self, name: str, width: int, steps: Sequence[int] | None = None, layer: int | None = None
+    ) -> Float[np.ndarray, "..."]:
         """One width's values (seed, step, *rest) at positions `steps` (all if None), in float64; without a
-        step dimension (seed, *rest). Points beyond `most_points` of the settings are not read of kernels."""
+        step dimension (seed, *rest); of one `layer` if given. Points beyond `most_points` of the settings are
+        not read of kernels."""
         array = self.records[name].isel(width=width)
         chosen: dict[str, slice | np.ndarray] = {}
         if "step" in array.dims and steps is not None:
             chosen["step"] = np.asarray(steps)
+        if layer is not None:
+            array = array.isel(layer=layer)
         if "point_b" in array.dims:
             chosen |= {dim: self._points(array.sizes[dim]) for dim in ("point", "point_b")}
         block = array.isel(chosen).load()

@@ -1,0 +1,135 @@
+r"""What averaging networks removes, and what only width removes: variance, bias, and curves between.
+
+For squared errors exactly: $L_{single} = B^2 + V$, and the loss of an ensemble of n networks is $B^2 + V/n$.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from scipy import special
+
+from widthwise.analysis.estimate import Estimate
+from widthwise.analysis.exponents import Exponent, fit_estimates
+from widthwise.analysis.gaps import Products
+
+Kind = Literal["mse", "cross_entropy"]
+MOST_SUBSETS = 64
+
+
+@dataclass(frozen=True)
+class Ensembling:
+    """Mean losses of ensembles of n = 1 .. E networks, and of infinitely many, with its bootstrap scatter."""
+
+    curve: Float[np.ndarray, " size"]
+    infinite: float
+    draws: Float[np.ndarray, " draw"]
+    single_draws: Float[np.ndarray, " draw"]
+
+    @property
+    def single(self) -> float:
+        """Mean loss of one network."""
+        return float(self.curve[0])
+
+    @property
+    def variance_part(self) -> float:
+        """What ensembling removes of a single network's loss."""
+        return self.single - self.infinite
+
+
+def measure_ensembling(
+    outputs: Float[np.ndarray, "seed point output"],
+    target: Float[np.ndarray, "point output"],
+    kind: Kind,
+    rng: np.random.Generator,
+) -> Ensembling:
+    r"""Losses of mean outputs over subsets of seeds, extrapolated to infinitely many.
+
+    Squared errors (1/2, summed over outputs, mean over points) are exact: $B^2 = L_{ens}(E) - V/E$, unbiased.
+    Cross entropy is of mean logits, $L_{ens}(n) = L_\infty + c/n$ through n = E and the mean of E / 2.
+
+    **Arguments:** `outputs` of two or more networks.
+    """
+    seeds = len(outputs)
+    curve = np.array([_mean_loss(outputs, target, kind, size, rng) for size in range(1, seeds + 1)])
+    draws, singles = [], []
+    for _ in range(100):
+        chosen = rng.integers(seeds, size=seeds)
+        if len(set(chosen.tolist())) < 2:
+            continue
+        weights = np.bincount(chosen, minlength=seeds) / seeds
+        draws.append(_infinite(outputs, target, kind, weights))
+        singles.append(float(weights @ _losses(outputs, target, kind)))
+    infinite = _infinite(outputs, target, kind, np.full(seeds, 1 / seeds))
+    return Ensembling(curve, infinite, np.array(draws), np.array(singles))
+
+
+def _infinite(
+    outputs: Float[np.ndarray, "seed point output"],
+    target: Float[np.ndarray, "point output"],
+    kind: Kind,
+    weights: Float[np.ndarray, " seed"],
+) -> float:
+    """From single networks and the weighted whole: L(n) = L + c/n, with the effective number of networks.
+
+    Exact for squared errors whatever the weights, where seeds drawn twice count as one network.
+    """
+    count = 1 / float(weights @ weights)
+    whole = float(_losses(np.tensordot(weights, outputs, 1)[None], target, kind)[0])
+    if count <= 1:
+        return whole
+    if kind == "mse" or count < 4:
+        single = float(weights @ _losses(outputs, target, kind))
+        return whole - (single - whole) / (count - 1)
+    halves = []  # from n = E/2 and E, since cross entropy is curved in 1/n at small n
+    order = np.flatnonzero(weights > 0)
+    for part in (order[::2], order[1::2]):
+        share = weights[part] / weights[part].sum()
+        halves.append(
+            (1 / float(share @ share), _losses(np.tensordot(share, outputs[part], 1)[None], target, kind)[0])
+        )
+    half, loss = np.mean(halves, axis=0)
+    return float(whole - (loss - whole) * (1 / count) / (1 / half - 1 / count))
+
+
+def _mean_loss(
+    outputs: np.ndarray, target: np.ndarray, kind: Kind, size: int, rng: np.random.Generator
+) -> float:
+    seeds = len(outputs)
+    if math.comb(seeds, size) <= MOST_SUBSETS:
+        subsets = [list(s) for s in combinations(range(seeds), size)]
+    else:
+        subsets = [rng.permutation(seeds)[:size].tolist() for _ in range(MOST_SUBSETS)]
+    return float(np.mean([_losses(outputs[s].mean(axis=0)[None], target, kind)[0] for s in subsets]))
+
+
+def _losses(
+    outputs: Float[np.ndarray, "network point output"], target: Float[np.ndarray, "point output"], kind: Kind
+) -> Float[np.ndarray, " network"]:
+    """Mean over points of 1/2 the squared error, or the cross entropy."""
+    if kind == "mse":
+        return 0.5 * ((outputs - target) ** 2).sum(axis=2).mean(axis=1)
+    logs = outputs - special.logsumexp(outputs, axis=2, keepdims=True)
+    return -(target * logs).sum(axis=2).mean(axis=1)
+
+
+def variance_exponent(products: Products) -> Exponent:
+    r"""a of $V_N \sim N^{-a}$, from variances pooled over elements.
+
+    A pooled variance of E networks and r effective elements is $\chi^2_{r (E-1)}$ distributed, up to scale:
+    its logarithm has the variance $\psi'(r (E-1) / 2)$ and a bias that is removed.
+    """
+    rank, measured = products.rank(), []
+    for width in range(len(products.widths)):
+        value, dof = products.variance(width), products.seeds(width) - 1
+        if not dof or not value > 0:
+            measured.append(Estimate(value=0.0, error=math.inf, dof=1.0))
+            continue
+        half = rank * dof / 2
+        bias = float(special.digamma(half)) - math.log(half)
+        error = math.sqrt(float(special.polygamma(1, half)))
+        measured.append(Estimate(value=bias - math.log(value), error=error, dof=rank * dof))
+    return fit_estimates(products.widths, measured)

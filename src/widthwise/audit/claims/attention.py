@@ -1,0 +1,97 @@
+"""Attention is scaled with the width as it should be, and agrees between widths."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+
+from widthwise.audit.claim import OWN, Test, Untested
+from widthwise.audit.claims.exponents import exponent_test
+from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
+from widthwise.audit.measured import Measured
+
+CLAIM = "attention"
+LEAST = 1e-6  # a logit's spread below this is rounding, as where queries or keys start at zero
+
+
+def tests(measured: Measured) -> list[Test] | Untested:
+    r"""At initialization, the spread of attention logits over keys goes as N^-1/2; later, attention's gaps
+    between widths shrink.
+
+    Logits are known from attention up to a constant a row: log a_qk - mean_k log a_qk. In muP they are q.k/d
+    of independent q and k, hence ~ d^-1/2; scaled by 1/sqrt(d) they stay of order 1, and trained queries and
+    keys make them grow. Only heads whose size grows tell: heads of fixed size show the power 0 in both.
+    """
+    if not measured.has("attention", "step", "block", "head", "query", "key"):
+        why = measured.missing("attention")
+        return Untested(claim=CLAIM, why=why or "`attention` lacks step, block, head, query or key")
+    if measured.study.get("network", {}).get("head_size", 0):
+        grows = False
+    else:
+        grows = True
+    found = [*(_initial(measured) if grows else [])]
+    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps))
+    steps = [s for s in steps if s > 0] or steps
+    for block, name in enumerate(_names(measured)):
+        products = measured.products(widths, _blocks(measured, (widths, steps), block))
+        where = {"block": name, "until_step": int(measured.steps[steps[-1]])}
+        found.append(gap_test(measured, CLAIM, products, where, what=f"attention logits of `{name}`"))
+    return found
+
+
+def _names(measured: Measured) -> list[str]:
+    records = measured.records
+    known = "block" in records.coords and records["block"].dims == ("block",)
+    labels = records["block"].to_numpy() if known else range(1, records.sizes["block"] + 1)
+    return [str(label) for label in labels]
+
+
+def _initial(measured: Measured) -> list[Test]:
+    found = []
+    for block, name in enumerate(_names(measured)):
+        spread = []
+        for width in range(len(measured.widths)):
+            logits = _logits(_read(measured, width, 0, block))
+            with np.errstate(all="ignore"):
+                size = np.sqrt(np.nanmean(logits**2, axis=(1, 2, 3)))
+            size[~measured.usable(0)[width] | ~(size > LEAST)] = np.nan
+            spread.append(size)
+        where = {
+            "block": name,
+            "quantity": "attention logits",
+            "step": int(measured.steps[0]),
+            "rule": "attention_scale",
+        }
+        fix = "scale logits as q.k/d, not q.k/sqrt(d), with heads of size d"
+        what = f"The spread of attention logits in `{name}` at initialization"
+        test = exponent_test(
+            measured, CLAIM, spread, where, what=what, fix=fix, low=-0.5, high=-0.5, depth=OWN
+        )
+        found += [test] if test else []
+    return found
+
+
+def _read(measured: Measured, width: int, step: int, block: int) -> Float[np.ndarray, "seed head query key"]:
+    array = measured.records["attention"].isel(width=width, step=step, block=block).load()
+    return array.transpose("seed", "head", "query", "key").to_numpy().astype(np.float64)
+
+
+def _logits(attention: Float[np.ndarray, "seed head query key"]) -> Float[np.ndarray, "seed head query key"]:
+    """Logarithms less their mean over the keys that are seen, NaN at those that are not."""
+    seen = attention > 0
+    with np.errstate(all="ignore"):
+        logs = np.where(seen, np.log(np.where(seen, attention, 1.0)), np.nan)
+        logs = np.where(seen.sum(axis=-1, keepdims=True) > 1, logs, np.nan)
+        count = np.maximum(np.isfinite(logs).sum(axis=-1, keepdims=True), 1)
+        return logs - np.nansum(logs, axis=-1, keepdims=True) / count
+
+
+def _blocks(measured: Measured, grid: tuple[list[int], list[int]], block: int) -> Iterator[Block]:
+    """Mean logits over heads: heads are exchangeable, and may grow in number."""
+    widths, steps = grid
+    counted = counting(measured, steps)
+    for step in steps:
+        logits = [_logits(_read(measured, w, step, block))[counted[w]].mean(axis=1) for w in widths]
+        good = np.all([np.isfinite(each).all(axis=0) for each in logits], axis=0)
+        if good.any():
+            yield [each[:, good] for each in logits]

@@ -1,0 +1,132 @@
+"""How much worse narrow networks are than wide ones after ensembling: the bias of narrower width."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from widthwise.analysis.ensembling import Ensembling, Kind, measure_ensembling
+from widthwise.audit.claim import Test, Untested
+from widthwise.audit.claims.gaps import comparable
+from widthwise.audit.measured import Measured
+
+CLAIM = "narrow_bias"
+
+
+@dataclass(frozen=True)
+class Ensembles:
+    """Ensembling at every width that has networks, at one step and one split's points."""
+
+    widths: tuple[int, ...]
+    step: int
+    split: str
+    found: tuple[Ensembling, ...]
+
+
+def tests(measured: Measured) -> list[Test] | Untested:
+    r"""Two descriptions, which judge nothing: finite-width theory expects a bias ~ 1/N.
+
+    Weak: $B^2_N - B^2_{ref} > 0$ between the narrowest and the widest width, relative to the loss of one
+    widest network. Strong: an infinite ensemble of the narrowest loses to one network of a wider width.
+    """
+    ensembles = measure_ensembles(measured)
+    if isinstance(ensembles, Untested):
+        return ensembles
+    narrow, wide = ensembles.found[0], ensembles.found[-1]
+    where = {"step": ensembles.step, "split": ensembles.split, "width": ensembles.widths[0]}
+    return [_weak(measured, ensembles, where, (narrow, wide)), _strong(measured, ensembles, where)]
+
+
+def measure_ensembles(measured: Measured) -> Ensembles | Untested:
+    """At the last step at which all widths have two networks, on held-out points where there are some."""
+    if why := measured.missing("prediction"):
+        return Untested(claim=CLAIM, why=why)
+    records = measured.records
+    if "target" not in records or set(map(str, records["target"].dims)) != {"point", "output"}:
+        return Untested(claim=CLAIM, why="the records have no `target` (point, output): write the targets")
+    if set(map(str, records["prediction"].dims)) != {"width", "seed", "step", "point", "output"}:
+        return Untested(claim=CLAIM, why="`prediction` is not by (width, seed, step, point, output)")
+    target = records["target"].transpose("point", "output").to_numpy()
+    if target.dtype.kind not in "fiub" or not np.isfinite(target).all():
+        return Untested(claim=CLAIM, why="`target` has values that are no finite numbers")
+    widths, steps = comparable(measured, measured.some_steps(64))
+    step = steps[-1]
+    usable = measured.usable(step)
+    if len(widths) < 2 or any(usable[w].sum() < 2 for w in widths):
+        return Untested(claim=CLAIM, why="it takes two widths with two networks each: train more")
+    chosen, split = _points(measured)
+    kind: Kind = "cross_entropy" if _loss(measured) == "cross_entropy" else "mse"
+    rng = np.random.default_rng(measured.settings.seed)
+    found = [
+        measure_ensembling(
+            _outputs(measured, w, step)[usable[w]][:, chosen], target[chosen].astype(float), kind, rng
+        )
+        for w in widths
+    ]
+    return Ensembles(
+        tuple(measured.widths[w] for w in widths), int(measured.steps[step]), split, tuple(found)
+    )
+
+
+def _outputs(measured: Measured, width: int, step: int) -> Float[np.ndarray, "seed point output"]:
+    array = measured.records["prediction"].isel(width=width, step=step).load()
+    return array.transpose("seed", "point", "output").to_numpy().astype(np.float64)
+
+
+def _points(measured: Measured) -> tuple[np.ndarray, str]:
+    records = measured.records
+    count = records.sizes["point"]
+    if "split" in records.coords and records["split"].dims == ("point",):
+        names = np.array([str(name) for name in records["split"].to_numpy()])
+        if (names == "test").any():
+            return np.flatnonzero(names == "test"), "test"
+    return np.arange(count), "all"
+
+
+def _loss(measured: Measured) -> str:
+    return str(measured.study.get("training", {}).get("loss", measured.records.attrs.get("loss", "mse")))
+
+
+def _weak(measured: Measured, ensembles: Ensembles, where: dict, ends: tuple[Ensembling, Ensembling]) -> Test:
+    narrow, wide = ends
+    unit = abs(wide.single) or 1.0
+    count = min(len(narrow.draws), len(wide.draws))
+    draws = (narrow.draws[:count] - wide.draws[:count]) / unit
+    value = (narrow.infinite - wide.infinite) / unit
+    alpha = measured.alpha
+    low, high = (
+        np.quantile(draws - draws.mean() + value, [alpha / 2, 1 - alpha / 2]) if count else (value, value)
+    )
+    shown = "shows" if low > 0 else "does not show"
+    return Test(
+        claim=CLAIM,
+        where=where | {"kind": "weak"},
+        estimate=value,
+        interval=(float(low), float(high)),
+        advice_good=f"Ensembling {shown} a bias of narrower width: infinite ensembles have loss {narrow.infinite:.3g} "
+        f"at N = {ensembles.widths[0]} and {wide.infinite:.3g} at N = {ensembles.widths[-1]}.",
+    )
+
+
+def _strong(measured: Measured, ensembles: Ensembles, where: dict) -> Test:
+    narrow = ensembles.found[0]
+    singles = dict(zip(ensembles.widths[1:], ensembles.found[1:], strict=True))
+    better = next((width for width, each in singles.items() if each.single < narrow.infinite), None)
+    width = better or ensembles.widths[-1]
+    other = singles[width]
+    count = min(len(narrow.draws), len(other.single_draws))
+    value = (narrow.infinite - other.single) / (abs(other.single) or 1.0)
+    draws = (narrow.draws[:count] - other.single_draws[:count]) / (abs(other.single) or 1.0)
+    alpha = measured.alpha
+    low, high = (
+        np.quantile(draws - draws.mean() + value, [alpha / 2, 1 - alpha / 2]) if count else (value, value)
+    )
+    loses = "loses to" if better else "is no worse than"
+    return Test(
+        claim=CLAIM,
+        where=where | {"kind": "strong", "against": width},
+        estimate=value,
+        interval=(float(low), float(high)),
+        advice_good=f"An infinite ensemble of N = {ensembles.widths[0]} networks (loss {narrow.infinite:.3g}) {loses} "
+        f"one network of N = {width} ({other.single:.3g}).",
+    )

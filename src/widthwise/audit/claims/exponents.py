@@ -1,0 +1,55 @@
+"""What claims about one number a network share: its exponent in the width."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from widthwise.analysis.exponents import fit_exponent
+from widthwise.analysis.power import SlopePower
+from widthwise.audit.claim import SYMPTOM, Test, Where
+from widthwise.audit.measured import Measured
+
+
+def exponent_test(
+    measured: Measured,
+    claim: str,
+    values: Sequence[Float[np.ndarray, " seed"]],
+    where: Where,
+    *,
+    what: str,
+    fix: str,
+    low: float = 0.0,
+    high: float = 0.0,
+    depth: int = SYMPTOM,
+) -> Test | None:
+    """The exponent of positive numbers lies between `low` and `high`, or outside by the tolerance.
+
+    **Arguments:** `values` of each network, at every width of the records (those not positive and finite are
+    left out); `what` is measured, a singular noun, and `fix`, what to look at if its exponent is wrong.
+    **Returns:** None if fewer than two widths have numbers.
+    """
+    logs = [np.log(v[np.isfinite(v) & (v > 0)]) for v in values]
+    widths = [w for w, each in zip(measured.widths, logs, strict=True) if len(each)]
+    logs = [each for each in logs if len(each)]
+    if len(widths) < 2:
+        return None
+    fewest = min(map(len, logs))
+    exponent, settings = fit_exponent(widths, logs), measured.settings
+    value = exponent.overall.value
+    expected = min(max(value, low), high)
+    weak = f"{what}: one network at some width: train at least 2 seeds, better 6." if fewest < 2 else ""
+    return Test(
+        claim=claim,
+        where=where,
+        estimate=value,
+        interval=exponent.overall.interval(measured.alpha),
+        expected=expected,
+        p_value=exponent.p_value(low, high, settings.exponent_tolerance),
+        power=SlopePower((exponent.overall, exponent.wide), settings.exponent_tolerance, fewest),
+        useful=settings.visible_exponent,
+        advice_good=f"{what} goes as N^{value:.2f}, as it should (N^{expected:.2g}).",
+        advice_bad=f"{what} goes as N^{value:.2f} and should as N^{expected:.2g}: {fix}.",
+        weak=weak,
+        depth=depth,
+    )

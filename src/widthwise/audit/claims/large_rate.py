@@ -1,0 +1,98 @@
+"""What large learning rates do, they do at every width: stability, sharpness, catapults."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from widthwise.audit.claim import SYMPTOM, Test, Untested
+from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, gap_test
+from widthwise.audit.measured import Measured
+
+CLAIM = "large_rate"
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Networks at either end, for the resolution of Fisher's test."""
+
+    narrow: int
+    wide: int
+
+    def smallest(self, level: float, more: int = 0) -> float:
+        """The smallest share of diverging wide networks, none of the narrow ones diverging, that is seen."""
+        narrow, wide = self.narrow + more, self.wide + more
+        for bad in range(1, wide + 1):
+            if stats.hypergeom.sf(bad - 1, narrow + wide, bad, wide) <= level:
+                return bad / wide
+        return np.inf
+
+
+def tests(measured: Measured) -> list[Test] | Untested:
+    """Wide networks do not diverge more often; sharpness curves, largest losses and their spikes agree."""
+    found = [_divergence(measured)] if len(measured.widths) > 1 else []
+    widths, steps = comparable(measured, measured.some_steps(64))
+    if measured.has("sharpness", "step"):
+        products = measured.products(widths, _positive(measured, "sharpness", (widths, steps)))
+        where = {"quantity": "sharpness", "until_step": int(measured.steps[steps[-1]])}
+        found.append(gap_test(measured, CLAIM, products, where, what="sharpness curves", size=1.0))
+    name = next((n for n in ("batch_loss", "loss") if measured.has(n, "step")), None)
+    if name is not None and len(steps) > 2:
+        products = measured.products(widths, _catapults(measured, name, (widths, steps)))
+        where = {
+            "quantity": "largest loss over the initial one",
+            "until_step": int(measured.steps[steps[-1]]),
+        }
+        found.append(gap_test(measured, CLAIM, products, where, what="largest losses", size=1.0))
+    return found or Untested(claim=CLAIM, why="there is one width: train at least 2, better 4")
+
+
+def _divergence(measured: Measured) -> Test:
+    """Fisher's exact test, one-sided, of the wider half against the narrower: narrow networks may diverge
+    more, since they fluctuate more."""
+    half = len(measured.widths) // 2
+    bad, all_ = measured.diverged.sum(axis=1), (measured.trained | measured.diverged).sum(axis=1)
+    narrow, wide = (bad[:half].sum(), all_[:half].sum()), (bad[-half:].sum(), all_[-half:].sum())
+    where = {"quantity": "diverged networks", "width": measured.widths[-1]}
+    if not narrow[1] or not wide[1]:
+        return Test(claim=CLAIM, where=where, weak="A width has no trained network: train them.")
+    p = float(stats.hypergeom.sf(wide[0] - 1, narrow[1] + wide[1], narrow[0] + wide[0], wide[1]))
+    told = f"{wide[0]} of {wide[1]} wide and {narrow[0]} of {narrow[1]} narrow networks diverged"
+    return Test(
+        claim=CLAIM,
+        where=where,
+        estimate=float(wide[0] / wide[1] - narrow[0] / narrow[1]),
+        expected=0.0,
+        p_value=p,
+        power=_Counts(int(narrow[1]), int(wide[1])),
+        useful=1.0,
+        advice_good=f"Wide networks diverge no more than narrow ones: {told}.",
+        advice_bad=f"The largest stable learning rate falls with the width: {told}.",
+        depth=SYMPTOM,
+    )
+
+
+def _positive(measured: Measured, name: str, grid: tuple[list[int], list[int]]) -> Iterator[Block]:
+    """Each step in units of the mean size over all networks."""
+    for _, block in alive_blocks(measured, name, grid[1], grid[0]):
+        mean = np.mean([np.abs(values).mean(axis=0) for values in block], axis=0)
+        good = np.isfinite(mean) & (mean > 0)
+        yield [values[:, good] / mean[good] for values in block]
+
+
+def _catapults(measured: Measured, name: str, grid: tuple[list[int], list[int]]) -> Iterator[Block]:
+    """The logarithm of each network's largest loss over its initial one."""
+    largest: list[np.ndarray] | None = None
+    first: list[np.ndarray] = []
+    for _, block in alive_blocks(measured, name, grid[1], grid[0]):
+        curves = [values.reshape(*values.shape[:2], -1)[..., -1] for values in block]
+        if largest is None:
+            first = [curve[:, 0] for curve in curves]
+            largest = first
+        largest = [np.maximum(old, curve.max(axis=1)) for old, curve in zip(largest, curves, strict=True)]
+    if largest is not None:
+        with np.errstate(all="ignore"):
+            ratios = [np.log(most / start) for most, start in zip(largest, first, strict=True)]
+        if all(np.isfinite(r).all() for r in ratios):
+            yield [r[:, None] for r in ratios]

@@ -1,0 +1,50 @@
+"""Networks of all widths learn at the same rate."""
+
+import numpy as np
+
+from widthwise.audit.claim import Test, Untested
+from widthwise.audit.claims.gaps import comparable, counting, gap_test
+from widthwise.audit.claims.loss import split_names
+from widthwise.audit.measured import Measured
+
+CLAIM = "training_rate"
+WINDOW = (0.9, 0.2)  # of the initial loss, mean over all networks
+
+
+def tests(measured: Measured) -> list[Test] | Untested:
+    """Gaps of R_N shrink: the slope of -log(loss) against the step while the mean loss of all networks falls
+    from 0.9 to 0.2 of its initial value (or as far as it gets), on the training split where there is one."""
+    name = next((n for n in ("loss", "batch_loss") if measured.has(n, "step")), None)
+    if name is None:
+        return Untested(claim=CLAIM, why="the records have no `loss`: record it")
+    widths, steps = comparable(measured, measured.some_steps(256))
+    splits = measured.records.sizes.get("split", 1) if name == "loss" else 1
+    names = split_names(measured, splits)
+    split = names.index("train") if "train" in names else 0
+    counted = counting(measured, steps)
+    curves = [
+        measured.read(name, w, steps)[counted[w]].reshape(int(counted[w].sum()), len(steps), -1)[..., split]
+        for w in widths
+    ]
+    mean = np.mean([curve.mean(axis=0) for curve in curves], axis=0)
+    if not (mean > 0).all():
+        return Untested(claim=CLAIM, why=f"`{name}` is not positive everywhere: its logarithm has no slope")
+    inside = (mean <= WINDOW[0] * mean[0]) & (mean >= WINDOW[1] * mean[0])
+    if inside.sum() < 3:
+        return Untested(
+            claim=CLAIM,
+            why="fewer than 3 recorded steps have a mean loss between 0.9 and 0.2 of the initial one: record "
+            "more steps",
+        )
+    time = measured.steps[steps][inside].astype(float)
+    slope = (time - time.mean()) / ((time - time.mean()) ** 2).sum()
+    with np.errstate(all="ignore"):
+        rates = [-(np.log(curve[:, inside]) @ slope)[:, None] for curve in curves]
+    if not all(np.isfinite(r).all() for r in rates):
+        return Untested(claim=CLAIM, why=f"`{name}` is not positive in every network")
+    products = measured.products(widths, iter([rates]))
+    values = ", ".join(
+        f"{r.mean():.3g} at N = {measured.widths[w]}" for r, w in zip(rates, widths, strict=True)
+    )
+    where = {"split": names[split], "from_step": int(time[0]), "until_step": int(time[-1])}
+    return [gap_test(measured, CLAIM, products, where, what=f"training rates ({values} per step)")]

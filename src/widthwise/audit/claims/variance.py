@@ -1,0 +1,62 @@
+"""The variance of predictions over initializations falls as 1/N."""
+
+from collections.abc import Iterator
+
+from widthwise.analysis.ensembling import variance_exponent
+from widthwise.analysis.power import SlopePower
+from widthwise.audit.claim import Test, Untested
+from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, too_few
+from widthwise.audit.measured import Measured
+
+CLAIM = "variance_scaling"
+
+
+def tests(measured: Measured) -> list[Test] | Untested:
+    r"""The exponent a of $V_N = \frac{1}{E-1} \sum_e \langle |f_e - \bar f|^2 \rangle \sim N^{-a}$ is 1: over
+    all steps together, and at the last one."""
+    if why := measured.missing("prediction"):
+        return Untested(claim=CLAIM, why=why)
+    widths, steps = comparable(measured, measured.some_steps(32))
+    if len(widths) < 2:
+        return Untested(claim=CLAIM, why="there is one width: train at least 2, better 4")
+    found = []
+    for which in (steps, steps[-1:]) if len(steps) > 1 else (steps,):
+        key = "step" if len(which) == 1 else "until_step"
+        found.append(_test(measured, which, widths, {key: int(measured.steps[which[-1]])}))
+    return found
+
+
+def _test(measured: Measured, steps: list[int], widths: list[int], where: dict[str, int]) -> Test:
+    products = measured.products(widths, _scaled(measured, steps, widths))
+    variances = [products.variance(w) for w in range(len(widths))]
+    weak = too_few(products, 2)
+    if not weak and not min(variances) > 0:
+        weak = "The networks of a width agree exactly: were they trained from different initializations?"
+    if weak:
+        return Test(claim=CLAIM, where=where, weak=weak)
+    exponent, tolerance = variance_exponent(products), measured.settings.variance_tolerance
+    value = exponent.overall.value
+    fewest = min(products.seeds(w) for w in range(len(widths)))
+    return Test(
+        claim=CLAIM,
+        where=where,
+        estimate=value,
+        interval=exponent.overall.interval(measured.alpha),
+        expected=1.0,
+        p_value=exponent.p_value(1.0, 1.0, tolerance),
+        power=SlopePower((exponent.overall, exponent.wide), tolerance, fewest),
+        useful=2 * measured.settings.visible_exponent,
+        advice_good=f"The variance over initializations falls as N^-{value:.2f}: ensembling and width trade as 1/N.",
+        advice_bad=f"The variance over initializations goes as N^{-value:.2f} and should fall as 1/N: look at the "
+        "scale of the readout, and at what is random in training beside the initialization.",
+    )
+
+
+def _scaled(measured: Measured, steps: list[int], widths: list[int]) -> Iterator[Block]:
+    """Each step in units of its own spread, so that no step outweighs the others."""
+    for part, block in alive_blocks(measured, "prediction", steps, widths):
+        for index in range(len(part)):
+            at = [values[:, index] for values in block]
+            spread = max(float((v - v.mean(axis=0)).std()) if len(v) > 1 else 0.0 for v in at)
+            if spread > 0:
+                yield [v / spread for v in at]
