@@ -25,7 +25,7 @@ NETWORKS = {
     "transformer": (TEXT, ww.NetworkSettings(kind="transformer", hidden_layers=2, heads=4, **COMMON)),
 }
 RATES = {
-    "sgd": {"mlp": 0.1, "cnn": 0.02, "resnet": 0.02, "transformer": 0.2},
+    "sgd": {"mlp": 0.1, "cnn": 0.02, "resnet": 0.02, "transformer": 0.05},
     "adam": dict.fromkeys(NETWORKS, 0.001),
 }
 
