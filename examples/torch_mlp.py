@@ -1,9 +1,9 @@
 """Is my PyTorch network scaled rightly? `python examples/torch_mlp.py`, and with `--broken`.
 
-A perceptron in muP, written by hand: beside PyTorch's own layers it takes three lines of initialization and a
-learning rate for each tensor. It learns a quadratic function online by Adam, at four widths and eight
+A perceptron in muP, written by hand: beside PyTorch's own layers it takes three lines of initialization and
+a learning rate for each tensor. It learns a quadratic function online by Adam, at four widths and eight
 seeds, recorded by `ww.torch.Recorder`, and audited. With `--broken` the readout is initialized as PyTorch
-would, by 1/sqrt(N), and the hidden matrix learns at the same rate at every width. Less than a minute on a CPU.
+would, by 1/sqrt(N), and the hidden matrix learns at the same rate at every width. Under a minute on a CPU.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from widthwise.adapters.lazy import RunsArray
 from widthwise.adapters.names import NAMED, coordinate, recordable, require_same_names
 from widthwise.adapters.publish import INTERRUPTED
 from widthwise.adapters.roles import infer_roles
-from widthwise.adapters.run import Run
+from widthwise.adapters.run import Labels, Run
 from widthwise.adapters.stores import runs_of_store
 from widthwise.errors import InputError, StoreError
 from widthwise.records.folder import TEMPORARY
@@ -45,8 +45,7 @@ def combine(runs: Sequence[Run]) -> xr.Dataset:
     """One dataset of runs, see `open_runs`."""
     runs = _one_of_each(runs)
     first = runs[0]
-    for run in runs[1:]:
-        _check_alike(first, run)
+    labels = _check_alike(runs)
     steps, left_out, notes = _common_steps(runs)
     widths, seeds = sorted({run.width for run in runs}), sorted({run.seed for run in runs})
     places = {(widths.index(run.width), seeds.index(run.seed)): run for run in runs}
@@ -67,14 +66,12 @@ def combine(runs: Sequence[Run]) -> xr.Dataset:
     found["diverged_at"] = xr.Variable(
         RECORD_DIMS, diverged, {"long_name": BOOKKEEPING["diverged_at"].long_name}
     )
-    targets = next((run.labels.targets for run in runs if run.labels.targets is not None), None)
+    targets = labels.targets
     if targets is not None and targets.shape == tuple(sizes.get(dim) for dim in ("point", "output")):
         meaning = {"long_name": BOOKKEEPING["target"].long_name}
         found["target"] = xr.Variable(("point", "output"), targets, meaning)
-    coordinates = _coordinates(first, sizes, {"width": widths, "seed": seeds, "step": steps})
-    extra, roles = infer_roles(
-        runs, widths, first.labels.names.get("tensor", ()) if "tensor" in sizes else ()
-    )
+    coordinates = _coordinates(labels, sizes, {"width": widths, "seed": seeds, "step": steps})
+    extra, roles = infer_roles(runs, widths, labels.names.get("tensor", ()) if "tensor" in sizes else ())
     laws = first.labels.exponents if "tensor" in sizes else {}
     exponents = {name: xr.Variable(("tensor",), values) for name, values in laws.items()}
     attributes = _attributes(runs) | {
@@ -131,31 +128,52 @@ def _one_of_each(runs: Sequence[Run]) -> list[Run]:
     return [kept[cell] for cell in sorted(kept)]
 
 
-def _check_alike(first: Run, run: Run) -> None:
-    """Raise unless the two can stand beside each other."""
+def _check_alike(runs: Sequence[Run]) -> Labels:
+    """Names, splits and targets that all runs have that have any; raise unless they can stand together."""
+    names: dict[str, tuple[str, ...]] = {}
     for dim in NAMED:
-        one, two = first.labels.names.get(dim), run.labels.names.get(dim)
-        if one is not None and two is not None:
-            require_same_names(two, one, dim, f"{run}, compared to {first},")
-    for name in first.arrays.keys() & run.arrays.keys():
-        known = recordable(name)
-        assert known is not None
-        one, two = (
-            [size for size, dim in zip(each.arrays[name].shape, known.dims, strict=True) if dim != "step"]
-            for each in (first, run)
-        )
-        if one != two:
-            dims = ", ".join(dim for dim in known.dims if dim != "step")
-            raise InputError(
-                f"`{name}` ({dims}) is {two} in {run}, but {one} in {first}: record the same of all"
-            )
-    if first.labels.probes and run.labels.probes and first.labels.probes != run.labels.probes:
-        raise InputError(f"{run} was recorded on other probes than {first}: give all runs the same inputs")
-    if first.labels.splits and run.labels.splits and first.labels.splits != run.labels.splits:
-        raise InputError(f"{run} has other splits of its points than {first}: give all runs the same")
-    one, two = first.labels.targets, run.labels.targets
-    if one is not None and two is not None and not np.array_equal(one, two, equal_nan=True):
-        raise InputError(f"{run} has other targets than {first}: give all runs the same")
+        for first, run in _beside(runs, lambda run, dim=dim: run.labels.names.get(dim)):
+            names.setdefault(dim, first.labels.names[dim])
+            require_same_names(run.labels.names[dim], names[dim], dim, f"{run}, compared to {first},")
+    for name in {name: None for run in runs for name in run.arrays}:
+        for first, run in _beside(runs, lambda run, name=name: run.arrays.get(name)):
+            one, two = _shape(first, name), _shape(run, name)
+            if one != two:
+                raise InputError(
+                    f"`{name}` is {_sized(two)} in {run}, but {_sized(one)} in {first}: record the same of all"
+                )
+    splits: tuple[str, ...] = ()
+    for first, run in _beside(runs, lambda run: run.labels.splits or None):
+        splits = first.labels.splits
+        if run.labels.splits != splits:
+            raise InputError(f"{run} has other splits of its points than {first}: give all runs the same")
+    for first, run in _beside(runs, lambda run: run.labels.probes or None):
+        if run.labels.probes != first.labels.probes:
+            raise InputError(f"{run} was recorded on other probes than {first}: give all the same inputs")
+    targets = None
+    for first, run in _beside(runs, lambda run: run.labels.targets):
+        targets = first.labels.targets
+        assert targets is not None and run.labels.targets is not None
+        if not np.array_equal(targets, run.labels.targets, equal_nan=True):
+            raise InputError(f"{run} has other targets than {first}: give all runs the same")
+    return Labels(names=names, splits=splits, targets=targets)
+
+
+def _beside(runs: Sequence[Run], has: Callable[[Run], object]) -> list[tuple[Run, Run]]:
+    """Each run that has something, beside the first that has it."""
+    those = [run for run in runs if has(run) is not None]
+    return [(those[0], run) for run in those]
+
+
+def _shape(run: Run, name: str) -> dict[str, int]:
+    known = recordable(name)
+    assert known is not None
+    sizes = zip(known.dims, run.arrays[name].shape, strict=True)
+    return {dim: size for dim, size in sizes if dim != "step"}
+
+
+def _sized(sizes: Mapping[str, int]) -> str:
+    return "(" + ", ".join(f"{dim} {size}" for dim, size in sizes.items()) + ")"
 
 
 def _common_steps(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -204,17 +222,19 @@ def _common_quantities(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
     return common, notes
 
 
-def _coordinates(first: Run, sizes: Mapping[str, int], own: Mapping[str, object]) -> dict[str, xr.Variable]:
+def _coordinates(
+    labels: Labels, sizes: Mapping[str, int], own: Mapping[str, object]
+) -> dict[str, xr.Variable]:
     """Values along every dimension, and names."""
     found: dict[str, tuple[str, object]] = {name: (name, values) for name, values in own.items()}
     for dim, size in sizes.items():
-        names = first.labels.names.get(dim)
+        names = labels.names.get(dim)
         if dim not in own and dim != "split" and (names is None or dim == "layer"):
             found[dim] = (dim, coordinate(dim, size))
         if names is not None:
             found[NAMED[dim]] = (dim, np.array(names, dtype=object))
-    if first.labels.splits and "point" in sizes:
-        found["split"] = ("point", np.array(first.labels.splits, dtype=object))
+    if labels.splits and "point" in sizes:
+        found["split"] = ("point", np.array(labels.splits, dtype=object))
     return {
         name: xr.Variable((dim,), values, {"long_name": COORDINATES[name].long_name})
         for name, (dim, values) in found.items()

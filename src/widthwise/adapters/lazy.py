@@ -46,7 +46,8 @@ class RunsArray(BackendArray):
                 run = self._runs.get((int(width), int(seed)))
                 if run is not None and self._name in run.arrays:
                     self._fill(found[i, k], run, places[2:])
-        return found[tuple(0 if np.ndim(k) == 0 and not isinstance(k, slice) else slice(None) for k in key)]
+        dropped = tuple(0 if np.ndim(k) == 0 and not isinstance(k, slice) else slice(None) for k in key)
+        return np.asarray(found[dropped])
 
     def _fill(self, out: np.ndarray, run: Run, places: list[np.ndarray]) -> None:
         wanted = self._steps[places[self._axis]]
