@@ -53,12 +53,36 @@ def fit_exponent(
     $$\hat a = \sum_N b_N \bar y_N, \qquad b_N = \frac{x_N - \bar x}{\sum (x - \bar x)^2}, \quad x = \log N$$
 
     The coefficients do not depend on what was measured, so Student's t with Welch's degrees of freedom holds
-    for Gaussian logarithms whatever their scatter at each width; that of `rounding` is added.
+    for Gaussian logarithms whatever their scatter at each width. The scatter of a few seeds is itself
+    uncertain; it changes smoothly with the width, so each width's variance is averaged with that of a power
+    law through all of them, which doubles its degrees of freedom. That of `rounding` is added.
 
     **Arguments:** `widths`, two or more, ascending; `logs`, log v of each seed, at each width. A width with
     one seed has no scatter of its own: the error is then infinite.
+    **Source:** of variances moderated by a trend: Smyth (2004), Stat. Appl. Genet. Mol. Biol. 3, 3.
     """
-    return fit_estimates(widths, [_mean(values, rounding) for values in logs])
+    dofs = np.array([len(values) - 1.0 for values in logs])
+    if (dofs < 1).any():
+        return fit_estimates(widths, [Estimate(float(v.mean()), math.inf, 1.0) for v in logs])
+    variances = np.array([values.var(ddof=1) for values in logs])
+    trend = _trend(np.log(np.array(widths, dtype=float)), variances, dofs)
+    errors = np.sqrt((variances + trend) / 2 + rounding**2) / np.sqrt(dofs + 1)
+    measured = [
+        Estimate(value=float(values.mean()), error=float(error), dof=2 * float(dof))
+        for values, error, dof in zip(logs, errors, dofs, strict=True)
+    ]
+    return fit_estimates(widths, measured)
+
+
+def _trend(
+    x: Float[np.ndarray, " width"], variances: Float[np.ndarray, " width"], dofs: Float[np.ndarray, " width"]
+) -> Float[np.ndarray, " width"]:
+    """A power of the width between 0 and -2 through the variances, with their weighted mean level."""
+    if not (variances > 0).all():
+        return np.full(len(x), float(dofs @ variances / dofs.sum()))
+    power = min(0.0, max(-2.0, float(slope_coefficients(x) @ np.log(variances))))
+    shape = np.exp(power * (x - x.mean()))
+    return shape * float(dofs @ (variances / shape) / dofs.sum())
 
 
 def fit_estimates(widths: Sequence[float], measured: Sequence[Estimate]) -> Exponent:
@@ -77,11 +101,3 @@ def slope_coefficients(x: Float[np.ndarray, " width"]) -> Float[np.ndarray, " wi
     """
     centered = x - x.mean()
     return centered / (centered**2).sum()
-
-
-def _mean(values: Float[np.ndarray, " seed"], rounding: float) -> Estimate:
-    count = len(values)
-    if count < 2:
-        return Estimate(value=float(values.mean()), error=math.inf, dof=1.0)
-    error = math.hypot(float(values.std(ddof=1)), rounding) / math.sqrt(count)
-    return Estimate(value=float(values.mean()), error=error, dof=count - 1.0)

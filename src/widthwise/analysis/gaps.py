@@ -14,6 +14,8 @@ from scipy import stats
 from widthwise.analysis.seeds import bootstrap_counts, centered_products
 
 RESAMPLES = 400
+POWER = 0.85  # standard errors that turn a critical value into an effect seen with probability 0.8
+RANK_ERROR = 0.3  # of the share 1/r, times the root of the degrees of freedom: seen in simulations
 
 
 @dataclass(frozen=True)
@@ -56,22 +58,28 @@ class Products:
         return max(0.0, self.mean_size(a) + self.mean_size(b) - 2 * float(cross))
 
     def unbiased(self, a: int, b: int) -> float:
-        r"""$D^2(N, M) = \langle |\bar f_N - \bar f_M|^2 \rangle - V_N/E_N - V_M/E_M$; below 0: below noise."""
+        r"""$D^2(N, M) = \langle |\bar f_N - \bar f_M|^2 \rangle - V_N/E_N - V_M/E_M$, negative below noise."""
         return self.observed(a, b) - self.floor(a) - self.floor(b)
 
     def rank(self) -> float:
         r"""Effective number of independent elements of the noise, $(\mathrm{tr} S)^2 / \mathrm{tr} S^2$.
 
-        Pooled over widths, each scaled to trace 1; biased low with few seeds, which makes tests cautious.
+        From unbiased estimates, for Gaussian elements, of both traces at each width of nu + 1 seeds,
+        $\mathrm{tr} S^2 \approx \frac{\nu^2}{(\nu-1)(\nu+2)} (\mathrm{tr} \hat S^2 - (\mathrm{tr} \hat
+        S)^2 / \nu)$, each width scaled to trace 1, summed with weights nu; then lowered by its own error.
         """
-        total, dof = 0.0, 0.0
+        below, dof = 0.0, 0
         for width in range(len(self.widths)):
             centered = centered_products(self.own(width))
-            trace = float(np.trace(centered))
-            if trace > 0:
-                total += (self.seeds(width) - 1) * float((centered**2).sum()) / trace**2
-                dof += self.seeds(width) - 1
-        return max(1.0, dof / total) if total > 0 else 1.0
+            trace, nu = float(np.trace(centered)), self.seeds(width) - 1
+            if trace > 0 and nu > 1:
+                share = float((centered**2).sum()) / trace**2
+                below += nu * nu**2 / ((nu - 1) * (nu + 2)) * (share - 1 / nu)
+                dof += nu
+        if not dof:
+            return 1.0
+        share = below / dof + RANK_ERROR / math.sqrt(dof)
+        return max(1.0, 1 / max(share, 1 / dof))
 
 
 @dataclass(frozen=True)
@@ -81,25 +89,33 @@ class GapTest:
     For successive pairs of widths, the narrow one (N_1, N_2) and the wide one (N_{W-1}, N_W), true root mean
     square gaps d: $d_{wide} \le \kappa\, d_{narrow} + a$, a = `allowed`.
 
-    **Fields:** `wide`, `narrow`, observed gaps with their noise; `noise`, the scale s of what chance adds to
-    their combination; `rank`, `dof`, of its F-distribution.
+    **Fields:** `wide`, `narrow`, observed gaps with their noise; `wide_noise`, `narrow_noise`, scales s of
+    what chance adds to the one and, times kappa, takes from the other; `rank`, `dof`, of the F-distribution.
     """
 
     wide: float
     narrow: float
     kappa: float
     allowed: float
-    noise: float
+    wide_noise: float
+    narrow_noise: float
     rank: float
     dof: float
     seeds: int
 
     @property
-    def p_value(self) -> float:
-        r"""At most its level for any gaps: with noise e, by the triangle inequality,
+    def noise(self) -> float:
+        """Scale of what chance adds to d_wide - kappa d_narrow."""
+        return self.wide_noise + self.narrow_noise
 
-        $X = \hat d_{wide} - \kappa \hat d_{narrow} - a \le |e_{wide}| + \kappa |e_{narrow}|$, whose square is
-        at most $s^2 F(r, r \nu)$ in distribution, s^2 = (1 + kappa) (<e_wide^2> + kappa <e_narrow^2>).
+    @property
+    def p_value(self) -> float:
+        r"""At most its level for any gaps.
+
+        With noise e of the means, $X = \hat d_{wide} - \kappa \hat d_{narrow} - a \le |e_{wide}| + \kappa
+        |u \cdot e_{narrow}|$, u the direction of the narrow gap: a mean's noise can lengthen a gap by all of
+        itself but shorten it only along it, where its variance is at most that of all over $\sqrt r$. By
+        Cauchy and Schwarz the square of the sum is at most $(s_w + s_n)^2 F(r', r' \nu)$ in distribution.
         """
         beyond = self.wide - self.kappa * self.narrow - self.allowed
         if not math.isfinite(self.noise) or beyond <= 0:
@@ -113,8 +129,9 @@ class GapTest:
         if not math.isfinite(self.noise):
             return math.inf
         growth = (self.seeds + more) / self.seeds
-        critical = math.sqrt(float(stats.f.isf(level, self.rank, self.rank * self.dof * growth))) + 1.0
-        return self.kappa * self.narrow + self.allowed + critical * self.noise / math.sqrt(growth)
+        critical = math.sqrt(float(stats.f.isf(level, self.rank, self.rank * self.dof * growth)))
+        noise = critical * self.noise + POWER * self.wide_noise / self.rank**0.25
+        return self.kappa * self.narrow + self.allowed + noise / math.sqrt(growth)
 
 
 def test_of_gaps(products: Products, *, least: float, allowed: float) -> GapTest | None:
@@ -122,33 +139,37 @@ def test_of_gaps(products: Products, *, least: float, allowed: float) -> GapTest
 
     **Arguments:** `allowed`, a root mean square gap between the two widest that is always forgiven.
     """
-    count = len(products.widths)
+    count, widths = len(products.widths), products.widths
     if count < 3:
         return None
-    widths = products.widths
-    kappa = (widths[0] / widths[count - 2]) ** least
-    kappa *= (1 - widths[-2] / widths[-1]) / (
-        1 - widths[0] / widths[1]
-    )  # pairs need not be equally far apart
-    kappa = min(kappa, 4.0)
+    # Pairs need not be equally far apart: a gap c/N is c/N_1 - c/N_2.
+    kappa = (1 - widths[-2] / widths[-1]) / (1 - widths[0] / widths[1])
+    kappa = min(kappa * (widths[0] / widths[-2]) ** least, 4.0)
     wide, narrow = (count - 2, count - 1), (0, 1)
-    parts = [(w, 1.0) for w in wide] + [(w, kappa) for w in narrow]
-    terms = [(1 + kappa) * weight * products.floor(w) for w, weight in parts]
-    total = sum(terms)
-    fewest = min(products.seeds(w) for w, _ in parts)
-    if not math.isfinite(total):
-        dof, total = 1.0, math.inf
-    elif total > 0:
-        dof = total**2 / sum(t**2 / (products.seeds(w) - 1) for t, (w, _) in zip(terms, parts, strict=True))
+    rank, fewest = products.rank(), min(products.seeds(w) for w in (*wide, *narrow))
+    floors = [sum(products.floor(w) for w in pair) for pair in (wide, narrow)]
+    known = all(math.isfinite(floor) for floor in floors)
+    a, b = math.sqrt(floors[0]), kappa * math.sqrt(floors[1]) / rank**0.25 if known else math.inf
+    if not known or a + b == 0:
+        together, dof = 1.0, float(max(1, fewest - 1))
     else:
-        dof = float(fewest - 1)
+        together = max(1.0, (a + b) ** 2 / (a**2 / rank + b**2))
+        # Welch and Satterthwaite: each width's share of the noise, over its degrees of freedom.
+        shares = [
+            (size * products.floor(w) / floor, products.seeds(w) - 1)
+            for pair, size, floor in ((wide, a, floors[0]), (narrow, b, floors[1]))
+            for w in pair
+            if floor > 0
+        ]
+        dof = (a + b) ** 2 / sum(share**2 / nu for share, nu in shares)
     return GapTest(
         wide=math.sqrt(products.observed(*wide)),
         narrow=math.sqrt(products.observed(*narrow)),
         kappa=kappa,
         allowed=allowed,
-        noise=math.sqrt(total),
-        rank=products.rank(),
+        wide_noise=a,
+        narrow_noise=b,
+        rank=together,
         dof=max(1.0, dof),
         seeds=max(1, fewest),
     )

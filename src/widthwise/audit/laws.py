@@ -17,16 +17,23 @@ ROLE_LAWS: dict[str, tuple[float, float]] = {
 }
 # Powers of N by which a foreign readout's forward pass may divide in place of its array.
 OUTSIDE = (0.0, 1.0, 0.5)
+# Parts of the names of tensors that make queries and keys.
+ATTENTION = ("query", "key", "q_proj", "k_proj", "c_attn", "in_proj", "qkv", ".wq", ".wk")
 
 
 @dataclass(frozen=True)
 class TensorLaw:
-    """One tensor: its role ("" if unknown), and exponents of its weights and updates, None if unknown."""
+    """One tensor: its role ("" if unknown), and exponents of its weights and updates, None if unknown.
+
+    `vanishing`, by how much the exponent of its updates may lie lower while attention has not learned: the
+    gradients of queries and keys begin as sums of random signs over a head, N^-1/2 smaller than later.
+    """
 
     name: str
     role: str
     weight: float | None
     update: float | None
+    vanishing: float = 0.0
 
 
 def tensor_laws(measured: Measured) -> list[TensorLaw]:
@@ -51,7 +58,8 @@ def tensor_laws(measured: Measured) -> list[TensorLaw]:
         if update is None and role in ROLE_LAWS:
             outside = _outside(measured, index) if role == "readout" else 0.0
             weight, update = (power + outside for power in ROLE_LAWS[role])
-        laws.append(TensorLaw(name, role, weight, update))
+        vanishing = 0.5 if role != "input" and any(part in name.lower() for part in ATTENTION) else 0.0
+        laws.append(TensorLaw(name, role, weight, update, vanishing))
     return laws
 
 

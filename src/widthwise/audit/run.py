@@ -9,6 +9,7 @@ from widthwise.analysis.verdict import Verdict
 from widthwise.audit.claim import ClaimRow, Test, Untested, judge
 from widthwise.audit.claims import CLAIMS
 from widthwise.audit.measured import Measured, measure
+from widthwise.audit.sentences import summarize
 from widthwise.audit.settings import AuditSettings
 from widthwise.errors import InputError
 from widthwise.records.evidence import evidence
@@ -82,7 +83,7 @@ def audit(
         else:
             tests += found
     rows = judge(tests, alpha)
-    return Audit(rows, tuple(untested), _evidence(measured), ())
+    return Audit(rows, tuple(untested), _evidence(measured), summarize(measured, rows))
 
 
 def _chosen(claims: Sequence[str] | None) -> list[str]:

@@ -25,7 +25,7 @@ class AuditSettings:
     least_convergence: float = 0.25
     allowed_gap: float = 0.05
     visible_exponent: float = 0.5
-    visible_gap: float = 0.5
+    visible_gap: float = 1.0
     onset: float = 0.02
     most_steps: int = 8
     most_points: int = 64

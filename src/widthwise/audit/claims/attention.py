@@ -25,11 +25,8 @@ def tests(measured: Measured) -> list[Test] | Untested:
     if not measured.has("attention", "step", "block", "head", "query", "key"):
         why = measured.missing("attention")
         return Untested(claim=CLAIM, why=why or "`attention` lacks step, block, head, query or key")
-    if measured.study.get("network", {}).get("head_size", 0):
-        grows = False
-    else:
-        grows = True
-    found = [*(_initial(measured) if grows else [])]
+    fixed = measured.study.get("network", {}).get("head_size", 0)
+    found = [] if fixed else _initial(measured)
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps))
     steps = [s for s in steps if s > 0] or steps
     for block, name in enumerate(_names(measured)):

@@ -13,6 +13,7 @@ from widthwise.audit.claim import INHERITED, OWN, SYMPTOM, Test, Untested
 from widthwise.audit.claims import shrinking
 from widthwise.audit.laws import TensorLaw, describe, tensor_laws
 from widthwise.audit.measured import Measured
+from widthwise.audit.patterns import whole_parametrization
 
 CLAIM = "scales"
 # The loss of all widths must agree this well where an update is compared that follows the loss.
@@ -105,7 +106,8 @@ def _tensor_scales(
             if fitted:
                 exponent, widths, seeds = fitted
                 step = int(measured.steps[position])
-                found.append(Scale("tensor", name, law.name, step, exponent, law_of, law_of, seeds, widths))
+                low = law_of - law.vanishing if name == "update_rms" else law_of
+                found.append(Scale("tensor", name, law.name, step, exponent, low, law_of, seeds, widths))
     return found
 
 
@@ -177,6 +179,7 @@ def _with_causes(
         if scale.quantity == "update_rms":
             first.setdefault(scale.name, scale)
     own = {law.name for law in laws if _own_update(measured, first, law, weights, failing)}
+    whole = whole_parametrization(_by_role(scales, first, laws))
     found = []
     for scale in scales:
         depth = SYMPTOM
@@ -184,8 +187,23 @@ def _with_causes(
             depth = OWN
         elif scale.quantity == "update_rms":
             depth = OWN if scale.name in own and not decays else INHERITED
-        found.append(replace(tests[id(scale)], depth=depth))
+        test = tests[id(scale)]
+        if whole and depth == OWN and id(scale) in failing:
+            advice = f"{test.advice_bad} All tensors together follow {whole}."
+            test = replace(test, where=dict(test.where) | {"rule": whole}, advice_bad=advice)
+        found.append(replace(test, depth=depth))
     return found
+
+
+def _by_role(
+    scales: list[Scale], first: dict[str, Scale], laws: Sequence[TensorLaw]
+) -> dict[tuple[str, str], float]:
+    """Median deviation of initial weights and first updates of each role."""
+    roles = {law.name: law.role for law in laws}
+    gathered: dict[tuple[str, str], list[float]] = {}
+    for scale in [s for s in scales if s.quantity == "weight_rms"] + list(first.values()):
+        gathered.setdefault((scale.quantity, roles[scale.name]), []).append(scale.deviation())
+    return {key: float(np.median(values)) for key, values in gathered.items()}
 
 
 def _own_update(

@@ -1,0 +1,112 @@
+"""What an audit found, in sentences for a practitioner."""
+
+import numpy as np
+
+from widthwise.analysis.fits import limit_coefficients
+from widthwise.audit.claim import ClaimRow, Untested
+from widthwise.audit.claims.bias import Ensembles, measure_ensembles
+from widthwise.audit.claims.gaps import comparable, counting
+from widthwise.audit.measured import Measured
+
+TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
+
+
+def summarize(measured: Measured, rows: tuple[ClaimRow, ...]) -> tuple[str, ...]:
+    """The verdict's cause, how far each width can be trusted, and what of the gap is variance."""
+    sentences = [_cause(rows)]
+    sentences += _tracking(measured)
+    ensembles = measure_ensembles(measured)
+    if not isinstance(ensembles, Untested):
+        sentences += _shares(ensembles)
+    if measured.notes:
+        sentences.append(f"Left out as copies of another network: {', '.join(measured.notes)}.")
+    if measured.diverged.any():
+        told = [
+            f"{n} of N = {w}"
+            for w, n in zip(measured.widths, measured.diverged.sum(axis=1), strict=True)
+            if n
+        ]
+        sentences.append(f"Networks that diverged count until then: {', '.join(told)}.")
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def _cause(rows: tuple[ClaimRow, ...]) -> str:
+    bad = [row for row in rows if row.verdict == "inconsistent"]
+    if bad:
+        rest = f" ({len(bad) - 1} more tests fail with it.)" if len(bad) > 1 else ""
+        return f"Inconsistent with correct scaling: {bad[0].advice}{rest}"
+    weak = [row for row in rows if row.verdict == "underpowered"]
+    tested = [row for row in rows if row.p_value is not None]
+    if not tested:
+        return "Nothing could be tested with these records."
+    if not weak:
+        return f"All {len(tested)} tests are consistent with correct scaling."
+    seeds = [row.more_seeds for row in weak if row.more_seeds]
+    more = f"; {max(seeds)} more seeds at each width would settle those that seeds can" if seeds else ""
+    return f"No test fails; {len(weak)} of {len(tested)} had too little data to tell{more}."
+
+
+def _tracking(measured: Measured) -> list[str]:
+    """Until which step the mean loss of each width is within a tolerance of its reference."""
+    name = next((n for n in ("loss", "batch_loss") if measured.has(n, "step")), None)
+    if name is None or len(measured.widths) < 2:
+        return []
+    widths, steps = comparable(measured, measured.some_steps(512))
+    if len(widths) < 2:
+        return []
+    counted = counting(measured, steps)
+    curves = []
+    for width in widths:
+        values = measured.read(name, width, steps)[counted[width]]
+        curves.append(values.reshape(*values.shape[:2], -1)[..., -1].mean(axis=0))
+    stacked = np.array(curves)
+    if not np.isfinite(stacked).all():
+        return []
+    numbers = np.array([measured.widths[w] for w in widths], dtype=float)
+    extrapolated = len(widths) >= 4
+    reference = limit_coefficients(numbers, numbers) @ stacked if extrapolated else stacked[-1]
+    what = "the limit of infinite width, extrapolated" if extrapolated else f"N = {int(numbers[-1])}"
+    shown = range(len(widths)) if extrapolated else range(len(widths) - 1)
+    unit = np.maximum(np.abs(reference), 1e-12)
+    return [
+        _until(measured, int(numbers[w]), np.abs(stacked[w] - reference) / unit, steps, what) for w in shown
+    ]
+
+
+def _until(measured: Measured, width: int, gap: np.ndarray, steps: list[int], what: str) -> str:
+    """With the smallest tolerance kept for at least half of the recorded steps, else the largest."""
+    last = len(gap)
+    best = (TOLERANCES[-1], int(np.argmax(gap > TOLERANCES[-1])) if (gap > TOLERANCES[-1]).any() else last)
+    for tolerance in TOLERANCES:
+        beyond = np.flatnonzero(gap > tolerance)
+        until = int(beyond[0]) if len(beyond) else last
+        if until >= last / 2:
+            best = (tolerance, until)
+            break
+    tolerance, until = best
+    if until == 0:
+        return f"The mean loss of N = {width} differs from {what}, by more than {tolerance:.0%} from the first step on."
+    when = "to the last step" if until == last else f"until step {int(measured.steps[steps[until - 1]])}"
+    return f"N = {width} tracks {what} within {tolerance:.0%} of the loss {when}."
+
+
+def _shares(ensembles: Ensembles) -> list[str]:
+    """Of each width's gap to infinite width: what ensembling removes, and what only width removes."""
+    widths = np.array(ensembles.widths, dtype=float)
+    infinite = np.array([each.infinite for each in ensembles.found])
+    single = np.array([each.single for each in ensembles.found])
+    limit = float(limit_coefficients(widths, widths) @ infinite) if len(widths) >= 4 else float(infinite[-1])
+    errors = [float(each.draws.std()) if len(each.draws) else 0.0 for each in ensembles.found]
+    found = []
+    for index in (0, len(widths) - 1):
+        gap = single[index] - limit
+        variance = single[index] - infinite[index]
+        bias = infinite[index] - limit
+        if gap <= 0 or variance <= 0 or gap <= 2 * errors[index]:
+            continue
+        share = min(1.0, max(0.0, variance / (variance + max(bias, 0.0))))
+        found.append(
+            f"Of the remaining gap of N = {int(widths[index])} to infinite width on {ensembles.split} points, "
+            f"{share:.0%} is variance (ensembling removes it) and {1 - share:.0%} bias (only width removes it)."
+        )
+    return found
