@@ -61,7 +61,7 @@ def test_every_run_is_in_its_place(tmp_path):
 
 AXIS = st.one_of(
     st.integers(0, 2),
-    st.slices(3),
+    st.slices(3).filter(lambda key: len(range(*key.indices(3))) > 0),  # empty ones fail in xarray
     st.lists(st.integers(0, 2), min_size=1, max_size=4).map(np.array),
 )
 

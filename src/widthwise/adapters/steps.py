@@ -1,7 +1,6 @@
 """Which steps are recorded where the length of a training is not known beforehand."""
 
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 import numpy as np
 
@@ -9,7 +8,8 @@ from widthwise.errors import InputError
 
 STEPS_PER_DECADE = 8
 
-Steps = Literal["all", "log"] | Iterable[int] | Callable[[int], bool]
+# "all", "log", step numbers, or a rule.
+Steps = str | Iterable[int] | Callable[[int], bool]
 
 
 def log_steps(last: int) -> tuple[int, ...]:

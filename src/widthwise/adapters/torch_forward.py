@@ -94,17 +94,13 @@ def observe(
             found.items() if isinstance(found, Mapping) else ((f"block {i}", w) for i, w in enumerate(found))
         )
         weights = {str(name): each.detach().float() for name, each in named}
+    weights = {name: _joined(each) for name, each in weights.items()}
     for name, each in weights.items():
         if each.ndim != 4:
             raise InputError(
                 f"attention {name!r} has shape {tuple(each.shape)}: it must be (point, head, query, key)"
             )
-    return Forward(
-        raw,
-        _prediction(raw, outputs),
-        {n: _joined(v) for n, v in layers.items()},
-        {n: _joined(w) for n, w in weights.items()},
-    )
+    return Forward(raw, _prediction(raw, outputs), {n: _joined(v) for n, v in layers.items()}, weights)
 
 
 def _keeper(found: dict[str, Any], name: str, place: int | None = None) -> Callable[..., None]:

@@ -56,9 +56,10 @@ def tensors_of(model: Any) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
     module of `torch.nn` may be laid out either way: its shape is left out.
     """
     torch = require_torch()
-    owners = {
-        id(p): module for module in model.modules() for p in module._parameters.values() if p is not None
-    }
+    owners: dict[int, Any] = {}
+    for module in model.modules():
+        for p in module._parameters.values():
+            owners.setdefault(id(p), module)
     tensors = {
         clean(name): p for name, p in model.named_parameters() if p.requires_grad and p.is_floating_point()
     }
