@@ -102,7 +102,8 @@ def test_measuring_leaves_no_random_state_mode_or_buffer_changed():
             return nn.functional.dropout(self.norm(x), 0.5)
 
     def look():
-        states = (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
+        numpy = np.random.get_state()[1].tolist()  # noqa: NPY002
+        states = (torch.get_rng_state().tolist(), random.getstate(), numpy)
         return states, [(m.training, b.tolist()) for m in model.modules() for b in m.buffers()]
 
     model = Careless()
@@ -291,7 +292,8 @@ def test_roles_multipliers_and_tied_tables(tmp_path):
     for width in (4, 8):
         model = Tied(width)
         recorder = ww.torch.Recorder(
-            model, {"x": torch.tensor([[0, 1, 2], [2, 3, 4]])}, width=width, seed=0, out=tmp_path, steps="all",
+            model, {"x": torch.tensor([[0, 1, 2], [2, 3, 4]])},
+            width=width, seed=0, out=tmp_path, steps="all",
             loss_function=lambda out, _: out.logits.square().mean(), multipliers={"own": 0.5},
         )  # fmt: skip
         with recorder:
@@ -329,7 +331,7 @@ def test_wrong_settings_are_refused(tmp_path, settings, message):
 def test_a_step_before_the_start_is_refused(tmp_path):
     with pytest.raises(InputError, match="has not started"):
         recorder_of(perceptron(4), tmp_path).step()
-    with pytest.raises(InputError, match="give a torch.nn.Module"):
+    with pytest.raises(InputError, match=r"give a torch\.nn\.Module"):
         recorder_of(3, tmp_path)
 
 

@@ -146,10 +146,10 @@ def _check_alike(runs: Sequence[Run]) -> Labels:
     for first, run in _beside(runs, lambda run: run.labels.splits or None):
         splits = first.labels.splits
         if run.labels.splits != splits:
-            raise InputError(f"{run} has other splits of its points than {first}: give all runs the same")
+            raise InputError(f"{run} has other splits of its points than {first}: give all the same")
     for first, run in _beside(runs, lambda run: run.labels.probes or None):
         if run.labels.probes != first.labels.probes:
-            raise InputError(f"{run} was recorded on other probes than {first}: give all the same inputs")
+            raise InputError(f"{run} has other probes than {first}: give all runs the same inputs")
     targets = None
     for first, run in _beside(runs, lambda run: run.labels.targets):
         targets = first.labels.targets
