@@ -58,7 +58,7 @@ class Products:
         return max(0.0, self.mean_size(a) + self.mean_size(b) - 2 * float(cross))
 
     def unbiased(self, a: int, b: int) -> float:
-        r"""$D^2(N, M) = \langle |\bar f_N - \bar f_M|^2 \rangle - V_N/E_N - V_M/E_M$, negative below noise."""
+        r"""$D^2 = \langle |\bar f_N - \bar f_M|^2 \rangle - V_N/E_N - V_M/E_M$, negative below noise."""
         return self.observed(a, b) - self.floor(a) - self.floor(b)
 
     def rank(self) -> float:

@@ -99,7 +99,12 @@ def judge(tests: Sequence[Test], alpha: float) -> tuple[ClaimRow, ...]:
     judged = [test for test in tests if test.p_value is not None and not test.weak]
     adjusted = dict(zip(map(id, judged), holm([_p(test) for test in judged]), strict=True))
     level = alpha / max(len(judged), 1)
-    rows = [_rule(test, adjusted.get(id(test)), level, alpha) for test in tests]
+    return sort_rows([_rule(test, adjusted.get(id(test)), level, alpha) for test in tests])
+
+
+def sort_rows(rows: Sequence[ClaimRow]) -> tuple[ClaimRow, ...]:
+    """Worst first: inconsistent rows, own faults before what inherits them and what shows them, by p-value;
+    then those with too little data."""
     order = {"inconsistent": 0, "underpowered": 1, "consistent": 2}
 
     def badness(row: ClaimRow) -> tuple[float, ...]:

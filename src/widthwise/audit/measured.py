@@ -155,8 +155,8 @@ def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measu
             raise InputError(f"records: `{name}` holds {records[name].dtype}, not numbers: write it as float")
     if not names:
         raise InputError(
-            f"records: variables {sorted(map(str, records.data_vars))}; none has the dimensions (width, seed, "
-            "step): record `prediction` or `loss`"
+            f"records: variables {sorted(map(str, records.data_vars))}; none has the dimensions (width, "
+            "seed, step): record `prediction` or `loss`"
         )
     widths = _widths(records)
     order = np.argsort(widths, kind="stable")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import xarray as xr
 
 from widthwise.analysis.verdict import Verdict
-from widthwise.audit.claim import ClaimRow, Test, Untested, judge
+from widthwise.audit.against_theory import theory_rows
+from widthwise.audit.claim import ClaimRow, Test, Untested, judge, sort_rows
 from widthwise.audit.claims import CLAIMS
 from widthwise.audit.measured import Measured, measure
 from widthwise.audit.sentences import summarize
@@ -82,7 +83,10 @@ def audit(
             untested.append(found)
         else:
             tests += found
-    rows = judge(tests, alpha)
+    if theory is None:
+        rows = judge(tests, alpha)
+    else:
+        rows = sort_rows((*judge(tests, alpha / 2), *theory_rows(measured.records, theory, alpha / 2)))
     return Audit(rows, tuple(untested), _evidence(measured), summarize(measured, rows))
 
 

@@ -14,10 +14,12 @@ TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
 def summarize(measured: Measured, rows: tuple[ClaimRow, ...]) -> tuple[str, ...]:
     """The verdict's cause, how far each width can be trusted, and what of the gap is variance."""
     sentences = [_cause(rows)]
-    sentences += _tracking(measured)
-    ensembles = measure_ensembles(measured)
-    if not isinstance(ensembles, Untested):
-        sentences += _shares(ensembles)
+    # Where scaling is wrong there is no limit to be near to.
+    if not any(row.verdict == "inconsistent" for row in rows):
+        sentences += _tracking(measured)
+        ensembles = measure_ensembles(measured)
+        if not isinstance(ensembles, Untested):
+            sentences += _shares(ensembles)
     if measured.notes:
         sentences.append(f"Left out as copies of another network: {', '.join(measured.notes)}.")
     if measured.diverged.any():
@@ -65,7 +67,7 @@ def _tracking(measured: Measured) -> list[str]:
     numbers = np.array([measured.widths[w] for w in widths], dtype=float)
     extrapolated = len(widths) >= 4
     reference = limit_coefficients(numbers, numbers) @ stacked if extrapolated else stacked[-1]
-    what = "the limit of infinite width, extrapolated" if extrapolated else f"N = {int(numbers[-1])}"
+    what = "the extrapolated limit of infinite width" if extrapolated else f"N = {int(numbers[-1])}"
     shown = range(len(widths)) if extrapolated else range(len(widths) - 1)
     unit = np.maximum(np.abs(reference), 1e-12)
     return [
@@ -85,7 +87,7 @@ def _until(measured: Measured, width: int, gap: np.ndarray, steps: list[int], wh
             break
     tolerance, until = best
     if until == 0:
-        return f"The mean loss of N = {width} differs from {what}, by more than {tolerance:.0%} from the first step on."
+        return f"The mean loss of N = {width} is off {what} by more than {tolerance:.0%} from the first step."
     when = "to the last step" if until == last else f"until step {int(measured.steps[steps[until - 1]])}"
     return f"N = {width} tracks {what} within {tolerance:.0%} of the loss {when}."
 
@@ -106,7 +108,8 @@ def _shares(ensembles: Ensembles) -> list[str]:
             continue
         share = min(1.0, max(0.0, variance / (variance + max(bias, 0.0))))
         found.append(
-            f"Of the remaining gap of N = {int(widths[index])} to infinite width on {ensembles.split} points, "
-            f"{share:.0%} is variance (ensembling removes it) and {1 - share:.0%} bias (only width removes it)."
+            f"Of the remaining gap of N = {int(widths[index])} to infinite width on {ensembles.split} "
+            f"points, {share:.0%} is variance (ensembling removes it) and {1 - share:.0%} bias (only width "
+            "removes it)."
         )
     return found

@@ -103,8 +103,8 @@ def _weak(measured: Measured, ensembles: Ensembles, where: dict, ends: tuple[Ens
         where=where | {"kind": "weak"},
         estimate=value,
         interval=(float(low), float(high)),
-        advice_good=f"Ensembling {shown} a bias of narrower width: infinite ensembles have loss {narrow.infinite:.3g} "
-        f"at N = {ensembles.widths[0]} and {wide.infinite:.3g} at N = {ensembles.widths[-1]}.",
+        advice_good=f"Ensembling {shown} a bias of narrower width: infinite ensembles have loss "
+        f"{narrow.infinite:.3g} at N = {ensembles.widths[0]} and {wide.infinite:.3g} at N = {ensembles.widths[-1]}.",
     )
 
 
@@ -127,6 +127,6 @@ def _strong(measured: Measured, ensembles: Ensembles, where: dict) -> Test:
         where=where | {"kind": "strong", "against": width},
         estimate=value,
         interval=(float(low), float(high)),
-        advice_good=f"An infinite ensemble of N = {ensembles.widths[0]} networks (loss {narrow.infinite:.3g}) {loses} "
-        f"one network of N = {width} ({other.single:.3g}).",
+        advice_good=f"An infinite ensemble of N = {ensembles.widths[0]} networks (loss "
+        f"{narrow.infinite:.3g}) {loses} one network of N = {width} ({other.single:.3g}).",
     )

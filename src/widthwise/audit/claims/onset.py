@@ -48,8 +48,8 @@ def tests(measured: Measured) -> list[Test] | Untested:
                     "reference": measured.widths[-1],
                 },
                 estimate=None if when is None else float(when),
-                advice_good=f"N = {n} follows N = {measured.widths[widths[-1]]} within {settings.onset:.0%} of the "
-                f"initial loss {until}.",
+                advice_good=f"N = {n} follows N = {measured.widths[widths[-1]]} within "
+                f"{settings.onset:.0%} of the initial loss {until}.",
             )
         )
     return found

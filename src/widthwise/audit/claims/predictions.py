@@ -10,8 +10,8 @@ CLAIM = "predictions"
 
 
 def tests(measured: Measured) -> list[Test] | Untested:
-    r"""Gaps $\langle |\bar f_N - \bar f_M|^2 \rangle^{1/2}$ of seed means shrink, over all steps together and at
-    the last one.
+    r"""Gaps $\langle |\bar f_N - \bar f_M|^2 \rangle^{1/2}$ of seed means shrink, over all steps together and
+    at the last one.
 
     Single networks differ from the limit by N^-1/2, which `variance_scaling` tests; means by N^-1.
     """

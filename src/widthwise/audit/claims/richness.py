@@ -12,8 +12,9 @@ CLAIM = "richness"
 
 
 def tests(measured: Measured) -> list[Test] | Untested:
-    r"""The exponent of $|\Phi_t - \Phi_0| / |\Phi_0|$, Frobenius norms of each network's feature kernel, is 0 at
-    the last step at which the losses of all widths still agree: features learn, and no less in wide networks.
+    r"""The exponent of $|\Phi_t - \Phi_0| / |\Phi_0|$, Frobenius norms of each network's feature kernel, is 0.
+
+    At the last step at which the losses of all widths still agree: features learn, and no less where wide.
 
     Without kernels, of `forward_change_rms` over `forward_rms`.
     """
@@ -42,7 +43,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
             meter,
             where,
             what=what,
-            fix="features stand still, or run away, as the width grows; look at learning rates and the readout",
+            fix="features stand still, or run away, as the width grows; look at rates and the readout",
         )
         found += [test] if test else []
     return found or Untested(claim=CLAIM, why="fewer than two widths have features that move")

@@ -74,6 +74,6 @@ def _swap(measured: Measured, both: tuple[Block, Block], times: np.ndarray, wher
         claim=CLAIM,
         where=where | {"quantity": "swap test"},
         estimate=share,
-        advice_good=f"Of the gap between the narrowest and the widest network's residual curve, eigenvalues carry "
-        f"{share:.0%}: it is the {carrier} that differs.",
+        advice_good="Of the gap between the narrowest and the widest network's residual curve, eigenvalues "
+        f"carry {share:.0%}: it is the {carrier} that differs.",
     )

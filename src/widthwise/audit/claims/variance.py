@@ -49,9 +49,9 @@ def _test(measured: Measured, steps: list[int], widths: list[int], where: dict[s
         p_value=exponent.p_value(1.0, 1.0, tolerance),
         power=SlopePower((exponent.overall,), tolerance, fewest),
         useful=2 * measured.settings.visible_exponent,
-        advice_good=f"The variance over initializations falls as N^-{value:.2f}: ensembling and width trade as 1/N.",
-        advice_bad=f"The variance over initializations goes as N^{-value:.2f} and should fall as 1/N: look at the "
-        "scale of the readout, and at what is random in training beside the initialization.",
+        advice_good=f"The variance over initializations falls as N^-{value:.2f}, as it should (1/N).",
+        advice_bad=f"The variance over initializations goes as N^{-value:.2f} and should fall as 1/N: look at "
+        "the scale of the readout, and at what is random in training beside the initialization.",
     )
 
 
