@@ -140,7 +140,7 @@ def _check_alike(runs: Sequence[Run]) -> Labels:
             one, two = _shape(first, name), _shape(run, name)
             if one != two:
                 raise InputError(
-                    f"`{name}` is {_sized(two)} in {run}, but {_sized(one)} in {first}: record the same of all"
+                    f"`{name}` is {_sized(two)} in {run}, but {_sized(one)} in {first}: give all the same"
                 )
     splits: tuple[str, ...] = ()
     for first, run in _beside(runs, lambda run: run.labels.splits or None):

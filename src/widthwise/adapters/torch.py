@@ -190,7 +190,7 @@ class Recorder:
         """The loss of each split of the probes."""
         torch = require_torch()
         assert self._loss_function is not None
-        targets = self._targets
+        targets: Any = self._targets
         if targets is not None and not isinstance(targets, torch.Tensor):
             targets = torch.as_tensor(targets)
         if isinstance(targets, torch.Tensor):
