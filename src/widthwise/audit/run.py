@@ -13,6 +13,7 @@ from widthwise.audit.measured import Measured, measure
 from widthwise.audit.sentences import summarize
 from widthwise.audit.settings import AuditSettings
 from widthwise.errors import InputError
+from widthwise.progress import SILENT, Progress
 from widthwise.records.evidence import evidence
 
 SCHEMA = 1
@@ -61,6 +62,7 @@ def audit(
     alpha: float = 0.05,
     claims: Sequence[str] | None = None,
     settings: AuditSettings | None = None,
+    progress: Progress = SILENT,
 ) -> Audit:
     """Judge whether an ensemble of networks of several widths behaves as one that scales correctly.
 
@@ -77,8 +79,10 @@ def audit(
     measured = measure(records, alpha, settings or AuditSettings())
     tests: list[Test] = []
     untested: list[Untested] = []
+    progress.start("auditing", len(chosen))
     for name in chosen:
         found = CLAIMS[name](measured)
+        progress.advance()
         if isinstance(found, Untested):
             untested.append(found)
         else:
