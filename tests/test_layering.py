@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "training": {"study", "data", "networks", "records"},
     "analysis": {"records"},
     "audit": {"analysis", "records", "study"},
-    "report": {"analysis", "records"},
+    "report": {"analysis", "audit", "records"},
+    "testing": {"adapters", "audit", "report"},
     "errors": set(),
     "progress": set(),
 }

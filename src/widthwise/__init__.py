@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from widthwise import testing as testing
     from widthwise.adapters import RecordWriter as RecordWriter
     from widthwise.adapters import jax_recorder as jax_recorder
     from widthwise.adapters import open_runs as open_runs
@@ -87,8 +88,10 @@ NAMES = {
         "train_ensemble",
     ],
 }
+# Rooms that are public as they are.
+ROOMS = ("testing",)
 HOMES = {name: room for room, names in NAMES.items() for name in names}
-__all__ = [*HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*HOMES, *ROOMS, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -97,6 +100,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version  # as slow as all the rest of this file
 
         value = version("widthwise")
+    elif name in ROOMS:
+        value = import_module(f"widthwise.{name}")
     elif name in HOMES:
         value = getattr(import_module(f"widthwise.{HOMES[name]}"), name)
     else:

@@ -215,6 +215,79 @@ def sweep(
         _tell(f"{table}\nsweep: {directory / 'sweep.nc'}", quiet)
 
 
+@app.command(
+    epilog="Examples: widthwise audit runs/digits | widthwise audit runs/mine --junit audit.xml | "
+    "widthwise audit losses.csv --claims loss_curves,onset | "
+    "widthwise audit a.zarr b.zarr --out audits/ab --set audit.allowed_gap=0.02"
+)
+def audit(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="A run's folder, records.zarr stores or their URLs, folders of recorded runs, a CSV of "
+            "losses; several are one experiment.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Where verdict.json and report.html go; the run's folder, or audit/, if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print verdict.json in place of the table.")
+    ] = False,
+    claims: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Test only these claims; see docs/audit.md.", show_default=False),
+    ] = None,
+    alpha: Annotated[
+        float,
+        typer.Option(metavar="SHARE", help="Chance that correct networks are called inconsistent."),
+    ] = 0.05,
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the verdicts as JUnit XML too.", show_default=False),
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML with thresholds in a table [audit].", show_default=False),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="audit.KEY=VALUE", help="Set a threshold; may be repeated.", show_default=False
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Do networks of several widths, from any training code, behave as one model?
+
+    Writes DIR/verdict.json and DIR/report.html. Exit status: 0 consistent, 1 inconsistent, 3 underpowered
+    (none inconsistent), 2 a wrong call or a bad input.
+    """
+    with guarded() as guard:
+        from widthwise.cli import audit as auditing
+        from widthwise.cli.audit_settings import read_settings
+
+        chosen = read_settings(settings, overrides or [])
+        question = auditing.Question(tuple(paths), alpha, auditing.claims_of(claims), chosen)
+        directory = auditing.place_of(question, out)
+        guard.directory = directory
+        with open_progress(quiet) as progress:
+            audited = auditing.run_audit(question, directory, junit, progress)
+        if as_json:
+            write_line(audited.text().rstrip("\n"))
+        else:
+            _tell(auditing.render(audited, directory), quiet)
+    raise typer.Exit(auditing.STATUS[audited.audit.verdict])
+
+
 @app.command(epilog="Example: widthwise report runs/digits")
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.", show_default=False)],

@@ -1,7 +1,6 @@
 """The stages of a run, each writing its file into the run's folder. Loads JAX; imported by commands only."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import xarray as xr
 
 from widthwise.analysis import compare
 from widthwise.cli.blocks import render_kernels
+from widthwise.cli.streams import is_url
 from widthwise.cli.summary import on_terminal, render_losses, render_theory, render_verdicts
 from widthwise.data import Points, load_points
 from widthwise.errors import InputError
@@ -74,11 +74,6 @@ def open_run(study: Study, out: Path | None) -> Iterator[Run]:
         check_same_training(run.records_path, attributes, Layout(study, run.points))
     with _made(directory):
         yield run
-
-
-def is_url(text: str) -> bool:
-    """Whether it names a place by a protocol; a `Path` keeps only one slash of two."""
-    return re.match(r"[a-z0-9+.-]{2,}:/", text) is not None
 
 
 def place_of(study: Study, out: str | None) -> str | Path:

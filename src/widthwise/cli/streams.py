@@ -1,6 +1,7 @@
-"""Lines to standard output and standard error, whatever stands behind them."""
+"""Lines to standard output and standard error, whatever stands behind them; and what is a URL."""
 
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import Protocol, runtime_checkable
@@ -56,3 +57,8 @@ def _to_nowhere(stream: Stream) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def is_url(text: str) -> bool:
+    """Whether it names a place by a protocol; a `Path` keeps only one slash of two."""
+    return re.match(r"[a-z0-9+.-]{2,}:/", text) is not None

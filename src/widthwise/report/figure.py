@@ -40,7 +40,7 @@ class Figure:
 
     **Fields:** `views`, the panels for every combination of the controls' options, the last control fastest;
     `axes`, shared abscissas that traces name in place of repeating them; `reference`, what the panels'
-    reference curves are, for the switch that subtracts them.
+    reference curves are, for the switch that subtracts them; `height` of a panel in pixels, 0 for the page's.
     """
 
     id: str
@@ -52,6 +52,7 @@ class Figure:
     axes: Mapping[str, np.ndarray] = field(default_factory=dict)
     shape: str = "lines"
     reference: str = ""
+    height: int = 0
 
     def to_json(self) -> dict[str, object]:
         """Plain data for the page."""

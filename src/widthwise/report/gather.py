@@ -11,6 +11,7 @@ from widthwise.analysis import Comparison, check_tolerance, compare, summarize_e
 from widthwise.analysis.wide_enough import TOLERANCE
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
+from widthwise.report.audit.files import Audited
 from widthwise.report.inputs import RunFiles
 
 
@@ -20,7 +21,7 @@ class Gathered:
 
     **Fields:** `numbers`, the comparison's or, without a theory, the ensemble's alone; None without records.
     `study`, tables by name; `notes`, what the reader must know about missing or unusable parts;
-    `tolerance`, how small effects of finite width should be.
+    `tolerance`, how small effects of finite width should be; `audited`, the audit, where one was made.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Gathered:
     study: Mapping[str, Mapping[str, object]]
     notes: tuple[str, ...]
     tolerance: float = TOLERANCE
+    audited: Audited | None = None
 
     @property
     def widths(self) -> list[int]:
@@ -70,7 +72,7 @@ def gather(
 ) -> Gathered:
     """Measure the run; where theory and records cannot be compared, say so in the notes and show both."""
     check_tolerance(tolerance)
-    notes: list[str] = []
+    notes: list[str] = list(files.notes)
     numbers = None
     if files.records is not None:
         if files.theory is not None:
@@ -83,13 +85,23 @@ def gather(
         if numbers is None:
             numbers = summarize_ensemble(files.records, progress=progress)
         notes += _missing_networks(files.records)
-    else:
+    elif files.audited is None:
         notes.append("No networks were trained yet: `widthwise train` adds them to this report.")
-    if files.theory is None:
+    if files.theory is None and files.audited is None:
         notes.append("Theory was not solved yet: `widthwise theory` adds it, for studies that it treats.")
     study = _study(files)
     name = str(study.get("study", {}).get("name", files.directory.resolve().name))
-    return Gathered(name, files.theory, files.records, numbers, comparison, study, tuple(notes), tolerance)
+    return Gathered(
+        name,
+        files.theory,
+        files.records,
+        numbers,
+        comparison,
+        study,
+        tuple(notes),
+        tolerance,
+        files.audited,
+    )
 
 
 def _study(files: RunFiles) -> dict[str, dict[str, object]]:

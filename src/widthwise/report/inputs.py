@@ -1,4 +1,4 @@
-"""Reading a run directory: theory.nc, records.zarr, or both."""
+"""Reading a run directory: theory.nc, records.zarr, and the verdict of an audit."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,34 +8,50 @@ import xarray as xr
 from widthwise.errors import InputError
 from widthwise.records.read import open_records
 from widthwise.records.schema import SCAN_VARIABLES, VARIABLES
+from widthwise.report.audit.files import NAME, Audited, read_verdict
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What a run directory holds; either may be None, not both. `records` is lazy."""
+    """What a run directory holds; each may be None, not all. `records` is lazy.
+
+    `notes`, on what is there and cannot be used.
+    """
 
     directory: Path
     theory: xr.Dataset | None
     records: xr.Dataset | None
+    audited: Audited | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_run(directory: str | Path) -> RunFiles:
     """Open what is in `directory`.
 
-    **Errors:** `InputError` if it does not exist, holds neither file, or a file is not what its name says.
+    **Errors:** `InputError` if it does not exist, holds nothing, or a file is not what its name says; of a
+    verdict beside other files a note says so.
     """
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"{directory} is not a directory: give a run directory, as `widthwise run` makes it")
     theory_path, records_path = directory / "theory.nc", directory / "records.zarr"
-    if not theory_path.exists() and not records_path.exists():
+    verdict_path = directory / NAME
+    alone = not theory_path.exists() and not records_path.exists()
+    if alone and not verdict_path.exists():
         raise InputError(
             f"{directory} holds neither theory.nc nor records.zarr: first run "
             f"`widthwise run STUDY.toml --out {directory}`"
         )
     theory = read_theory_file(theory_path) if theory_path.exists() else None
     records = open_records(records_path) if records_path.exists() else None
-    return RunFiles(directory, theory, records)
+    audited, notes = None, ()
+    try:
+        audited = read_verdict(verdict_path) if verdict_path.exists() else None
+    except InputError as error:
+        if alone:
+            raise
+        notes = (f"The audit is not shown: {error}.",)
+    return RunFiles(directory, theory, records, audited, notes)
 
 
 def read_theory_file(path: Path) -> xr.Dataset:

@@ -9,6 +9,7 @@ import jinja2
 import plotly.offline
 from markupsafe import Markup
 
+from widthwise.report.audit.tables import AuditPart
 from widthwise.report.figure import Figure
 from widthwise.report.gather import Gathered
 from widthwise.report.palette import theme
@@ -21,13 +22,14 @@ FOLDER = Path(__file__).parent / "page"
 
 @dataclass(frozen=True)
 class Section:
-    """Figures under one heading, perhaps a table, and a note on what is missing here."""
+    """Figures under one heading, perhaps tables, and a note on what is missing here."""
 
     anchor: str
     title: str
     figures: list[Figure]
     table: Table | None = None
     note: str = ""
+    audit: AuditPart | None = None
 
 
 def render(run: Gathered, sections: list[Section]) -> str:
@@ -41,6 +43,7 @@ def render(run: Gathered, sections: list[Section]) -> str:
     return environment.get_template("report.html.j2").render(
         name=run.name,
         headline=headline(run),
+        audited_alone=run.audited is not None and run.theory is None,
         cards=cards(run),
         sections=sections,
         columns=columns,

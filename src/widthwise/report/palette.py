@@ -28,7 +28,9 @@ def theme(widths: int, layers: int = 1) -> dict[str, dict[str, object]]:
     "w0" is the narrowest of `widths`, "l0" the first of `layers`.
     """
     light = {"ink": "#14171c", "muted": "#6b7280", "grid": "#e6e8ec", "paper": "#ffffff", "hover": "#ffffff"}
+    light |= {"good": "#1d6b45", "bad": "#9c2b23", "open": "#7a5a10"}
     dark = {"ink": "#f2f4f7", "muted": "#98a1ae", "grid": "#2b313a", "paper": "#161a20", "hover": "#22272f"}
+    dark |= {"good": "#7fd6a4", "bad": "#ff9d93", "open": "#ebc86c"}
     return {
         "light": {**light, **_widths(WIDTHS_LIGHT, widths, layers), **_scales(DIVERGING_LIGHT)},
         "dark": {**dark, **_widths(WIDTHS_DARK, widths, layers), **_scales(DIVERGING_DARK)},

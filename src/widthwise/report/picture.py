@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from widthwise.analysis import point_splits
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
+from widthwise.report.atomic import write_bytes
 from widthwise.report.figure import value_axis
 from widthwise.report.gather import Gathered, gather
 from widthwise.report.inputs import read_run
 from widthwise.report.palette import WIDTHS_LIGHT, width_colors
 from widthwise.report.words import favorite_part, part_title
-from widthwise.report.write import write_bytes
 
 INK = "#14171c"
 STYLE: dict[Any, Any] = {

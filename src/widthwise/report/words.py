@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.analysis import VerdictRow, sufficient_width
+from widthwise.report.audit.words import conclude
 from widthwise.report.gather import Gathered
 
 KERNELS = {
@@ -62,6 +63,9 @@ def headline(run: Gathered) -> Headline:
     """What was studied and whether theory and networks agree."""
     comparison = run.comparison
     if comparison is None:
+        if run.audited is not None:
+            found = conclude(run.audited.audit)
+            return Headline(subject(run), found.answer, found.detail, found.mood)
         if run.theory is None:
             answer = "Trained networks, not yet compared with theory."
         elif run.numbers is None:
@@ -89,8 +93,9 @@ def headline(run: Gathered) -> Headline:
 
 
 def missing_words(run: Gathered, what: str) -> str:
-    """Why there is no `what`, and what to run for it; empty where theory and networks are compared."""
-    if run.comparison is not None:
+    """Why there is no `what`, and what to run for it; empty where theory and networks are compared, and where
+    networks were audited that no theory is asked for."""
+    if run.comparison is not None or (run.theory is None and run.audited is not None):
         return ""
     if run.records is None:
         return f"{what} need trained networks: `widthwise train STUDY.toml --out DIR` adds them."
@@ -103,7 +108,8 @@ def subject(run: Gathered) -> str:
     """The study in one sentence, from its tables."""
     data, network, training = (run.study.get(k, {}) for k in ("data", "network", "training"))
     if not network:
-        return "Networks of several widths." if run.widths else "An infinitely wide network."
+        networks = run.widths or run.audited is not None
+        return "Networks of several widths." if networks else "An infinitely wide network."
     depth = network.get("hidden_layers", 1)
     layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
     activation = str(network.get("activation", ""))

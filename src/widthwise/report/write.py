@@ -1,14 +1,14 @@
 """One self-contained page from a run directory: `write_report` is where a reader begins."""
 
-import os
-import tempfile
 from pathlib import Path
 
 from widthwise.analysis import Comparison
 from widthwise.analysis.wide_enough import TOLERANCE
-from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.records.read import damage_reported
+from widthwise.report.atomic import write_bytes
+from widthwise.report.audit.figures import audit_figures
+from widthwise.report.audit.tables import audit_part
 from widthwise.report.curves import loss_figure, prediction_figure
 from widthwise.report.gather import Gathered, gather
 from widthwise.report.inputs import read_run
@@ -38,14 +38,15 @@ def write_report(
     tolerance: float = TOLERANCE,
     progress: Progress = SILENT,
 ) -> Path:
-    """Write `report.html` into a run directory, from its theory.nc, its records.zarr, or both.
+    """Write `report.html` into a run directory, from its theory.nc, its records.zarr, its verdict.json, or
+    what there is of them.
 
     The page holds everything it needs, works offline, and adapts to phones and to dark mode.
 
     **Arguments:** `comparison`, of the same two files, where it was made already; else it is made here;
     `tolerance`, how small effects of finite width should be, where the page says from which width they are.
     **Returns:** the path of the page; it replaces an older one only when complete.
-    **Errors:** `InputError` if the directory holds neither file, a file is not what its name says, the
+    **Errors:** `InputError` if the directory holds none of these files, a file is not what its name says, the
     tolerance is none, or the page cannot be written.
     """
     files = read_run(directory)
@@ -53,7 +54,7 @@ def write_report(
         run = gather(files, comparison=comparison, tolerance=tolerance, progress=progress)
         page = render(run, build_sections(run, progress))
     target = files.directory / "report.html"
-    write_bytes(target, page.encode())
+    write_bytes(target, page.encode("utf-8", "replace"))
     return target
 
 
@@ -61,6 +62,9 @@ def build_sections(run: Gathered, progress: Progress = SILENT) -> list[Section]:
     """The figures and tables that the run has data for, by section; empty sections are left out."""
     progress.start("drawing", sum(len(makers) for _, _, makers in SECTIONS))
     sections = []
+    if run.audited is not None:
+        figures = audit_figures(run.audited)
+        sections.append(Section("audit", "Audit", figures, audit=audit_part(run.audited)))
     for anchor, title, makers in SECTIONS:
         figures = []
         for make in makers:
@@ -73,25 +77,3 @@ def build_sections(run: Gathered, progress: Progress = SILENT) -> list[Section]:
         if figures or table or note:
             sections.append(Section(anchor, title, figures, table, note))
     return sections
-
-
-def write_bytes(target: Path, content: bytes) -> None:
-    """Write under a temporary name beside the target, then put it in place at once.
-
-    **Errors:** `InputError` if the folder cannot be written or the disk is full; an older target stays.
-    """
-    temporary: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"cannot write {target}: {reason}; mend that and give the same command again"
-        ) from error

@@ -176,7 +176,7 @@
       const name = trace.band ? `${trace.name} (band ${trace.fill ? "upper" : "lower"} edge)` : trace.name || "";
       const title = state.figure.panels[at] || state.figure.title;
       if (trace.z) trace.z.forEach((row, i) => rows.push([quote(title), quote(`row ${i}`), "", row.join(" ")]));
-      else trace.y.forEach((y, i) => rows.push([quote(title), quote(name), x[i], y ?? ""]));
+      else trace.y.forEach((y, i) => rows.push([quote(title), quote(trace.labels ? `${name}: ${trace.labels[i]}` : name), x[i], y ?? ""]));
     }));
     return rows.map((row) => row.join(",")).join("\n") + "\n";
   };

@@ -1,0 +1,141 @@
+"""The command `audit`: from paths to records, an audit, its files, and an exit status."""
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+
+from widthwise.adapters import open_runs
+from widthwise.audit import Audit, AuditSettings, audit
+from widthwise.cli.streams import is_url
+from widthwise.cli.summary import on_terminal
+from widthwise.errors import InputError
+from widthwise.progress import Progress
+from widthwise.records.read import damage_reported
+from widthwise.report import write_report
+from widthwise.report.atomic import write_bytes
+from widthwise.report.audit import Audited, audit_text, junit_xml, measure_gaps, write_verdict
+from widthwise.report.audit.text import WIDTH
+from widthwise.report.inputs import read_theory_file
+
+ANY_VERDICT = re.compile(r"\b(?:in)?consistent\b|\bunderpowered\b", re.IGNORECASE)
+CODES = {"consistent": "\x1b[32m", "inconsistent": "\x1b[31m", "underpowered": "\x1b[33m"}
+PLAIN = "\x1b[0m"
+STATUS = {"consistent": 0, "inconsistent": 1, "underpowered": 3}
+RECORDS, THEORY = "records.zarr", "theory.nc"
+DEFAULT_OUT = Path("audit")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to audit, and how; `claims`, all if None."""
+
+    paths: tuple[str, ...]
+    alpha: float
+    claims: tuple[str, ...] | None
+    settings: AuditSettings
+
+    @property
+    def run_directory(self) -> Path | None:
+        """The one run directory that is asked about, if it is one."""
+        only = Path(self.paths[0])
+        return only if len(self.paths) == 1 and _is_run(self.paths[0]) else None
+
+
+def claims_of(text: str | None) -> tuple[str, ...] | None:
+    """Names of claims as `--claims` gives them.
+
+    >>> claims_of("scales, predictions"), claims_of(None)
+    (('scales', 'predictions'), None)
+    """
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def place_of(question: Question, out: Path | None) -> Path:
+    """The folder that results go to; made if it is not there.
+
+    **Errors:** `InputError` for a URL or a file.
+    """
+    directory = out or question.run_directory or DEFAULT_OUT
+    if is_url(str(directory)):
+        raise InputError(f"{directory}: verdict and report go to a folder; give one with --out")
+    _refuse_file(directory)
+    return directory
+
+
+def open_audited(question: Question) -> tuple[xr.Dataset, xr.Dataset | None]:
+    """Records, lazily, and the theory of a run directory if it has one.
+
+    **Errors:** `InputError` for paths that are no records, or of different experiments.
+    """
+    records = open_runs([_records_at(path) for path in question.paths])
+    directory = question.run_directory
+    if directory is None or not (directory / THEORY).exists():
+        return records, None
+    return records, read_theory_file(directory / THEORY)
+
+
+def run_audit(question: Question, directory: Path, junit: Path | None, progress: Progress) -> Audited:
+    """Audit, and write verdict.json, report.html and, at `junit`, JUnit XML.
+
+    **Errors:** `InputError` for what cannot be audited or written.
+    """
+    if junit is not None and junit.is_dir():
+        raise InputError(f"--junit {junit}: is a folder; give a file, such as audit.xml")
+    with damage_reported(Path(question.paths[0])):
+        records, theory = open_audited(question)
+        found: Audit = audit(
+            records,
+            theory,
+            alpha=question.alpha,
+            claims=question.claims,
+            settings=question.settings,
+            progress=progress,
+        )
+        audited = Audited(found, measure_gaps(records, progress=progress), question.paths, _notes(records))
+    directory.mkdir(parents=True, exist_ok=True)
+    write_verdict(audited, directory)
+    if junit is not None:
+        junit.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(junit, junit_xml(found))
+    write_report(directory, progress=progress)
+    return audited
+
+
+def render(audited: Audited, directory: Path) -> str:
+    """What the terminal shows: the table, the verdict in words, and where the files are."""
+    width = shutil.get_terminal_size().columns if on_terminal() else WIDTH
+    text = audit_text(audited.audit, width=max(width, 60), notes=audited.notes)
+    files = f"verdict: {directory / 'verdict.json'}\nreport: {directory / 'report.html'}"
+    if on_terminal():
+        text = ANY_VERDICT.sub(lambda found: f"{CODES[found[0].lower()]}{found[0]}{PLAIN}", text)
+    return f"{text}\n\n{files}"
+
+
+def _is_run(path: str) -> bool:
+    """A folder with records in it, and not itself a store."""
+    return not is_url(path) and (Path(path) / RECORDS).is_dir() and not (Path(path) / "zarr.json").exists()
+
+
+def _records_at(path: str) -> str | Path:
+    if is_url(path):
+        return path
+    return Path(path) / RECORDS if _is_run(path) else Path(path)
+
+
+def _notes(records: xr.Dataset) -> tuple[str, ...]:
+    """What was left out when runs were put together."""
+    try:
+        found = json.loads(str(records.attrs.get("notes", "[]")))
+    except ValueError:
+        return ()
+    return tuple(str(note) for note in found) if isinstance(found, Sequence) else ()
+
+
+def _refuse_file(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: is a file; give a folder with --out")

@@ -1,0 +1,17 @@
+"""What an audit says: in words, as text, as figures and tables of the page, as files. Begin at `files.py`."""
+
+from widthwise.report.audit.files import Audited, read_verdict, write_verdict
+from widthwise.report.audit.gaps import Gap, Gaps, measure_gaps
+from widthwise.report.audit.junit import junit_xml
+from widthwise.report.audit.text import audit_text
+
+__all__ = [
+    "Audited",
+    "Gap",
+    "Gaps",
+    "audit_text",
+    "junit_xml",
+    "measure_gaps",
+    "read_verdict",
+    "write_verdict",
+]

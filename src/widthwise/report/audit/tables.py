@@ -1,0 +1,131 @@
+"""Tables of an audit for the page, and all its rows as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from widthwise.audit import ClaimRow
+from widthwise.report.audit.files import Audited
+from widthwise.report.audit.words import Conclusion, conclude, title_of, where_words
+from widthwise.report.words import number
+
+RANK = {"inconsistent": 0, "underpowered": 1, "consistent": 2}
+FIRST = ("claim", "verdict", "where", "tensor", "layer", "quantity", "step", "width")
+NUMBERS = ("estimate", "low", "high", "expected", "resolution", "p_value", "more_seeds")
+
+
+@dataclass(frozen=True)
+class TensorLine:
+    """One tensor or layer: what it is, its worst verdict, a cell a quantity, its worst row's advice."""
+
+    name: str
+    verdict: str
+    cells: tuple[str, ...]
+    advice: str
+
+
+@dataclass(frozen=True)
+class AuditPart:
+    """What the page's section on the audit shows beside figures.
+
+    **Fields:** `rows`, dictionaries of texts; `csv`, a data link that holds all rows; `evidence`, pairs.
+    """
+
+    conclusion: Conclusion
+    verdict: str
+    summary: tuple[str, ...]
+    quantities: tuple[str, ...]
+    tensors: tuple[TensorLine, ...]
+    rows: tuple[dict[str, str], ...]
+    untested: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    csv: str
+
+
+def audit_part(audited: Audited) -> AuditPart:
+    """Words and tables of the audit."""
+    audit = audited.audit
+    quantities, tensors = tensor_lines(audit.rows)
+    return AuditPart(
+        conclusion=conclude(audit),
+        verdict=audit.verdict,
+        summary=audit.summary,
+        quantities=quantities,
+        tensors=tensors,
+        rows=tuple(map(_texts, audit.rows)),
+        untested=tuple((title_of(each.claim), each.why) for each in audit.untested),
+        notes=audited.notes,
+        csv="data:text/csv;charset=utf-8," + quote(rows_csv(audit.rows)),
+    )
+
+
+def tensor_lines(rows: Sequence[ClaimRow]) -> tuple[tuple[str, ...], tuple[TensorLine, ...]]:
+    """Quantities, and a line for each tensor and each layer of `scales`, the worst first.
+
+    Of several steps a cell shows the worst.
+    """
+    mine = [(_owner(row), row) for row in rows if row.claim == "scales" and _owner(row)]
+    quantities = tuple(sorted({str(row.where.get("quantity", "")) for _, row in mine}))
+    lines = []
+    for name in dict.fromkeys(owner for owner, _ in mine):
+        own = [row for owner, row in mine if owner == name]
+        cells = []
+        for quantity in quantities:
+            found = [row for row in own if str(row.where.get("quantity", "")) == quantity]
+            cells.append(_measured(min(found, key=lambda row: RANK[row.verdict])) if found else "–")
+        worst = min(own, key=lambda row: RANK[row.verdict])  # of equals the first, as rows are sorted
+        lines.append(TensorLine(name, worst.verdict, tuple(cells), worst.advice))
+    return quantities, tuple(sorted(lines, key=lambda line: RANK[line.verdict]))
+
+
+def rows_csv(rows: Sequence[ClaimRow]) -> str:
+    """All rows; texts that a spreadsheet would take for a formula are preceded by an apostrophe."""
+    columns = (*FIRST, *NUMBERS, "advice")
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(columns)
+    for row in rows:
+        low, high = (None, None) if row.interval is None else row.interval
+        known = {name: row.where.get(name) for name in FIRST[3:]}
+        known |= {"claim": row.claim, "verdict": row.verdict, "where": where_words(row.where)}
+        known |= {"estimate": row.estimate, "low": low, "high": high, "expected": row.expected}
+        known |= {"resolution": row.resolution, "p_value": row.p_value, "more_seeds": row.more_seeds}
+        known["advice"] = row.advice
+        writer.writerow([_harmless(known[name]) for name in columns])
+    return stream.getvalue()
+
+
+def _harmless(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
+        return f"'{value}"
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _owner(row: ClaimRow) -> str:
+    for kind in ("tensor", "layer"):
+        if kind in row.where:
+            return f"{kind} {row.where[kind]}"
+    return ""
+
+
+def _measured(row: ClaimRow) -> str:
+    return f"{number(row.estimate)} ({number(row.expected)})"
+
+
+def _texts(row: ClaimRow) -> dict[str, str]:
+    interval = "" if row.interval is None else f"[{number(row.interval[0])}, {number(row.interval[1])}]"
+    return {
+        "claim": title_of(row.claim),
+        "verdict": row.verdict,
+        "where": where_words(row.where),
+        "estimate": number(row.estimate),
+        "interval": interval,
+        "expected": number(row.expected),
+        "resolution": number(row.resolution),
+        "p": number(row.p_value),
+        "advice": row.advice,
+    }

@@ -1,0 +1,107 @@
+"""An audit as lines of text, for terminals and for messages of tests."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from widthwise.audit import Audit, ClaimRow, Untested
+from widthwise.report.audit.words import conclude, estimate_words, plain_number, where_words
+
+COLUMNS = ("claim", "verdict", "estimate [interval]", "expected", "where")
+MOST_ROWS = 12
+WIDTH = 100
+
+
+def audit_text(audit: Audit, *, most: int = MOST_ROWS, width: int = WIDTH, notes: Iterable[str] = ()) -> str:
+    """The worst `most` rows with their advice, counts by claim, what could not be tested, the verdict.
+
+    Consistent rows only fill up to half of `most`. Names come from records: characters that do not print
+    become "?".
+    """
+    bad = sum(row.verdict != "consistent" for row in audit.rows)
+    shown = audit.rows[: min(most, max(bad, most // 2))]
+    parts = [_evidence(audit), _table(shown, width)]
+    hidden = len(audit.rows) - len(shown)
+    if hidden > 0:
+        parts.append(f"and {hidden} more rows, none of them worse")
+    parts += [_counts(audit.rows, width), _untested(audit.untested, width)]
+    parts += [_wrapped(f"note: {note}", width) for note in notes]
+    parts.append("\n".join(_wrapped(sentence, width) for sentence in audit.summary))
+    conclusion = conclude(audit)
+    parts.append(_wrapped(f"{audit.verdict.upper()}: {conclusion.answer} {conclusion.detail}", width))
+    return "\n\n".join(part for part in parts if part)
+
+
+def printable(text: str) -> str:
+    """The same without characters that move cursors or break lines.
+
+    >>> printable("a\\x1b[31m\\nb")
+    'a?[31m?b'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _evidence(audit: Audit) -> str:
+    known = audit.evidence
+    widths = known.get("widths")
+    listed = ", ".join(map(str, widths)) if isinstance(widths, list) else "?"
+    return printable(
+        f"width audit: widths {listed}; {known.get('seeds', '?')} seeds; "
+        f"steps up to {known.get('steps', '?')}"
+    )
+
+
+def _table(rows: Sequence[ClaimRow], width: int) -> str:
+    if not rows:
+        return ""
+    cells = [
+        tuple(
+            printable(cell)
+            for cell in (
+                row.claim,
+                row.verdict,
+                estimate_words(row),
+                plain_number(row.expected),
+                where_words(row.where),
+            )
+        )
+        for row in rows
+    ]
+    sizes = [max(len(line[at]) for line in [COLUMNS, *cells]) for at in range(len(COLUMNS) - 1)]
+    lines = [_line(COLUMNS, sizes), _line(["-" * size for size in [*sizes, len(COLUMNS[-1])]], sizes)]
+    for row, line in zip(rows, cells, strict=True):
+        lines.append(_line(line, sizes))
+        if row.verdict != "consistent" and row.advice:
+            lines.append(_wrapped(row.advice, width, "    "))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str], sizes: Sequence[int]) -> str:
+    padded = [cell.ljust(size) for cell, size in zip(cells, sizes, strict=False)]
+    return "  ".join([*padded, *cells[len(sizes) :]]).rstrip()
+
+
+def _counts(rows: Sequence[ClaimRow], width: int) -> str:
+    parts = []
+    for claim in sorted({row.claim for row in rows}):
+        found = [row.verdict for row in rows if row.claim == claim]
+        kinds = ("inconsistent", "underpowered", "consistent")
+        parts.append(f"{claim} " + ", ".join(f"{found.count(v)} {v}" for v in kinds if v in found))
+    return _wrapped("by claim: " + "; ".join(parts), width) if parts else ""
+
+
+def _untested(untested: Sequence[Untested], width: int) -> str:
+    if not untested:
+        return ""
+    return "\n".join(
+        ["not tested:", *(_wrapped(f"{each.claim}: {each.why}", width, "  ") for each in untested)]
+    )
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> str:
+    return textwrap.fill(
+        printable(text),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent or "  ",
+        break_on_hyphens=False,
+    )
