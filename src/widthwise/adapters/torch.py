@@ -191,10 +191,8 @@ class Recorder:
         torch = require_torch()
         assert self._loss_function is not None
         targets: Any = self._targets
-        if targets is not None and not isinstance(targets, torch.Tensor):
-            targets = torch.as_tensor(targets)
-        if isinstance(targets, torch.Tensor):
-            targets = targets.to(seen.prediction.device)
+        if targets is not None:
+            targets = torch.as_tensor(targets).to(seen.prediction.device)
         names = tuple(dict.fromkeys(self._splits or ("test",)))
         if len(names) == 1:
             return {names[0]: float(self._loss_function(seen.raw, targets))}
