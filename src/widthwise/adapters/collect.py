@@ -44,6 +44,8 @@ def open_runs(paths: str | Path | Sequence[str | Path]) -> xr.Dataset:
 def combine(runs: Sequence[Run]) -> xr.Dataset:
     """One dataset of runs, see `open_runs`."""
     runs = _one_of_each(runs)
+    if not runs:
+        raise StoreError("the records hold no networks: one of `width` and `seed` has no entries")
     first = runs[0]
     labels = _check_alike(runs)
     steps, left_out, notes = _common_steps(runs)

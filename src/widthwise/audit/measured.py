@@ -166,6 +166,10 @@ def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measu
     alive = _alive(records, names, steps)
     diverged = trained & np.isfinite(_diverged_at(records))
     trained &= alive.any(axis=2)
+    if not trained.any():
+        raise InputError(
+            "records: no network is finite at any recorded step: train again with a lower learning rate"
+        )
     trained, notes = _without_copies(records, names, trained)
     return Measured(
         records=records,
