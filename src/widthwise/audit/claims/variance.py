@@ -8,6 +8,7 @@ from widthwise.analysis.power import SlopePower
 from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, too_few
 from widthwise.audit.measured import Measured
+from widthwise.errors import InputError
 
 CLAIM = "variance_scaling"
 
@@ -28,7 +29,11 @@ def tests(measured: Measured) -> list[Test] | Untested:
 
 
 def _test(measured: Measured, steps: list[int], widths: list[int], where: dict[str, int]) -> Test:
-    products = measured.products(widths, _scaled(measured, steps, widths))
+    try:
+        products = measured.products(widths, _scaled(measured, steps, widths))
+    except InputError:
+        same = "No two networks of a width differ: train at least 2 seeds, from different initializations."
+        return Test(claim=CLAIM, where=where, weak=same)
     variances = [products.variance(w) for w in range(len(widths))]
     weak = too_few(products, 2)
     if not weak and not min(variances) > 0:
@@ -50,8 +55,8 @@ def _test(measured: Measured, steps: list[int], widths: list[int], where: dict[s
         power=SlopePower((exponent.overall,), tolerance, fewest),
         useful=2 * measured.settings.visible_exponent,
         advice_good=f"The variance over initializations falls as N^-{value:.2f}, as it should (1/N).",
-        advice_bad=f"The variance over initializations goes as N^{-value:.2f} and should fall as 1/N: look at "
-        "the scale of the readout, and at what is random in training beside the initialization.",
+        advice_bad=f"The variance over initializations goes as N^{-value:.2f} and should fall as 1/N: look "
+        "at the scale of the readout, and at what is random in training beside the initialization.",
     )
 
 
