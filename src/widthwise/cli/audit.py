@@ -118,10 +118,14 @@ def render(audited: Audited, directory: Path) -> str:
 
 def _is_run(path: str) -> bool:
     """A folder with records in it, and not itself a store."""
-    return not is_url(path) and (Path(path) / RECORDS).is_dir() and not (Path(path) / "zarr.json").exists()
+    if not path.strip() or "\0" in path or is_url(path):
+        return False
+    return (Path(path) / RECORDS).is_dir() and not (Path(path) / "zarr.json").exists()
 
 
 def _records_at(path: str) -> str | Path:
+    if not path.strip() or "\0" in path:
+        raise InputError(f"{path!r}: is no path; give a run's folder, a records.zarr, or a CSV of losses")
     if is_url(path):
         return path
     return Path(path) / RECORDS if _is_run(path) else Path(path)

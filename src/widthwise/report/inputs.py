@@ -43,14 +43,20 @@ def read_run(directory: str | Path) -> RunFiles:
             f"`widthwise run STUDY.toml --out {directory}`"
         )
     theory = read_theory_file(theory_path) if theory_path.exists() else None
-    records = open_records(records_path) if records_path.exists() else None
-    audited, notes = None, ()
+    records, audited, notes = None, None, ()
     try:
         audited = read_verdict(verdict_path) if verdict_path.exists() else None
     except InputError as error:
         if alone:
             raise
         notes = (f"The audit is not shown: {error}.",)
+    try:
+        records = open_records(records_path) if records_path.exists() else None
+    except InputError as error:
+        if audited is None:
+            raise
+        # An audit asks less of records than training curves do.
+        notes = (*notes, f"The networks' curves are not shown: {error}.")
     return RunFiles(directory, theory, records, audited, notes)
 
 

@@ -79,8 +79,9 @@ def _of_widths(count: int, all_of_them: int) -> str:
 def evidence_rows(run: Gathered) -> list[tuple[str, str, str]]:
     """(what, theory's, networks') for everything the files say about how they were made."""
     theory, records = _evidence(run.theory), _evidence(run.records)
-    if run.audited is not None and run.records is None:
-        records = _flat(run.audited.audit.evidence, "") | _flat(list(run.audited.sources), "records")
+    if run.audited is not None:
+        records |= _flat(run.audited.audit.evidence, "audit")
+        records["audit: records"] = _text(run.audited.sources)
     keys = list(dict.fromkeys([*theory, *records]))
     return [(key.replace("_", " "), theory.get(key, "–"), records.get(key, "–")) for key in keys]
 
