@@ -64,13 +64,12 @@ def largest_exponent(kind, optimizer, parametrization):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "optimizer"),
-    [("cnn", "adam"), ("resnet", "sgd"), ("resnet", "adam"), ("transformer", "sgd"), ("transformer", "adam")],
+    [("cnn", "adam"), ("resnet", "sgd"), ("transformer", "adam")],
 )
 def test_activations_and_their_changes_do_not_depend_on_width(kind, optimizer):
     assert largest_exponent(kind, optimizer, "mean_field") < TOLERANCE
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["cnn", "transformer"])
-def test_in_standard_parametrization_they_do(kind):
-    assert largest_exponent(kind, "adam", "standard") > WRONG
+def test_in_standard_parametrization_they_do():
+    assert largest_exponent("transformer", "adam", "standard") > WRONG

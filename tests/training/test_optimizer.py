@@ -34,7 +34,9 @@ def trained(training):
         present = {name: jnp.asarray(value) for name, value in weights().items()}
         state = optimizer.init(present)
         for gradient in gradients():
-            updates, state = optimizer.update({n: jnp.asarray(g) for n, g in gradient.items()}, state, present)
+            updates, state = optimizer.update(
+                {n: jnp.asarray(g) for n, g in gradient.items()}, state, present
+            )
             present = {name: present[name] + updates[name] for name in present}
         return {name: np.asarray(value) for name, value in present.items()}
 

@@ -56,8 +56,8 @@ def tensor_laws(study: Study, stream: Stream) -> dict[str, tuple]:
     """Of every tensor its role, and the powers of the width that its weights and updates have in mean_field.
 
     Whatever the parametrization of the study: what is trained is to be judged by these. From the rules of
-    two widths, for arrays as they are kept. `tensor_weight_exponent` is of the initial weights, NaN where they
-    start at zero; `tensor_update_exponent` of a step of the study's optimizer, without weight decay.
+    two widths, for arrays as they are kept. `tensor_weight_exponent` is of the initial weights, NaN where
+    they start at zero; `tensor_update_exponent` of a step of the study's optimizer, without weight decay.
     """
     narrow = min(study.ensemble.widths)
     settings = replace(study.network, parametrization="mean_field")
@@ -80,7 +80,9 @@ def tensor_laws(study: Study, stream: Stream) -> dict[str, tuple]:
             math.nan if tensor.start == "zero" else _half(power)
             for tensor, power in zip(tensors, weights, strict=True)
         ),
-        "tensor_update_exponent": tuple(_half(math.log2(update(wide) / update(thin))) for thin, wide in pairs),
+        "tensor_update_exponent": tuple(
+            _half(math.log2(update(wide) / update(thin))) for thin, wide in pairs
+        ),
     }
 
 

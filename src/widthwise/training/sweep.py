@@ -27,6 +27,8 @@ def sweep_studies(study: Study, key: str, values: Sequence[object]) -> list[Stud
     if len(values) < 2 or len(set(values)) < len(values):
         raise InputError(f"`{key}` = {list(values)}: give two or more different values")
     settings = getattr(study, table)
+    if isinstance(getattr(settings, name), float):
+        values = [float(value) if isinstance(value, int) else value for value in values]
     return [replace(study, **{table: replace(settings, **{name: value})}) for value in values]
 
 
