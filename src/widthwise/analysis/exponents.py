@@ -46,7 +46,7 @@ def one_sided_p(estimate: Estimate, edge: float, *, above: bool) -> float:
 
 
 def fit_exponent(
-    widths: Sequence[float], logs: Sequence[Float[np.ndarray, " seed"]], *, rounding: float = ROUNDING
+    widths: Sequence[int], logs: Sequence[Float[np.ndarray, " _"]], *, rounding: float = ROUNDING
 ) -> Exponent:
     r"""Least squares over widths, unweighted, of the seeds' mean logarithms.
 
@@ -85,7 +85,7 @@ def _trend(
     return shape * float(dofs @ (variances / shape) / dofs.sum())
 
 
-def fit_estimates(widths: Sequence[float], measured: Sequence[Estimate]) -> Exponent:
+def fit_estimates(widths: Sequence[int], measured: Sequence[Estimate]) -> Exponent:
     """The same from a logarithm with its error at each width."""
     first = len(widths) - max(2, len(widths) // 2 + 1)
     x = np.log(np.array(widths, dtype=float))

@@ -42,7 +42,9 @@ class Products:
     def variance(self, width: int) -> float:
         r"""$V_N = \frac{1}{E-1} \sum_e \langle |f_e - \bar f|^2 \rangle$; NaN with one seed."""
         count = self.seeds(width)
-        return float(np.trace(centered_products(self.own(width)))) / (count - 1) if count > 1 else math.nan
+        if count < 2:
+            return math.nan
+        return max(0.0, float(np.trace(centered_products(self.own(width))))) / (count - 1)
 
     def floor(self, width: int) -> float:
         """V_N / E, the noise of the seeds' mean."""

@@ -109,7 +109,8 @@ def sort_rows(rows: Sequence[ClaimRow]) -> tuple[ClaimRow, ...]:
 
     def badness(row: ClaimRow) -> tuple[float, ...]:
         p = 2.0 if row.p_value is None else row.p_value
-        return (order[row.verdict], row.depth if row.verdict == "inconsistent" else 0, p, -_excess(row))
+        depth = row.depth if row.verdict == "inconsistent" else 0
+        return (float(order[row.verdict]), float(depth), float(p), -float(_excess(row)))
 
     return tuple(sorted(rows, key=badness))
 

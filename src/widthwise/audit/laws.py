@@ -15,8 +15,7 @@ ROLE_LAWS: dict[str, tuple[float, float]] = {
     "readout": (-1.0, -1.0),
     "scalar": (0.0, 0.0),
 }
-# Powers of N by which a foreign readout's forward pass may divide in place of its array.
-OUTSIDE = (0.0, 1.0, 0.5)
+NEARLY_CONSTANT = -0.25  # an exponent above it is that of an array whose division by N is elsewhere
 # Parts of the names of tensors that make queries and keys.
 ATTENTION = ("query", "key", "q_proj", "k_proj", "c_attn", "in_proj", "qkv", ".wq", ".wk")
 
@@ -41,8 +40,8 @@ def tensor_laws(measured: Measured) -> list[TensorLaw]:
 
     From `tensor_weight_exponent` and `tensor_update_exponent` where training wrote them; else by the role:
     `tensor_role`, or from `tensor_fan_in` and `tensor_fan_out` (width, tensor), whichever of them grow. A
-    readout without recorded exponents may be divided by N, or its root, in the forward pass: the nearest of
-    these laws to its initial weights is its own, and its updates must agree with it.
+    readout without recorded exponents may be divided by N in the forward pass in place of its array: its
+    initial weights tell, and its updates must agree with them.
     """
     records = measured.records
     if "tensor" not in records.dims:
@@ -112,15 +111,16 @@ def _finite(value: float) -> float | None:
 
 
 def _outside(measured: Measured, index: int) -> float:
-    """The power in `OUTSIDE` that a readout's initial weights are nearest to; 0 if they start at zero."""
-    if not measured.has("weight_rms", "tensor", "step") or len(measured.widths) < 2:
-        return 0.0
-    numbers = [values[:, 0, index] for values in measured.numbers("weight_rms")]
-    with np.errstate(all="ignore"):
-        logs = np.array(
-            [np.log(v[np.isfinite(v)]).mean() if np.isfinite(v).any() else np.nan for v in numbers]
-        )
-    if not np.isfinite(logs).all():
-        return 0.0
-    slope = float(slope_coefficients(np.log(np.array(measured.widths, dtype=float))) @ logs)
-    return min(OUTSIDE, key=lambda power: abs(slope - ROLE_LAWS["readout"][0] - power))
+    """1 if a readout's array is divided by N in the forward pass, 0 if the division is in it.
+
+    By its initial weights, which go as N^0 then, or by its first updates if it starts at zero.
+    """
+    for name in ("weight_rms", "update_rms"):
+        if not measured.has(name, "tensor", "step") or len(measured.widths) < 2:
+            continue
+        numbers = [values[:, 0, index] for values in measured.numbers(name)]
+        logs = [np.log(v[v > 0]).mean() if (v > 0).any() else np.nan for v in numbers]
+        if np.isfinite(logs).all():
+            slope = float(slope_coefficients(np.log(np.array(measured.widths, dtype=float))) @ np.array(logs))
+            return 1.0 if slope > NEARLY_CONSTANT else 0.0
+    return 0.0

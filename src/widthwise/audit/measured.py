@@ -18,6 +18,10 @@ SLAB_BYTES = 128 * 2**20
 LARGEST_WIDTH = 2**53
 
 
+class NothingToCompare(Exception):
+    """A claim's numbers say nothing at all; it is untested for the reason given."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """Records as the claims see them.
@@ -76,7 +80,7 @@ class Measured:
         most = self.settings.most_points
         return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
-    def numbers(self, name: str) -> list[Float[np.ndarray, "seed step ..."]]:
+    def numbers(self, name: str) -> list[Float[np.ndarray, "_ ..."]]:
         """A small variable at every width, NaN where a network does not count."""
         found = []
         for width in range(len(self.widths)):
@@ -107,7 +111,7 @@ class Measured:
         return [s for s in steps if (self.usable(s).sum(axis=1) >= fewest).all()]
 
     def products(
-        self, widths: Sequence[int], blocks: Iterator[list[Float[np.ndarray, "seed *e"]]]
+        self, widths: Sequence[int], blocks: Iterator[list[Float[np.ndarray, "_ ..."]]]
     ) -> Products:
         """Inner products of all networks from blocks of elements; each block is one array a width, rows of
         networks that do not count already left out; mean over elements."""
@@ -118,7 +122,7 @@ class Measured:
             gram = flat @ flat.T if gram is None else gram + flat @ flat.T
             elements += flat.shape[1]
         if gram is None or not elements:
-            raise InputError("records: nothing to compare is finite: train again with a lower learning rate")
+            raise NothingToCompare("what it compares is zero, or not finite, in every network")
         return Products(tuple(self.widths[w] for w in widths), owner, gram / elements)
 
     @property

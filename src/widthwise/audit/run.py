@@ -9,7 +9,7 @@ from widthwise.analysis.verdict import Verdict
 from widthwise.audit.against_theory import theory_rows
 from widthwise.audit.claim import ClaimRow, Test, Untested, judge, sort_rows
 from widthwise.audit.claims import CLAIMS
-from widthwise.audit.measured import Measured, measure
+from widthwise.audit.measured import Measured, NothingToCompare, measure
 from widthwise.audit.sentences import summarize
 from widthwise.audit.settings import AuditSettings
 from widthwise.errors import InputError
@@ -81,7 +81,10 @@ def audit(
     untested: list[Untested] = []
     progress.start("auditing", len(chosen))
     for name in chosen:
-        found = CLAIMS[name](measured)
+        try:
+            found = CLAIMS[name](measured)
+        except NothingToCompare as reason:
+            found = Untested(claim=name, why=str(reason))
         progress.advance()
         if isinstance(found, Untested):
             untested.append(found)

@@ -104,7 +104,8 @@ def _weak(measured: Measured, ensembles: Ensembles, where: dict, ends: tuple[Ens
         estimate=value,
         interval=(float(low), float(high)),
         advice_good=f"Ensembling {shown} a bias of narrower width: infinite ensembles have loss "
-        f"{narrow.infinite:.3g} at N = {ensembles.widths[0]} and {wide.infinite:.3g} at N = {ensembles.widths[-1]}.",
+        f"{narrow.infinite:.3g} at N = {ensembles.widths[0]} and {wide.infinite:.3g} at "
+        f"N = {ensembles.widths[-1]}.",
     )
 
 

@@ -14,7 +14,7 @@ from widthwise.audit.measured import Measured
 def exponent_test(
     measured: Measured,
     claim: str,
-    values: Sequence[Float[np.ndarray, " seed"]],
+    values: Sequence[Float[np.ndarray, " _"]],
     where: Where,
     *,
     what: str,

@@ -10,7 +10,7 @@ from widthwise.analysis.gaps import Products, gap_exponent, test_of_gaps
 from widthwise.audit.claim import SYMPTOM, Test, Where
 from widthwise.audit.measured import Measured
 
-Block = list[Float[np.ndarray, "seed *element"]]
+Block = list[Float[np.ndarray, "_ ..."]]
 
 
 def gap_test(

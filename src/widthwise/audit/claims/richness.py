@@ -12,9 +12,8 @@ CLAIM = "richness"
 
 
 def tests(measured: Measured) -> list[Test] | Untested:
-    r"""The exponent of $|\Phi_t - \Phi_0| / |\Phi_0|$, Frobenius norms of each network's feature kernel, is 0.
-
-    At the last step at which the losses of all widths still agree: features learn, and no less where wide.
+    r"""The exponent of $|\Phi_t - \Phi_0| / |\Phi_0|$, Frobenius norms of each network's feature kernel, is
+    0 at the last step at which the losses of all widths still agree: features learn, and no less where wide.
 
     Without kernels, of `forward_change_rms` over `forward_rms`.
     """
@@ -49,7 +48,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found or Untested(claim=CLAIM, why="fewer than two widths have features that move")
 
 
-def _meter(measured: Measured, layer: int, late: int) -> list[Float[np.ndarray, " seed"]]:
+def _meter(measured: Measured, layer: int, late: int) -> list[Float[np.ndarray, " _"]]:
     found = []
     for width in range(len(measured.widths)):
         first, last = (measured.read("feature_kernel", width, [s], layer)[:, 0] for s in (0, late))

@@ -142,7 +142,7 @@ def layer_names(measured: Measured) -> list[str]:
     return [str(number) for number in range(1, records.sizes["layer"] + 1)]
 
 
-def _positions(series: list[Float[np.ndarray, "seed step"]], wanted: list[int], last: int) -> list[int]:
+def _positions(series: list[Float[np.ndarray, "_ step"]], wanted: list[int], last: int) -> list[int]:
     """For each wanted position, the first from there up to `last` at which every network that is finite is
     positive; each once."""
     ready = np.ones(series[0].shape[1], dtype=bool)
@@ -156,7 +156,7 @@ def _positions(series: list[Float[np.ndarray, "seed step"]], wanted: list[int], 
 
 
 def _fit(
-    measured: Measured, series: list[Float[np.ndarray, "seed step"]], position: int
+    measured: Measured, series: list[Float[np.ndarray, "_ step"]], position: int
 ) -> tuple[Exponent, tuple[int, ...], int] | None:
     columns = [values[:, position] for values in series]
     logs = [np.log(column[np.isfinite(column) & (column > 0)]) for column in columns]
@@ -259,9 +259,7 @@ def _failing(measured: Measured, test: Test) -> bool:
 
 def _why_nothing(measured: Measured) -> str:
     if len(measured.widths) < 2:
-        return (
-            f"there is one width, {measured.widths[0]}: train at least 2, better 4, each twice the one before"
-        )
+        return "there is one width: train at least 2, better 4, each twice the one before"
     return (
         "no scale is positive and finite in every network, or no tensor's role is known: record "
         "`tensor_role` or `tensor_fan_in` and `tensor_fan_out`"
