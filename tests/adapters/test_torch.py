@@ -1,6 +1,7 @@
 """Recording a PyTorch training: it is right, and the training does not notice."""
 
 import random
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -118,6 +119,35 @@ def test_measuring_leaves_no_random_state_mode_or_buffer_changed():
         after = look()
     assert after == before and model.calls is buffer
     assert all(one != two for one, two in zip(inside[0], before[0], strict=True)) and inside[1] != before[1]
+
+
+SEEDED_FIRST = """
+import random, sys
+import numpy as np
+import torch
+import widthwise as ww
+torch.set_num_threads(1)
+random.seed(3), np.random.seed(3), torch.manual_seed(3)
+model = torch.nn.Linear(2, 2)
+if sys.argv[1] == "recorded":
+    recorder = ww.torch.Recorder(model, torch.ones(3, 2), width=8, seed=0, out=sys.argv[2], steps="all")
+    recorder.start()
+    recorder.step(loss=1.0)
+    recorder.close()
+else:
+    assert "jax" not in sys.modules
+sys.stdout.write(repr((random.random(), np.random.random(), torch.rand(1).item(), model.weight.tolist())))
+"""
+
+
+def test_a_program_of_its_own_draws_the_same_numbers_with_and_without(tmp_path):
+    """In a new process, since what is loaded only once may draw from a generator while it is loaded."""
+    found = []
+    for kind in ("plain", "recorded"):
+        command = [sys.executable, "-c", SEEDED_FIRST, kind, str(tmp_path)]
+        found.append(subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout)
+    assert found[0] == found[1]
+    assert ww.open_runs(tmp_path)["loss"].size == 1
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])

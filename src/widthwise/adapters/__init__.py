@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from widthwise.adapters.collect import open_runs
-from widthwise.adapters.csv import read_losses
-from widthwise.adapters.pytree import TreeRecorder, jax_recorder, tree_rms, tree_shapes
-from widthwise.adapters.steps import log_steps
-from widthwise.adapters.writer import RecordWriter
+from widthwise.adapters.still import random_states_kept
+
+with random_states_kept():
+    from widthwise.adapters.collect import open_runs
+    from widthwise.adapters.csv import read_losses
+    from widthwise.adapters.pytree import TreeRecorder, jax_recorder, tree_rms, tree_shapes
+    from widthwise.adapters.steps import log_steps
+    from widthwise.adapters.writer import RecordWriter
 
 __all__ = [
     "RecordWriter",
@@ -25,6 +28,7 @@ def __getattr__(name: str) -> Any:
     """The recorder for PyTorch, read when it is first asked for."""
     if name != "torch":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import widthwise.adapters.torch as module
+    with random_states_kept():
+        import widthwise.adapters.torch as module
 
     return module

@@ -9,7 +9,7 @@ from widthwise.adapters.names import require_cell
 from widthwise.adapters.steps import Steps, log_steps, rule_of
 from widthwise.adapters.torch_callbacks import lightning_callback, trainer_callback
 from widthwise.adapters.torch_forward import Forward, choose_modules, observe, without_readout
-from widthwise.adapters.torch_isolation import require_torch, untouched
+from widthwise.adapters.torch_isolation import all_random_states_kept, require_torch, untouched
 from widthwise.adapters.torch_model import is_recording_rank, module_name, tensors_of, unwrap
 from widthwise.adapters.torch_numbers import as_numbers, attention_entropy, kernel, quantiles, rms, targets_of
 from widthwise.adapters.writer import RecordWriter
@@ -107,6 +107,10 @@ class Recorder:
         """Measure the network at initialization; the context manager does it. A second time does nothing."""
         if not self.active or self.writer is not None:
             return
+        with all_random_states_kept():
+            self._start()
+
+    def _start(self) -> None:
         self._modules = choose_modules(self.model, self._layers)
         first = self._forward()
         names = list(first.layers) if self._layers is not None else without_readout(first)
@@ -145,7 +149,8 @@ class Recorder:
                 "the recorder has not started: use it in a `with` block, or call `start()` before training"
             )
         if self._pending is not None:
-            self._finish(loss)
+            with all_random_states_kept():
+                self._finish(loss)
         self._gradients = None
         self.current_step += 1
         if not self.writer.diverged and self._recorded(self.current_step):
@@ -162,7 +167,8 @@ class Recorder:
         """Write what was recorded; `complete=False` keeps it as an interrupted run. A second time does
         nothing."""
         if self.active and self.writer is not None:
-            self.writer.close(complete=complete)
+            with all_random_states_kept():
+                self.writer.close(complete=complete)
             self._pending, self._origin, self._before = None, {}, {}
 
     def __enter__(self) -> "Recorder":

@@ -1,12 +1,10 @@
 """Measuring a module without leaving a trace in it, or in anything random."""
 
-import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
-
+from widthwise.adapters.still import random_states_kept
 from widthwise.errors import InputError
 
 
@@ -38,7 +36,7 @@ def untouched(model: Any, *, training: bool) -> Iterator[None]:
     ]
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
-        stack.enter_context(_random_states(torch))
+        stack.enter_context(all_random_states_kept())
         stack.enter_context(torch.no_grad())
         for device in {p.device.type for p in model.parameters()} & {"cpu", "cuda"}:
             stack.enter_context(torch.autocast(device_type=device, enabled=False))
@@ -62,18 +60,18 @@ def untouched(model: Any, *, training: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _random_states(torch: Any) -> Iterator[None]:
+def all_random_states_kept() -> Iterator[None]:
     """Of the generators that code draws from without naming one; of CUDA's only if it is in use."""
-    state, python, numpy = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    torch = require_torch()
+    state = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
+    with random_states_kept():
+        try:
+            yield
+        finally:
+            torch.set_rng_state(state)
+            if cuda is not None:
+                torch.cuda.set_rng_state_all(cuda)
 
 
 def _is_compiled(module: Any) -> bool:
