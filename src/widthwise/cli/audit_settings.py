@@ -8,7 +8,7 @@ from typing import Any
 
 from widthwise.audit import AuditSettings
 from widthwise.errors import InputError
-from widthwise.study.values import nearest, shown
+from widthwise.study.values import expected, matches, nearest, shown
 
 TABLE = "audit"
 LARGEST_FILE = 1 << 20
@@ -26,6 +26,10 @@ def read_settings(file: Path | None, overrides: Sequence[str] = ()) -> AuditSett
     for override in overrides:
         key, value = _of_override(override)
         found[key] = value
+    for key, value in found.items():
+        hint = type(getattr(AuditSettings(), key))
+        if not matches(value, hint):
+            raise InputError(f"`audit.{key}` = {shown(value)}: expected {expected(hint)}")
     return AuditSettings(**found)
 
 

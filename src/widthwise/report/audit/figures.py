@@ -137,6 +137,9 @@ def _points(name: str, marker: dict[str, object]) -> Trace:
 def _range(gap: Gap, *, signed: bool) -> list[float]:
     """The same at all steps, so that moving the slider shows growth."""
     tables = np.array([gap.gap, gap.single], dtype=float)
+    if signed:
+        error = 2 * np.array(gap.noise, dtype=float)
+        tables = np.stack([*tables, tables[0] - error, tables[0] + error])
     finite = tables[np.isfinite(tables)]
     high = float(finite.max(initial=0.0))
     low = float(finite.min(initial=0.0)) if signed else 0.0

@@ -98,7 +98,7 @@ def _gaps_of(
     ]
 
 
-def distances(functions: Sequence[Float[np.ndarray, "seed element"]]) -> Float[np.ndarray, "3 width"]:
+def distances(functions: Sequence[Float[np.ndarray, "_ element"]]) -> Float[np.ndarray, "3 width"]:
     r"""For each width $\sqrt{|\bar f_N - \bar f_M|^2 - V_N/E_N - V_M/E_M}$, the root of what was subtracted,
     and $\sqrt{D^2 + V_N}$, over the root mean square of the widest's mean; 0 where below noise."""
     found = np.full((3, len(functions)), math.nan)
@@ -117,7 +117,7 @@ def distances(functions: Sequence[Float[np.ndarray, "seed element"]]) -> Float[n
     return found
 
 
-def differences(losses: Sequence[Float[np.ndarray, " seed"]]) -> Float[np.ndarray, "3 width"]:
+def differences(losses: Sequence[Float[np.ndarray, " _"]]) -> Float[np.ndarray, "3 width"]:
     """For each width the relative difference of mean losses to the widest, its standard error, and the
     typical distance of one network."""
     found = np.full((3, len(losses)), math.nan)

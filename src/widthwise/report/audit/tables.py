@@ -18,7 +18,9 @@ NUMBERS = ("estimate", "low", "high", "expected", "resolution", "p_value", "more
 
 @dataclass(frozen=True)
 class TensorLine:
-    """One tensor or layer: what it is, its worst verdict, a cell a quantity, its worst row's advice."""
+    """One tensor or layer: what it is, its worst verdict, a cell a quantity, its worst row's advice,
+    empty if all is well.
+    """
 
     name: str
     verdict: str
@@ -76,7 +78,8 @@ def tensor_lines(rows: Sequence[ClaimRow]) -> tuple[tuple[str, ...], tuple[Tenso
             found = [row for row in own if str(row.where.get("quantity", "")) == quantity]
             cells.append(_measured(min(found, key=lambda row: RANK[row.verdict])) if found else "–")
         worst = min(own, key=lambda row: RANK[row.verdict])  # of equals the first, as rows are sorted
-        lines.append(TensorLine(name, worst.verdict, tuple(cells), worst.advice))
+        advice = "" if worst.verdict == "consistent" else worst.advice
+        lines.append(TensorLine(name, worst.verdict, tuple(cells), advice))
     return quantities, tuple(sorted(lines, key=lambda line: RANK[line.verdict]))
 
 

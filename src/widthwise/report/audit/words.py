@@ -97,7 +97,7 @@ def conclude(audit: Audit) -> Conclusion:
             answer = "Nothing could be tested."
             detail = "The records hold nothing that a claim needs; below is what to record."
         case _:
-            answer = "Nothing is wrong as far as one can see, but one cannot see far enough."
+            answer = "No test fails, but some saw too little to tell."
             more = [row.more_seeds for row in audit.rows if row.more_seeds is not None]
             seeds = f" {max(more)} more seeds at each width would settle " if more else ""
             seeds += f"{_of_them(len(more), open_ones)}." if more else ""

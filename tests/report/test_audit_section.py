@@ -1,0 +1,241 @@
+"""The page's section on an audit, its files, and what names from records may not do to them."""
+
+import csv
+import io
+import json
+import re
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from audited import EVIDENCE, HOSTILE, audit_of, records_of, row
+
+from widthwise.errors import InputError
+from widthwise.report import write_report
+from widthwise.report.audit import Audited, audit_text, junit_xml, measure_gaps, read_verdict, write_verdict
+from widthwise.report.audit.figures import audit_figures
+from widthwise.report.audit.gaps import differences, distances, read_gaps
+from widthwise.report.audit.tables import rows_csv, tensor_lines
+
+CONTROL = "a\x00b\x1b[31m\ud800"
+
+
+def page_of(directory, audit, **more):
+    write_verdict(Audited(audit, **more), directory)
+    return write_report(directory).read_text()
+
+
+def figures_in(page):
+    found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def csv_in(page):
+    link = re.search(r'<a id="download-audit" href="data:text/csv;charset=utf-8,([^"]*)"', page)
+    assert link is not None
+    return list(csv.DictReader(io.StringIO(unquote(link[1]))))
+
+
+MIXED = audit_of(
+    row("inconsistent", name="hidden"),
+    row("underpowered", "predictions", where={"step": 9}, estimate=None, interval=None, p_value=None),
+    row("consistent", name="readout"),
+    row("consistent", name="hidden", step=4),
+    untested=[("attention", "the records have no `attention`: record it")],
+    summary=["N = 32 tracks the limit within 1 % until step 400."],
+)
+
+
+def test_an_audit_alone_makes_a_page(tmp_path):
+    page = page_of(tmp_path, MIXED, sources=("logs.csv",), notes=("steps 3 are left out",))
+    for text in (
+        "The networks do not scale consistently with width.",
+        "N = 32 tracks the limit within 1 % until step 400.",
+        "the records have no `attention`: record it",
+        "steps 3 are left out",
+        "logs.csv",
+    ):
+        assert text in page
+    assert '<section id="verdicts">' not in page, "no theory is asked for"
+    assert set(figures_in(page)) == {"audit-0"}, "what has no estimate is not drawn"
+
+
+def test_a_report_without_an_audit_has_no_such_section(run_directory):
+    page = (run_directory / "report.html").read_text()
+    assert '<section id="audit">' not in page and "download-audit" not in page
+
+
+def test_theory_and_audit_share_a_page(make_run):
+    directory = make_run()
+    page = page_of(directory, MIXED)
+    assert page.index('<section id="audit">') < page.index('<section id="training">')
+    assert '<section id="verdicts">' in page and "audit: widths" in page
+
+
+def test_all_rows_can_be_downloaded(tmp_path):
+    found = csv_in(page_of(tmp_path, MIXED))
+    assert [line["verdict"] for line in found] == [r.verdict for r in MIXED.rows]
+    assert found[0]["tensor"] == "hidden" and float(found[0]["low"]) == -0.6
+    assert found[1]["estimate"] == "" and found[1]["step"] == "9"
+
+
+def test_tensors_are_sorted_by_their_worst_row():
+    rows = (row(name="a"), row("underpowered", name="b"), row("inconsistent", name="c"), row(name="b"))
+    quantities, lines = tensor_lines(rows)
+    assert quantities == ("update_rms",)
+    assert [line.name for line in lines] == ["tensor c", "tensor b", "tensor a"]
+    assert [line.verdict for line in lines] == ["inconsistent", "underpowered", "consistent"]
+
+
+def test_figures_draw_estimates_with_their_intervals():
+    figure = audit_figures(Audited(audit_of(row("inconsistent"), row())))[0]
+    traces = {trace["name"]: trace for trace in figure.views[0][0].data}
+    assert set(traces) == {"inconsistent", "consistent", "expected"}
+    assert traces["inconsistent"]["x"] == [-0.5] and traces["expected"]["x"] == [-1, -1]
+    assert traces["inconsistent"]["error_x"]["array"] == [0.1]
+    assert traces["consistent"]["y"] == [1], "the worst is on top"
+
+
+@pytest.mark.parametrize("name", [HOSTILE, "<img src=x onerror=alert(1)>", "@bad", "</script><i>", '"><b>'])
+def test_names_stay_text_everywhere(tmp_path, name):
+    audit = audit_of(
+        row("inconsistent", claim=name, name=name, advice=name),
+        row("inconsistent", name=name),
+        untested=[(name, name)],
+        summary=[name],
+    )
+    page = page_of(tmp_path, audit, sources=(name,), notes=(name,))
+    if "<" in name:
+        assert name not in re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    labels = [
+        label
+        for figure in figures_in(page).values()
+        for label in figure["views"][0][0]["layout"]["yaxis"]["ticktext"]
+    ]
+    assert labels and not any("<" in label or "@" in label for label in labels)
+    assert csv_in(page)[0]["advice"].lstrip("'") == name
+
+
+def test_no_cell_of_the_download_is_a_formula():
+    text = rows_csv([row(name="=cmd()", advice="@sum", claim="+x")])
+    (found,) = csv.DictReader(io.StringIO(text))
+    assert (found["tensor"], found["advice"], found["claim"]) == ("'=cmd()", "'@sum", "'+x")
+    assert float(found["estimate"]) == -0.5, "numbers stay numbers"
+
+
+def test_terminals_and_xml_get_no_control_characters(tmp_path):
+    audit = audit_of(row("inconsistent", name=CONTROL, advice=CONTROL), untested=[("x", CONTROL)])
+    text = audit_text(audit)
+    assert all(character.isprintable() or character == "\n" for character in text)
+    root = ElementTree.fromstring(junit_xml(audit))
+    assert [case.get("name") for case in root.iter("testcase")] == [
+        "tensor a?b?[31m?, update_rms, step 0",
+        "not tested",
+    ]
+    page_of(tmp_path, audit)
+
+
+def test_junit_counts_what_it_holds():
+    root = ElementTree.fromstring(junit_xml(MIXED))
+    assert {name: root.get(name) for name in ("tests", "failures", "skipped")} == {
+        "tests": "5",
+        "failures": "1",
+        "skipped": "2",
+    }
+    failure = root.find(".//failure")
+    assert failure is not None and failure.get("message") == MIXED.rows[0].advice
+
+
+def test_a_verdict_is_read_as_it_was_written(tmp_path):
+    gaps = measure_gaps(records_of("correct"))
+    written = Audited(MIXED, gaps, ("a", "b"), ("note",))
+    found = read_verdict(write_verdict(written, tmp_path))
+    assert found.audit.verdict == "inconsistent" and found.to_json() == written.to_json()
+
+
+def test_numbers_that_are_not_finite_are_null(tmp_path):
+    audit = audit_of(row(estimate=np.inf, interval=(-np.inf, np.nan), where={"step": np.inf}))
+    content = write_verdict(Audited(audit), tmp_path).read_text()
+    assert "Infinity" not in content and "NaN" not in content
+    assert read_verdict(tmp_path / "verdict.json").audit.rows[0].estimate is None
+    write_report(tmp_path)
+
+
+BROKEN = {
+    "no JSON": "{",
+    "a list": "[]",
+    "another schema": '{"schema": 2}',
+    "no claims": '{"schema": 1, "evidence": {}, "claims": {}}',
+    "a strange verdict": json.dumps(
+        {"schema": 1, "evidence": {}, "claims": [{"claim": "x", "verdict": "fine", "where": {}}]}
+    ),
+    "a text for a number": json.dumps(
+        {
+            "schema": 1,
+            "evidence": EVIDENCE,
+            "claims": [{"claim": "x", "verdict": "consistent", "where": {}, "estimate": "many"}],
+        }
+    ),
+    "deep": "[" * 10_000,
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_is_no_verdict_is_refused(tmp_path, case):
+    (tmp_path / "verdict.json").write_text(BROKEN[case])
+    with pytest.raises(InputError, match="is no verdict of an audit"):
+        write_report(tmp_path)
+
+
+def test_distances_do_not_count_the_noise_of_means(seed):
+    # Means are equal: with 400 repetitions the mean square lies within 5 standard errors of zero.
+    rng = np.random.default_rng(seed)
+    apart = []
+    for _ in range(400):
+        narrow, wide = 2 + rng.standard_normal((6, 40)), 2 + 0.5 * rng.standard_normal((6, 40))
+        gap, noise, single = distances([narrow, wide])
+        assert gap[1] == noise[1] == 0
+        apart.append(((narrow.mean(0) - wide.mean(0)) ** 2).mean() - 4.0 * noise[0] ** 2)
+        assert single[0] > single[1]
+    apart = np.array(apart) / 4
+    assert apart.std() / 20 < 0.01, "too few to see a bias of 0.05"
+    assert abs(apart.mean()) < 0.05
+
+
+def test_differences_of_losses_are_signed_and_relative():
+    gap, noise, single = differences([np.array([3.0, 5.0]), np.array([2.0, 2.0])])
+    np.testing.assert_allclose(gap, [1.0, 0.0])
+    np.testing.assert_allclose(noise, [0.5, 0.0])
+    np.testing.assert_allclose(single, [np.sqrt(4 + 2) / 2, 0.0])
+
+
+def test_gaps_fall_with_width_and_survive_their_file():
+    gaps = measure_gaps(records_of("correct"))
+    assert gaps is not None and gaps.widths == (16, 32, 64, 128) and gaps.steps[-1] == 128
+    assert [gap.quantity for gap in gaps.gaps] == ["prediction", "loss"]
+    single = [row[-1] for row in gaps.gaps[0].single]
+    assert single[0] > single[1] > single[2], "one network comes closer as the width grows"
+    assert read_gaps(json.loads(json.dumps(gaps.to_json()))) == gaps
+
+
+@pytest.mark.parametrize("content", [None, [], {}, {"widths": [1, 2], "steps": [0], "quantities": [{}]}])
+def test_strange_gaps_are_none(content):
+    assert read_gaps(content) is None
+
+
+def test_a_diverged_network_is_left_out_from_there_on():
+    records = records_of("correct").copy(deep=True)
+    records["loss"][0, 0, 4:] = np.nan
+    records["prediction"][0, 0, 4:] = np.nan
+    whole, left = measure_gaps(records_of("correct")), measure_gaps(records)
+    assert whole is not None and left is not None
+    assert left.gaps[0].gap[0][:4] == whole.gaps[0].gap[0][:4]
+    assert left.gaps[0].noise[0][4:] != whole.gaps[0].noise[0][4:]
+    assert None not in left.gaps[0].gap[0]
+
+
+def test_one_width_has_no_gaps():
+    assert measure_gaps(records_of("correct").isel(width=[0])) is None
+    assert measure_gaps(records_of("correct")[["weight_rms", "diverged_at"]]) is None
