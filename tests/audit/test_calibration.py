@@ -28,7 +28,7 @@ def test_correct_records_are_rarely_called_inconsistent(seed, seeds):
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [{"seeds": 3}, {"seeds": 6}, {"seeds": 8, "widths": (32, 64, 256)}])
 def test_rate_of_false_alarms_is_at_most_alpha(seed, shape):
-    """200 audits; fails with probability 1e-4 at the rate alpha, and sees a rate of 16 % nine times in ten."""
+    """200 audits; fails with probability 1e-4 at the rate alpha; sees a rate of 16 %."""
     repeats = 200
     bound = stats.binom.isf(1e-4, repeats, ALPHA)
     assert stats.binom.cdf(bound, repeats, 0.16) < 0.1, "too few repeats for this resolution"
@@ -48,10 +48,12 @@ def test_every_fault_is_found_and_named(seed, name):
 
 
 def test_resolution_is_that_of_the_test(seed):
-    """A tensor whose update is off by twice the resolution is found; the resolution is below a fault's 1/2."""
+    """Above the tolerance and below a fault's 1/2."""
     rng = np.random.default_rng(seed)
     rows = audit(correct_records(rng)).rows
-    row = next(r for r in rows if r.where.get("tensor") == "embedding" and r.where["quantity"] == "update_rms")
+    row = next(
+        r for r in rows if r.where.get("tensor") == "embedding" and r.where["quantity"] == "update_rms"
+    )
     assert row.verdict == "consistent"
     assert row.resolution is not None and 0.2 < row.resolution < 0.5
 
@@ -79,7 +81,9 @@ def test_means_that_do_not_converge_are_inconsistent(seed):
     """Each doubling of the width moves the mean by as much: a logarithm of the width."""
     records = correct_records(np.random.default_rng(seed))
     pattern = np.random.default_rng(seed + 1).standard_normal((9, 12, 1))
-    records["prediction"] = records["prediction"] + 4 * np.log2(records["width"] / 128) * xr_like(records, pattern)
+    records["prediction"] = records["prediction"] + 4 * np.log2(records["width"] / 128) * xr_like(
+        records, pattern
+    )
     found = audit(records, claims=["predictions"])
     assert found.verdict == "inconsistent"
     assert found.rows[0].estimate == pytest.approx(0.0, abs=0.2)

@@ -1,4 +1,4 @@
-"""Broken, thin and hostile records: a clear message or "underpowered", never a traceback or a wrong verdict."""
+"""Broken and thin records: a clear message or "underpowered", never a traceback or a wrong verdict."""
 
 import json
 
@@ -161,6 +161,16 @@ def test_the_verdict_is_plain_json_with_the_contracts_keys(records):
     content = audit(FAULTS["ntk"][0](records)).to_json()
     back = json.loads(json.dumps(content, allow_nan=False))
     assert back["schema"] == 1 and back["verdict"] == "inconsistent"
-    keys = {"claim", "verdict", "estimate", "interval", "expected", "where", "advice", "resolution", "p_value"}
+    keys = {
+        "claim",
+        "verdict",
+        "estimate",
+        "interval",
+        "expected",
+        "where",
+        "advice",
+        "resolution",
+        "p_value",
+    }
     assert all(keys <= set(claim) for claim in back["claims"])
     assert {"widths", "seeds", "steps", "alpha", "commit", "versions"} <= set(back["evidence"])

@@ -43,7 +43,10 @@ def correct_records(rng: np.random.Generator, *, widths=WIDTHS, seeds=6, noise=0
     data = {
         "prediction": ((*run, "point", "output"), f[..., None]),
         "loss": ((*run, "split"), loss[..., None]),
-        "weight_rms": ((*run, "tensor"), width[..., None] ** np.array(WEIGHT) * (jitter[:, :, :1] + 0 * steps)),
+        "weight_rms": (
+            (*run, "tensor"),
+            width[..., None] ** np.array(WEIGHT) * (jitter[:, :, :1] + 0 * steps),
+        ),
         "update_rms": ((*run, "tensor"), width[..., None] ** np.array(UPDATE) * bend * steps),
         "forward_rms": ((*run, "layer"), bend * forward[0]),
         "forward_change_rms": ((*run, "layer"), bend * time[:, None] * forward[1]),

@@ -96,7 +96,7 @@ def fit_estimates(widths: Sequence[int], measured: Sequence[Estimate]) -> Expone
 def slope_coefficients(x: Float[np.ndarray, " width"]) -> Float[np.ndarray, " width"]:
     """b such that sum b y is the least-squares slope of y against x.
 
-    >>> slope_coefficients(np.array([0.0, 1.0, 2.0])) @ np.array([5.0, 7.0, 9.0])
+    >>> float(slope_coefficients(np.array([0.0, 1.0, 2.0])) @ np.array([5.0, 7.0, 9.0]))
     2.0
     """
     centered = x - x.mean()

@@ -38,6 +38,8 @@ def limit_coefficients(
 def combine(coefficients: Float[np.ndarray, "width"], measured: list[Estimate]) -> Estimate:
     """sum_N b_N r_N of independent r_N; degrees of freedom by Welch and Satterthwaite."""
     value = float(sum(b * m.value for b, m in zip(coefficients, measured, strict=True)))
+    if any(math.isinf(m.error) for m in measured):
+        return Estimate(value=value, error=math.inf, dof=1.0)
     parts = [float((b * m.error) ** 2) for b, m in zip(coefficients, measured, strict=True)]
     total = sum(parts)
     if not math.isfinite(total):

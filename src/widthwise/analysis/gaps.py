@@ -136,7 +136,7 @@ class GapTest:
         return self.kappa * self.narrow + self.allowed + noise / math.sqrt(growth)
 
 
-def test_of_gaps(products: Products, *, least: float, allowed: float) -> GapTest | None:
+def converging_gaps(products: Products, *, least: float, allowed: float) -> GapTest | None:
     """Whether gaps shrink at least as N^-`least`; None with fewer than three widths.
 
     **Arguments:** `allowed`, a root mean square gap between the two widest that is always forgiven.

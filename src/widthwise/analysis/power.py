@@ -29,7 +29,7 @@ class SlopePower:
 
     >>> test = SlopePower((Estimate(1.0, 0.05, 10.0),), 0.1, 6)
     >>> round(test.smallest(0.05), 3), test.smallest(0.05) > test.smallest(0.05, more=6)
-    (0.254, True)
+    (0.233, True)
     """
 
     estimates: tuple[Estimate, ...]
@@ -52,7 +52,7 @@ def seeds_to_settle(power: Power, level: float, useful: float) -> int | None:
     """The fewest more seeds a width for which the resolution is `useful`; None if 1000 would not do.
 
     >>> seeds_to_settle(SlopePower((Estimate(1.0, 0.2, 4.0),), 0.1, 6), 0.05, 0.5)
-    4
+    6
     """
     if power.smallest(level, MOST_SEEDS) > useful:
         return None

@@ -110,9 +110,7 @@ class Measured:
         """Those of the steps at which every width still has `fewest` networks that count."""
         return [s for s in steps if (self.usable(s).sum(axis=1) >= fewest).all()]
 
-    def products(
-        self, widths: Sequence[int], blocks: Iterator[list[Float[np.ndarray, "_ ..."]]]
-    ) -> Products:
+    def products(self, widths: Sequence[int], blocks: Iterator[list[Float[np.ndarray, "_ ..."]]]) -> Products:
         """Inner products of all networks from blocks of elements; each block is one array a width, rows of
         networks that do not count already left out; mean over elements."""
         gram, elements, owner = None, 0, np.zeros(0, dtype=int)

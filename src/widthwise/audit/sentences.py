@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from widthwise.analysis.extrapolate import limits
 from widthwise.analysis.fits import limit_coefficients
 from widthwise.audit.claim import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
@@ -60,19 +61,23 @@ def _tracking(measured: Measured) -> list[str]:
     curves = []
     for width in widths:
         values = measured.read(name, width, steps)[counted[width]]
-        curves.append(values.reshape(*values.shape[:2], -1)[..., -1].mean(axis=0))
-    stacked = np.array(curves)
-    if not np.isfinite(stacked).all():
+        curves.append(values.reshape(*values.shape[:2], -1)[..., -1])
+    if any(len(curve) < 2 or not np.isfinite(curve).all() for curve in curves):
         return []
+    means = np.array([curve.mean(axis=0) for curve in curves])
+    squared = np.array([curve.var(axis=0, ddof=1) / len(curve) for curve in curves])
     numbers = np.array([measured.widths[w] for w in widths], dtype=float)
     extrapolated = len(widths) >= 4
-    reference = limit_coefficients(numbers, numbers) @ stacked if extrapolated else stacked[-1]
+    if extrapolated:
+        reference, errors = limits(numbers, means, squared)
+    else:
+        reference, errors = means[-1], np.sqrt(squared + squared[-1])
     what = "the extrapolated limit of infinite width" if extrapolated else f"N = {int(numbers[-1])}"
     shown = range(len(widths)) if extrapolated else range(len(widths) - 1)
-    unit = np.maximum(np.abs(reference), 1e-12)
-    return [
-        _until(measured, int(numbers[w]), np.abs(stacked[w] - reference) / unit, steps, what) for w in shown
-    ]
+    unit = np.maximum(np.abs(reference), 1e-300)
+    # What noise leaves open is not agreement: the upper end of the gap counts.
+    gaps = (np.abs(means - reference) + 2 * errors) / unit
+    return [_until(measured, int(numbers[w]), gaps[w], steps, what) for w in shown]
 
 
 def _until(measured: Measured, width: int, gap: np.ndarray, steps: list[int], what: str) -> str:
@@ -87,7 +92,7 @@ def _until(measured: Measured, width: int, gap: np.ndarray, steps: list[int], wh
             break
     tolerance, until = best
     if until == 0:
-        return f"The mean loss of N = {width} is off {what} by more than {tolerance:.0%} from the first step."
+        return f"Whether N = {width} is within {tolerance:.0%} of {what} is open: train more seeds, or wider."
     when = "to the last step" if until == last else f"until step {int(measured.steps[steps[until - 1]])}"
     return f"N = {width} tracks {what} within {tolerance:.0%} of the loss {when}."
 

@@ -49,8 +49,8 @@ def _initial(measured: Measured) -> list[Test]:
         spread = []
         for width in range(len(measured.widths)):
             logits = _logits(_read(measured, width, 0, block))
-            with np.errstate(all="ignore"):
-                size = np.sqrt(np.nanmean(logits**2, axis=(1, 2, 3)))
+            count = np.maximum(np.isfinite(logits).sum(axis=(1, 2, 3)), 1)
+            size = np.sqrt(np.nansum(logits**2, axis=(1, 2, 3)) / count)
             size[~measured.usable(0)[width] | ~(size > LEAST)] = np.nan
             spread.append(size)
         where = {

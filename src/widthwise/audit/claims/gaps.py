@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.analysis.gaps import Products, gap_exponent, test_of_gaps
+from widthwise.analysis.gaps import Products, converging_gaps, gap_exponent
 from widthwise.audit.claim import SYMPTOM, Test, Where
 from widthwise.audit.measured import Measured
 
@@ -40,7 +40,7 @@ def gap_test(
     if weak:
         return Test(claim=claim, where=where, weak=weak, depth=depth)
     scaled = Products(widths, products.owner, products.gram / size**2)
-    test = test_of_gaps(scaled, least=settings.least_convergence, allowed=settings.allowed_gap)
+    test = converging_gaps(scaled, least=settings.least_convergence, allowed=settings.allowed_gap)
     assert test is not None
     found = gap_exponent(scaled, measured.alpha, np.random.default_rng(settings.seed))
     gap = test.wide

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, counting, gap_test
+from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
 from widthwise.audit.claims.scales import layer_names
 from widthwise.audit.measured import Measured
 
@@ -60,18 +60,13 @@ def _blocks(
     widths, steps = grid
     name = "tangent_kernel" if layer is None else "feature_kernel"
     counted = counting(measured, [0, *steps] if changes else steps)
+    first = [measured.read(name, width, [0], layer)[counted[width]] for width in widths] if changes else []
     for step in steps:
         block = []
-        for width in widths:
+        for index, width in enumerate(widths):
             values = measured.read(name, width, [step], layer)[counted[width]]
             if changes:
-                values = values - measured.read(name, width, [0], layer)[counted[width]]
+                values = values - first[index]
             upper = np.triu_indices(values.shape[-1])
             block.append(values[..., upper[0], upper[1]])
-        yield block
-
-
-def blocks_of(measured: Measured, name: str, grid: tuple[list[int], list[int]]) -> Iterator[Block]:
-    """Any variable of each network, as it is."""
-    for _, block in alive_blocks(measured, name, grid[1], grid[0]):
         yield block

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from widthwise.analysis.gaps import Products, test_of_gaps
+from widthwise.analysis.gaps import Products, converging_gaps
 from widthwise.audit.claim import OWN, Test
 from widthwise.audit.claims.gaps import comparable, counting
 from widthwise.audit.laws import TensorLaw
@@ -41,7 +41,7 @@ def _test(measured: Measured, law: TensorLaw, widths: list[int], ratios: list[np
     flat = np.concatenate(ratios)
     owner = np.repeat(np.arange(len(widths)), [len(r) for r in ratios])
     products = Products(tuple(measured.widths[w] for w in widths), owner, np.outer(flat, flat))
-    test = test_of_gaps(products, least=0.0, allowed=ALLOWED)
+    test = converging_gaps(products, least=0.0, allowed=ALLOWED)
     assert test is not None
     means = [float(r.mean()) for r in ratios]
     shrinks = means[-1] < means[-2]

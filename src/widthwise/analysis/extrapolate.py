@@ -1,0 +1,112 @@
+"""From several widths to infinite width: losses by a power law, functions by Richardson's method."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from widthwise.analysis.fits import limit_coefficients
+
+EXPONENTS = np.linspace(0.25, 2.0, 36)
+RESAMPLES = 300
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    r"""A fit $L(N) = L_\infty + c N^{-a}$ with intervals from a bootstrap over seeds.
+
+    **Fields:** `limit`, `exponent`, `amplitude`; `limit_interval`, `exponent_interval`; `predicted`, the
+    widest width's value from a fit to all others, to be compared with `measured`.
+    """
+
+    limit: float
+    exponent: float
+    amplitude: float
+    limit_interval: tuple[float, float]
+    exponent_interval: tuple[float, float]
+    predicted: float
+    measured: float
+
+
+def extrapolate(
+    widths: Sequence[int], values: Sequence[Float[np.ndarray, " _"]], alpha: float, rng: np.random.Generator
+) -> Extrapolation | None:
+    """Weighted least squares over a grid of exponents from 1/4 to 2; None with fewer than four widths.
+
+    **Arguments:** `values` of each seed at each ascending width, two or more; weights are one over the
+    variance of their mean. The prediction of the widest keeps the exponent of all where three widths remain.
+    """
+    if len(widths) < 4:
+        return None
+    n = np.array(widths, dtype=float)
+    means = np.array([v.mean() for v in values])
+    errors = np.array([v.var(ddof=1) / len(v) for v in values])
+    weights = 1 / (errors + 1e-12 * (np.abs(means).max() ** 2 + 1e-300))
+    limit, amplitude, exponent = _fit(n, means, weights)
+    draws = np.array(
+        [
+            _fit(n, np.array([v[rng.integers(len(v), size=len(v))].mean() for v in values]), weights)
+            for _ in range(RESAMPLES)
+        ]
+    )
+    low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2], axis=0)
+    x = n[:-1] ** -exponent
+    slope = np.polynomial.polynomial.polyfit(x, means[:-1], 1, w=np.sqrt(weights[:-1]))
+    return Extrapolation(
+        limit=limit,
+        exponent=exponent,
+        amplitude=amplitude,
+        limit_interval=(float(low[0]), float(high[0])),
+        exponent_interval=(float(low[2]), float(high[2])),
+        predicted=float(slope[0] + slope[1] * n[-1] ** -exponent),
+        measured=float(means[-1]),
+    )
+
+
+def _fit(
+    n: Float[np.ndarray, " width"], means: Float[np.ndarray, " width"], weights: Float[np.ndarray, " width"]
+) -> tuple[float, float, float]:
+    """(limit, amplitude, exponent) with the least weighted sum of squares; all exponents at once."""
+    x = (n[None, :] / n[0]) ** -EXPONENTS[:, None]
+    total = weights.sum()
+    center, level = (x @ weights) / total, (means @ weights) / total
+    shifted, residual = x - center[:, None], means - level
+    slope = (shifted * weights * residual).sum(axis=1) / (shifted**2 * weights).sum(axis=1)
+    left = ((residual - slope[:, None] * shifted) ** 2 * weights).sum(axis=1)
+    best = int(np.argmin(left))
+    exponent = float(EXPONENTS[best])
+    return float(level - slope[best] * center[best]), float(slope[best] * n[0] ** exponent), exponent
+
+
+def richardson(
+    narrow: Float[np.ndarray, "*element"],
+    wide: Float[np.ndarray, "*element"],
+    *,
+    ratio: float = 2.0,
+    exponent: float = 1.0,
+    noise: tuple[float, float] = (0.0, 0.0),
+) -> tuple[Float[np.ndarray, "*element"], float]:
+    r"""The limit of mean functions at N and `ratio` N whose error is $c N^{-a}$, and its noise's variance.
+
+    $$f_\infty = \frac{r^a \bar f_{rN} - \bar f_N}{r^a - 1}$$
+
+    **Arguments:** `noise`, V_N / E of the narrow and the wide mean.
+
+    >>> richardson(np.array([1.5]), np.array([1.25]), noise=(0.02, 0.01))
+    (array([1.]), 0.06)
+    """
+    power = ratio**exponent
+    variance = (power**2 * noise[1] + noise[0]) / (power - 1) ** 2
+    return (power * wide - narrow) / (power - 1), variance
+
+
+def limits(
+    widths: Float[np.ndarray, " width"],
+    means: Float[np.ndarray, "width step"],
+    squared_errors: Float[np.ndarray, "width step"],
+) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, "width step"]]:
+    """Intercepts in 1/N at every step, and the standard error of each width's distance from them."""
+    coefficients = limit_coefficients(widths, widths)
+    differences = np.eye(len(widths)) - coefficients
+    return coefficients @ means, np.sqrt(differences**2 @ squared_errors)

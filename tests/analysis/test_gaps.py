@@ -1,0 +1,151 @@
+"""Gaps between widths: unbiased, their tests valid with few seeds, and able to see."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from widthwise.analysis.ensembling import measure_ensembling, variance_exponent
+from widthwise.analysis.gaps import Products, converging_gaps, gap_exponent
+
+WIDTHS = (16, 32, 64, 128)
+LEAST = 0.25
+
+
+def products_of(functions: list[np.ndarray]) -> Products:
+    flat = np.concatenate(functions)
+    owner = np.repeat(np.arange(len(functions)), [len(f) for f in functions])
+    return Products(WIDTHS[: len(functions)], owner, flat @ flat.T / flat.shape[1])
+
+
+def ensemble(rng, means, seeds, modes, spread=2.0):
+    """Networks of each width around a mean, with noise ~ N^-1/2 in a few directions."""
+    basis = rng.standard_normal((modes, means.shape[1])) / np.sqrt(modes)
+    return [
+        mean + spread * (16 / n) ** 0.5 * rng.standard_normal((seeds, modes)) @ basis
+        for n, mean in zip(WIDTHS, means, strict=True)
+    ]
+
+
+def test_unbiased_distance_is_that_of_the_definition(seed):
+    rng = np.random.default_rng(seed)
+    functions = ensemble(rng, rng.standard_normal((4, 30)), 5, 3)
+    products = products_of(functions)
+    a, b = functions[0], functions[2]
+    floors = [v.var(axis=0, ddof=1).mean() / 5 for v in (a, b)]
+    expected = ((a.mean(0) - b.mean(0)) ** 2).mean() - sum(floors)
+    assert products.unbiased(0, 2) == pytest.approx(expected)
+    assert products.variance(1) == pytest.approx(functions[1].var(axis=0, ddof=1).mean())
+
+
+def test_unbiased_distance_has_the_true_mean(seed):
+    """400 ensembles; within 4.5 standard errors, a false-alarm rate of 1e-5; sees a tenth of the floors."""
+    rng = np.random.default_rng(seed)
+    means = np.zeros((4, 30))
+    means[1] = 0.5
+    found, floors = [], []
+    for _ in range(400):
+        products = products_of(ensemble(rng, means, 4, 5))
+        found.append(products.unbiased(0, 1))
+        floors.append(products.floor(0) + products.floor(1))
+    error = np.std(found) / 20
+    assert 4.5 * error < 0.3 * np.mean(floors), "too few ensembles for this resolution"
+    assert abs(np.mean(found) - 0.25) < 4.5 * error
+
+
+@pytest.mark.parametrize("seeds", [3, 6])
+@pytest.mark.parametrize("modes", [1, 5])
+def test_null_is_rarely_rejected_even_at_its_edge(seed, seeds, modes):
+    """250 ensembles whose wide gap is exactly kappa times the narrow one. At level 0.05, fails with
+    probability 1e-3 if the size is 0.05, and sees a size of 0.15."""
+    rng, repeats, rejected = np.random.default_rng(seed), 250, 0
+    kappa = (16 / 64) ** LEAST
+    means = np.array([0.0, 1.0, 1.0, 1.0 + kappa])[:, None] * np.ones((1, 20))
+    for _ in range(repeats):
+        test = converging_gaps(products_of(ensemble(rng, means, seeds, modes)), least=LEAST, allowed=0.0)
+        assert test is not None
+        rejected += test.p_value < 0.05
+    bound = stats.binom.isf(1e-3, repeats, 0.05)
+    assert stats.binom.cdf(bound, repeats, 0.15) < 0.01, "too few repeats for this resolution"
+    assert rejected <= bound
+
+
+def test_gaps_beyond_the_resolution_are_seen(seed):
+    """A wide gap at the stated resolution is rejected in at least half of 50 ensembles; stated: 0.8."""
+    rng, seen = np.random.default_rng(seed), 0
+    shape = np.ones((1, 20))
+    for _ in range(50):
+        flat = products_of(ensemble(rng, np.zeros((4, 20)), 6, 5))
+        test = converging_gaps(flat, least=LEAST, allowed=0.05)
+        assert test is not None
+        gap = test.smallest(0.01)
+        again = ensemble(rng, np.array([0.0, 0.0, 0.0, gap])[:, None] * shape, 6, 5)
+        found = converging_gaps(products_of(again), least=LEAST, allowed=0.05)
+        assert found is not None
+        seen += found.p_value < 0.01
+    assert seen >= 25
+
+
+def test_more_seeds_sharpen_the_resolution(seed):
+    rng = np.random.default_rng(seed)
+    test = converging_gaps(products_of(ensemble(rng, np.zeros((4, 20)), 4, 5)), least=LEAST, allowed=0.05)
+    assert test is not None
+    assert test.smallest(0.01) > test.smallest(0.01, 4) > test.smallest(0.01, 100) > test.smallest(0.1, 100)
+
+
+def test_two_widths_have_one_gap(seed):
+    rng = np.random.default_rng(seed)
+    functions = [rng.standard_normal((3, 5)) for _ in range(2)]
+    assert converging_gaps(products_of(functions), least=LEAST, allowed=0.0) is None
+
+
+def test_exponent_of_resolved_gaps(seed):
+    rng = np.random.default_rng(seed)
+    means = np.array([40 / n for n in WIDTHS])[:, None] * rng.standard_normal((1, 20))
+    found = gap_exponent(products_of(ensemble(rng, means, 8, 5, spread=0.05)), 0.05, rng)
+    assert found is not None
+    assert found[0] == pytest.approx(1.0, abs=0.1)
+    assert found[1][0] < 1.0 < found[1][1]
+
+
+def test_unresolved_gaps_have_no_exponent(seed):
+    rng = np.random.default_rng(seed)
+    assert gap_exponent(products_of(ensemble(rng, np.zeros((4, 20)), 4, 5)), 0.05, rng) is None
+
+
+def test_variance_exponent_covers_one_at_its_rate(seed):
+    """200 ensembles of 6 seeds; 95 % intervals; fails with probability 1e-4 at 95 %, sees 85 %."""
+    rng, covered, repeats = np.random.default_rng(seed), 0, 200
+    for _ in range(repeats):
+        fit = variance_exponent(products_of(ensemble(rng, np.zeros((4, 20)), 6, 4))).overall
+        low, high = fit.interval(0.05)
+        covered += low < 1.0 < high
+    bound = stats.binom.isf(1 - 1e-4, repeats, 0.95)
+    assert stats.binom.cdf(bound, repeats, 0.80) > 0.9, "too few repeats for this resolution"
+    assert covered >= bound
+
+
+@pytest.mark.parametrize("seeds", [3, 7])
+def test_squared_error_splits_exactly(seed, seeds):
+    """L_single = B2 + V, and the curve over ensemble sizes is B2 + V / n."""
+    rng = np.random.default_rng(seed)
+    outputs, target = rng.standard_normal((seeds, 9, 2)), rng.standard_normal((9, 2))
+    found = measure_ensembling(outputs, target, "mse", rng)
+    variance = 0.5 * outputs.var(axis=0, ddof=1).sum(axis=1).mean()
+    assert found.variance_part == pytest.approx(variance)
+    sizes = np.arange(1, seeds + 1)
+    assert found.curve == pytest.approx(found.infinite + variance / sizes)
+
+
+def test_cross_entropy_of_infinite_ensembles_is_approached(seed):
+    """Logits around a mean: from 8 networks, nearer to the mean's loss than the ensemble of 8 itself is, on
+    average over 30 repeats."""
+    rng = np.random.default_rng(seed)
+    mean, target = rng.standard_normal((40, 3)), np.eye(3)[rng.integers(3, size=40)]
+    logs = mean - np.log(np.exp(mean).sum(axis=1, keepdims=True))
+    truth = -(target * logs).sum(axis=1).mean()
+    whole, infinite = [], []
+    for _ in range(30):
+        found = measure_ensembling(mean + rng.standard_normal((8, 40, 3)), target, "cross_entropy", rng)
+        whole.append(found.curve[-1] - truth)
+        infinite.append(found.infinite - truth)
+    assert abs(np.mean(infinite)) < 0.5 * abs(np.mean(whole))
