@@ -182,3 +182,34 @@ def test_half_a_run_draws_too(open_page, make_run, missing):
         for value in range(select.evaluate("s => s.options.length")):
             select.select_option(index=value)
     assert errors == [] and all(drawn(page))
+
+
+def test_an_audit_can_be_moved_through_its_steps_and_downloaded(open_page, tmp_path):
+    from audited import HOSTILE, audit_of, records_of, row
+
+    from widthwise.report import write_report
+    from widthwise.report.audit import Audited, measure_gaps, write_verdict
+
+    rows = [row("inconsistent", name=HOSTILE), row(name="<b>bold</b>"), row(name="@bad")]
+    write_verdict(Audited(audit_of(*rows), measure_gaps(records_of("correct"))), tmp_path)
+    write_report(tmp_path)
+    page, errors, requests = open_page(tmp_path)
+    dialogs = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    labels = page.locator("#figure-audit-0 .ytick text").all_text_contents()
+    assert any(HOSTILE in label for label in labels) and any("<b>bold</b>" in label for label in labels)
+    assert any("@bad" in label for label in labels), "a name is no role of color"
+    places = (
+        "[...document.querySelectorAll('#figure-audit-gaps .points path')]"
+        ".map(point => point.getAttribute('transform')).join()"
+    )
+    before = page.evaluate(places)
+    page.locator("#figure-audit-gaps input[type=range]").evaluate(
+        "slider => { slider.value = 1; slider.dispatchEvent(new Event('input')); }"
+    )
+    assert before and eventually(page, f"{places} !== {before!r}")
+    with page.expect_download() as download:
+        page.locator("#download-audit").click()
+    assert download.value.suggested_filename == "audit.csv"
+    assert "update_rms" in Path(download.value.path()).read_text()
+    assert not errors and not dialogs and all(url.startswith(("file:", "data:", "blob:")) for url in requests)
