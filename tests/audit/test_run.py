@@ -1,0 +1,53 @@
+"""The audit as a whole: with theory, from a store on a disk, of networks trained here."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from synthetic_records import correct_records
+from synthetic_run import Truth, make_records, make_theory
+
+import widthwise as ww
+from widthwise.audit import audit
+
+SMALL = {"steps": 5, "train": 1, "test": 2, "modes": 3, "kernels": False}
+
+
+def test_theory_that_is_right_agrees_and_one_with_a_wrong_shift_does_not(seed):
+    right = Truth(seeds=48, **SMALL)
+    wrong = Truth(seeds=96, shift_factor=-1.0, steps=5)
+    rng = np.random.default_rng(seed)
+    agreeing = audit(make_records(right, rng), make_theory(right), alpha=0.005)
+    assert agreeing.verdict != "inconsistent"
+    assert any(row.claim.startswith("theory: ") for row in agreeing.rows)
+    failing = audit(make_records(wrong, rng), make_theory(wrong))
+    assert "theory: shift_scaling" in {r.claim for r in failing.rows if r.verdict == "inconsistent"}
+
+
+def test_a_store_is_audited_as_what_is_in_memory(seed, tmp_path):
+    records = correct_records(np.random.default_rng(seed))
+    records.to_zarr(tmp_path / "records.zarr", zarr_format=3, consolidated=False)
+    lazy = xr.open_zarr(tmp_path / "records.zarr", chunks=None, consolidated=False)
+    assert [r.to_json() for r in audit(lazy).rows] == [r.to_json() for r in audit(records).rows]
+
+
+def test_importing_a_file_of_the_room_leaves_the_function(seed):
+    assert ww.audit(correct_records(np.random.default_rng(seed)), claims=["onset"]).rows
+
+
+@pytest.mark.slow
+def test_trained_networks_of_ntk_are_named_and_mean_field_passes(tmp_path):
+    """Four widths of six seeds, a few steps of Adam, and the roles that training writes."""
+    verdicts = {}
+    for name in ("mean_field", "ntk"):
+        study = ww.Study(
+            name=name,
+            data=ww.DataSettings(kind="digits", classes=(0, 1, 2), train=24, test=6),
+            network=ww.NetworkSettings(kind="mlp", hidden_layers=2, base_width=16, parametrization=name),
+            training=ww.TrainingSettings(
+                optimizer="adam", batch=8, steps=8, learning_rate=0.01, reduction="mean"
+            ),
+            ensemble=ww.EnsembleSettings(widths=(16, 32, 64, 128), seeds=6),
+        )
+        verdicts[name] = ww.audit(ww.train_ensemble(study, str(tmp_path / name)))
+    assert verdicts["mean_field"].verdict != "inconsistent"
+    assert verdicts["ntk"].rows[0].where["rule"] == "the NTK parametrization"
