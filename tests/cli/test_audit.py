@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from xml.etree import ElementTree
 
 import numpy as np
@@ -218,6 +219,19 @@ def test_a_verdict_that_is_none_does_not_hide_the_report(folder):
     (folder / "alone").mkdir()
     (folder / "alone" / "verdict.json").write_text("[")
     assert_refused(call("report", "alone"), "verdict.json is no verdict of an audit")
+
+
+def test_an_audit_of_fewer_networks_than_there_are_now_is_said_to_be_old(folder):
+    records = records_of("correct")
+    done = (("width", "seed"), np.ones((4, 6), bool))
+    path = write_store(records.assign(done=done), folder / "run" / "records.zarr")
+    assert call("audit", "run", "--claims", "scales").exit_code == 0
+    assert "The audit is of fewer" not in (folder / "run" / "report.html").read_text()
+    shutil.rmtree(path)
+    done[1][0, 0] = False
+    write_store(records.assign(done=done), path)
+    assert call("report", "run").exit_code == 0
+    assert "The audit is of fewer" in (folder / "run" / "report.html").read_text()
 
 
 def test_help_has_examples_and_statuses():

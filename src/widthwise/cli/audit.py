@@ -20,6 +20,7 @@ from widthwise.report import write_report
 from widthwise.report.atomic import write_bytes
 from widthwise.report.audit import Audited, audit_text, junit_xml, measure_gaps, write_verdict
 from widthwise.report.audit.text import WIDTH
+from widthwise.report.gather import trained_networks
 from widthwise.report.inputs import read_theory_file
 
 ANY_VERDICT = re.compile(r"\b(?:in)?consistent\b|\bunderpowered\b", re.IGNORECASE)
@@ -96,7 +97,8 @@ def run_audit(question: Question, directory: Path, junit: Path | None, progress:
             settings=question.settings,
             progress=progress,
         )
-        audited = Audited(found, measure_gaps(records, progress=progress), question.paths, _notes(records))
+        gaps = measure_gaps(records, progress=progress)
+        audited = Audited(found, gaps, question.paths, _notes(records), trained_networks(records))
     directory.mkdir(parents=True, exist_ok=True)
     write_verdict(audited, directory)
     if junit is not None:

@@ -85,6 +85,12 @@ def gather(
         if numbers is None:
             numbers = summarize_ensemble(files.records, progress=progress)
         notes += _missing_networks(files.records)
+        then = None if files.audited is None else files.audited.networks
+        if None not in (then, now := trained_networks(files.records)) and then != now:
+            notes.append(
+                "The audit is of fewer or other networks than the records now hold: give `widthwise audit "
+                f"{files.directory}` again."
+            )
     elif files.audited is None:
         notes.append("No networks were trained yet: `widthwise train` adds them to this report.")
     if files.theory is None and files.audited is None:
@@ -110,6 +116,11 @@ def _study(files: RunFiles) -> dict[str, dict[str, object]]:
             tables = json.loads(str(data.attrs["study"]))
             return {str(k): dict(v) for k, v in tables.items() if isinstance(v, dict)}
     return {}
+
+
+def trained_networks(records: xr.Dataset) -> int | None:
+    """How many are done; None where the records do not say."""
+    return int(records["done"].to_numpy().sum()) if "done" in records else None
 
 
 def _missing_networks(records: xr.Dataset) -> list[str]:

@@ -20,16 +20,20 @@ AGAIN = "delete it, or make it again with `widthwise audit`"
 
 @dataclass(frozen=True)
 class Audited:
-    """An audit as its file holds it; `sources`, what was audited; `notes`, what was left out on opening."""
+    """An audit as its file holds it; `sources`, what was audited; `notes`, what was left out on opening;
+    `networks`, how many were trained then, None if unknown.
+    """
 
     audit: Audit
     gaps: Gaps | None = None
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    networks: int | None = None
 
     def to_json(self) -> dict[str, object]:
         """As the file."""
-        content = self.audit.to_json() | {"records": {"paths": list(self.sources), "notes": list(self.notes)}}
+        records = {"paths": list(self.sources), "notes": list(self.notes), "networks": self.networks}
+        content = self.audit.to_json() | {"records": records}
         return content if self.gaps is None else content | {"gaps": self.gaps.to_json()}
 
     def text(self) -> str:
@@ -77,7 +81,9 @@ def _audited(content: Any) -> Audited:
     records = content.get("records")
     records = records if isinstance(records, Mapping) else {}
     sources, notes = (tuple(str(each) for each in _list(records.get(key))) for key in ("paths", "notes"))
-    return Audited(audit, read_gaps(content.get("gaps")), sources, notes)
+    networks = records.get("networks")
+    known = None if networks is None else int(networks)
+    return Audited(audit, read_gaps(content.get("gaps")), sources, notes, known)
 
 
 def _row(content: Any) -> ClaimRow:
