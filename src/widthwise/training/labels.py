@@ -63,9 +63,7 @@ def tensor_laws(study: Study, stream: Stream) -> dict[str, tuple]:
     settings = replace(study.network, parametrization="mean_field")
     plans = {n: blueprint(settings, stream.shape, stream.outputs, n) for n in (narrow, 2 * narrow)}
     base = blueprint(settings, stream.shape, stream.outputs, settings.base_width)
-    rules = [
-        jax.tree.leaves(rules_of(plan, base, "mean_field"), is_leaf=is_rule) for plan in plans.values()
-    ]
+    rules = [jax.tree.leaves(rules_of(plan, base, "mean_field"), is_leaf=is_rule) for plan in plans.values()]
     tensors = jax.tree.leaves(plans[narrow], is_leaf=is_tensor)
 
     def update(rule: Rule) -> float:
