@@ -25,7 +25,7 @@ def test_correct_records_are_rarely_called_inconsistent(seed, seeds):
     assert alarms(seed, repeats, seeds=seeds) <= bound
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [{"seeds": 3}, {"seeds": 6}, {"seeds": 8, "widths": (32, 64, 256)}])
 def test_rate_of_false_alarms_is_at_most_alpha(seed, shape):
     """200 audits; fails with probability 1e-4 at the rate alpha; sees a rate of 16 %."""

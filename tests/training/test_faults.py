@@ -73,7 +73,7 @@ def identical(first, second):
         assert variable.values.tobytes() == second.variables[name].values.tobytes(), name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_thirty_kills_lose_nothing_and_train_nothing_twice(tmp_path, request, seed):
     """Killed at any moment of the first cell it trains, or of the second: then one more cell is done."""
     path, moments, times = tmp_path / "killed.zarr", random.Random(seed), []

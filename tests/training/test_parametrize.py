@@ -100,7 +100,7 @@ def exponents(parametrization, optimizer, key):
     return SEEDS * exponent(squares.mean(1)) - (SEEDS - 1) * exponent(others)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", RATES)
 @pytest.mark.parametrize("parametrization", ["mean_field", "standard"])
 def test_changes_of_activations_keep_their_size_in_mean_field_only(parametrization, optimizer, key):

@@ -82,7 +82,7 @@ def cluster(monkeypatch):
         made.shutdown()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_a_node_that_dies_costs_its_running_cells_only(tmp_path, cluster):
     import ray
@@ -114,7 +114,7 @@ def test_a_node_that_dies_costs_its_running_cells_only(tmp_path, cluster):
     assert not (tmp_path / "a.zarr.checkpoints").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_what_a_worker_cannot_do_is_told_once_and_clearly(tmp_path, cluster):
     """The points that the driver saw are not those that the workers find."""
