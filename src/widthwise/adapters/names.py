@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from widthwise.errors import InputError
-from widthwise.records.schema import QUANTILE_LEVELS, RECORD_VARIABLES, VARIABLES, Variable
+from widthwise.records.schema import QUANTILE_LEVELS, QUANTITIES, Variable
 
 # What only adapters record, beside the quantities of `records/schema.py`.
 EXTRA_VARIABLES: dict[str, Variable] = {
@@ -24,14 +24,14 @@ LONGEST_NAME = 200
 
 def recordable(name: str) -> Variable | None:
     """What a quantity's name means; None for a name that records do not know."""
-    return VARIABLES.get(name) or RECORD_VARIABLES.get(name) or EXTRA_VARIABLES.get(name)
+    return QUANTITIES.get(name) or EXTRA_VARIABLES.get(name)
 
 
 def require_quantity(name: str) -> Variable:
     """The same, as an error that names the nearest known one."""
     found = recordable(name)
     if found is None or "step_b" in found.dims:
-        known = [*VARIABLES, *RECORD_VARIABLES, *EXTRA_VARIABLES]
+        known = [*QUANTITIES, *EXTRA_VARIABLES]
         near = difflib.get_close_matches(name, known, 1)
         advice = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(sorted(known))}"
         raise InputError(f"`{name}` is no quantity of records: {advice}")

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
 
 from widthwise.adapters.names import require_quantity
-from widthwise.records.schema import BOOKKEEPING, COORDINATES, RECORD_DIMS
+from widthwise.records.schema import BOOKKEEPING, COORDINATES, RECORD_DIMS, Variable
+from widthwise.records.store import compressors, put_array
 
 # Steps share a chunk up to this, so that short runs are few files and one step of a kernel is read alone.
 CHUNK_BYTES = 4 * 2**20
@@ -67,9 +67,9 @@ class RunStore:
         every: dict[str, Any] = {**attributes, "coordinates": " ".join(beside)}
         group.attrs.update(every)
         for name, (dims, values) in coordinates.items():
-            self._put(name, dims, values, COORDINATES[name].long_name)
+            put_array(self._open(), name, values, Variable(dims, COORDINATES[name].long_name))
         for name, values in bookkeeping.items():
-            self._put(name, BOOKKEEPING[name].dims, values, BOOKKEEPING[name].long_name)
+            put_array(self._open(), name, values, BOOKKEEPING[name])
         with warnings.catch_warnings():  # consolidated metadata is an extension of zarr v3
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(group.store)
@@ -95,26 +95,13 @@ class RunStore:
                 chunks=chunks,
                 dtype=self._types[name],
                 fill_value=float("nan"),
-                compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()],
+                compressors=compressors(),
                 dimension_names=RECORD_DIMS + variable.dims,
                 attributes={"long_name": variable.long_name},
             )
         elif self._arrays[name].shape != full:
             self._arrays[name].resize(full)
         return self._arrays[name]
-
-    def _put(self, name: str, dims: tuple[str, ...], values: np.ndarray, long_name: str) -> None:
-        array = self._open().create_array(
-            name,
-            shape=values.shape,
-            chunks=tuple(max(1, size) for size in values.shape),
-            dtype="string" if values.dtype == object else values.dtype,
-            compressors=[Crc32cCodec()],
-            dimension_names=dims,
-            attributes={"long_name": long_name},
-            config={"write_empty_chunks": True},
-        )
-        array[...] = values
 
 
 def _step_axis(name: str) -> int:

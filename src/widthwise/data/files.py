@@ -92,10 +92,15 @@ def _read(path: Path, start: int, size: int) -> bytes:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def usable_bytes() -> int:
+    """The share of this machine's memory that a computation may take."""
+    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
 def require_room(needed: int, what: str) -> None:
     """Raise `InputError` unless `needed` bytes fit into the share of this machine's memory that may be
     used."""
-    usable = int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    usable = usable_bytes()
     if needed > usable:
         raise InputError(
             f"{what} need {needed / 1e9:.1f} GB of memory, and {usable / 1e9:.1f} GB may be used: lower "

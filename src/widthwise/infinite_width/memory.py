@@ -3,16 +3,11 @@
 import os
 
 from widthwise.data import Points
+from widthwise.data.files import usable_bytes
 from widthwise.errors import InputError
 from widthwise.study import Study
 
 DOUBLE = 8
-SHARE = 0.8  # of the machine's memory that may be used
-
-
-def usable_bytes() -> int:
-    """Bytes that a computation may take."""
-    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def require_room_for_values(steps: int, shape: tuple[int, int], replicates: int) -> None:

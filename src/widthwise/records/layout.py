@@ -13,10 +13,9 @@ from widthwise.records.schema import (
     BOOKKEEPING,
     COORDINATES,
     RECORD_DIMS,
-    RECORD_VARIABLES,
     RECORDED_WITH,
-    VARIABLES,
     Variable,
+    variable,
 )
 from widthwise.study import Study
 from widthwise.study.study import Part
@@ -150,14 +149,14 @@ class Layout:
         return plans
 
     def _quantity(self, name: str) -> ArrayPlan:
-        sizes, variable = self._sizes(), _variable(name)
-        dims = RECORD_DIMS + variable.dims
+        sizes, meant = self._sizes(), variable(name)
+        dims = RECORD_DIMS + meant.dims
         seeds = self.seeds_at_once()
         step_bytes = seeds * self._bytes(name) // sizes["step"]
         chunk_sizes = sizes | {"width": 1, "seed": seeds}
         chunk_sizes["step"] = max(1, min(sizes["step"], CHUNK_BYTES // max(step_bytes, 1)))
         shape, chunks = tuple(sizes[d] for d in dims), tuple(chunk_sizes[d] for d in dims)
-        return ArrayPlan(variable, dims, shape, chunks, self.study.ensemble.precision, float("nan"))
+        return ArrayPlan(meant, dims, shape, chunks, self.study.ensemble.precision, float("nan"))
 
     def _sizes(self) -> dict[str, int]:
         lengths = {name: len(values) for name, values in self.coordinates().items() if name != "split"}
@@ -166,7 +165,7 @@ class Layout:
     def _bytes(self, name: str) -> int:
         """Size of one network's record of a quantity."""
         sizes = self._sizes()
-        entries = math.prod(sizes[dim] for dim in _variable(name).dims)
+        entries = math.prod(sizes[dim] for dim in variable(name).dims)
         return entries * np.dtype(self.study.ensemble.precision).itemsize
 
 
@@ -180,20 +179,9 @@ def cells_of(study: Study) -> list[Cell]:
     ]
 
 
-def variable(name: str) -> Variable | None:
-    """What the schema says of a quantity that may depend on (width, seed); None if it does not know it."""
-    return VARIABLES.get(name) or RECORD_VARIABLES.get(name)
-
-
 def coordinate_meaning(name: str) -> Variable:
     """Dimensions of a coordinate (its own name, but `point` for `split`) and what it is."""
     return COORDINATES[name]
-
-
-def _variable(name: str) -> Variable:
-    found = variable(name)
-    assert found is not None, name
-    return found
 
 
 def _labels(values: Sequence) -> np.ndarray:

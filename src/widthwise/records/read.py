@@ -9,8 +9,8 @@ import xarray as xr
 
 from widthwise.errors import StoreError
 from widthwise.records.folder import Folder, open_folder
-from widthwise.records.layout import TRAINING_TABLES, Layout, variable
-from widthwise.records.schema import BOOKKEEPING, RECORD_DIMS, SCHEMA_VERSION
+from widthwise.records.layout import TRAINING_TABLES, Layout
+from widthwise.records.schema import BOOKKEEPING, QUANTITIES, RECORD_DIMS, SCHEMA_VERSION
 from widthwise.study import Study
 
 CHECKSUM = "checksum do not match"  # how zarr's Crc32cCodec says that a chunk was changed
@@ -120,7 +120,7 @@ def _differences(stored: Mapping[str, dict], present: Mapping[str, dict]):
 
 def _check_variables(path: str, records: xr.Dataset) -> None:
     for name, array in records.data_vars.items():
-        known, expected = variable(str(name)), None
+        known, expected = QUANTITIES.get(str(name)), None
         if known is not None:
             expected = RECORD_DIMS + known.dims
         elif name in BOOKKEEPING:

@@ -55,6 +55,9 @@ RECORD_VARIABLES: dict[str, Variable] = {
     ),
 }
 
+# All that may depend on (width, seed).
+QUANTITIES: dict[str, Variable] = VARIABLES | RECORD_VARIABLES
+
 # What is recorded beside a quantity, unasked: its error.
 RECORDED_WITH: dict[str, tuple[str, ...]] = {"sharpness": ("sharpness_residual",)}
 
@@ -121,4 +124,4 @@ def variable(name: str) -> Variable:
     >>> variable("sharpness").dims
     ('step',)
     """
-    return VARIABLES[name] if name in VARIABLES else RECORD_VARIABLES[name]
+    return QUANTITIES[name]

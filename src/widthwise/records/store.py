@@ -24,7 +24,7 @@ from widthwise.records.folder import Folder, LocalFolder, open_folder
 from widthwise.records.layout import ArrayPlan, Cell, Layout, coordinate_meaning
 from widthwise.records.parameters import kept_steps, parameters_folder
 from widthwise.records.read import CHECKSUM, check_same_training, read_attributes
-from widthwise.records.schema import BOOKKEEPING, SCHEMA_VERSION
+from widthwise.records.schema import BOOKKEEPING, SCHEMA_VERSION, Variable
 
 
 class RecordStore:
@@ -229,10 +229,8 @@ def _fill(group: zarr.Group, layout: Layout) -> None:
         }
     )
     for name, values in coordinates.items():
-        meaning = coordinate_meaning(name)
-        _put(group, name, values, (meaning.dims, meaning.long_name))
-    target = BOOKKEEPING["target"]
-    _put(group, "target", np.asarray(layout.points.targets, np.float64), (target.dims, target.long_name))
+        put_array(group, name, values, coordinate_meaning(name))
+    put_array(group, "target", np.asarray(layout.points.targets, np.float64), BOOKKEEPING["target"])
     for name, plan in layout.arrays().items():
         _plan(group, name, plan)
     with warnings.catch_warnings():  # consolidated metadata is an extension of zarr v3, which xarray reads
@@ -240,19 +238,25 @@ def _fill(group: zarr.Group, layout: Layout) -> None:
         zarr.consolidate_metadata(group.store)
 
 
-def _put(group: zarr.Group, name: str, values: np.ndarray, meaning: tuple[tuple[str, ...], str]) -> None:
-    dims, long_name = meaning
+def put_array(group: zarr.Group, name: str, values: np.ndarray, meaning: Variable) -> None:
+    """Write a whole array as one chunk with a checksum, such as a coordinate."""
     array = group.create_array(
         name,
         shape=values.shape,
         chunks=tuple(max(1, size) for size in values.shape),
         dtype="string" if values.dtype == object else values.dtype,
         compressors=[Crc32cCodec()],
-        dimension_names=dims,
-        attributes={"long_name": long_name},
+        dimension_names=meaning.dims,
+        attributes={"long_name": meaning.long_name},
         config={"write_empty_chunks": True},
     )
     array[...] = values
+
+
+def compressors() -> list[BloscCodec | Crc32cCodec]:
+    """How records are packed: a third smaller at 250 MB/s; the checksum comes last, so that it guards what is
+    on the disk."""
+    return [BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()]
 
 
 def _plan(group: zarr.Group, name: str, plan: ArrayPlan) -> None:
@@ -262,8 +266,7 @@ def _plan(group: zarr.Group, name: str, plan: ArrayPlan) -> None:
         chunks=plan.chunks,
         dtype=plan.dtype,
         fill_value=plan.fill,
-        # A third smaller at 250 MB/s; the checksum comes last, so that it guards what is on the disk.
-        compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()],
+        compressors=compressors(),
         dimension_names=plan.dims,
         attributes={"long_name": plan.variable.long_name},
     )

@@ -1,6 +1,5 @@
 """One compiled program a width, run for many seeds at once within bounded memory."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import Key
 
 from widthwise.data import Points
+from widthwise.data.files import usable_bytes
 from widthwise.errors import InputError
 from widthwise.records import Layout
 from widthwise.records.evidence import usable_processors
@@ -22,7 +22,6 @@ from widthwise.training.sharding import everywhere, over_seeds, place, seed_mesh
 
 # What all networks trained at the same time may use together.
 BUDGET_BYTES = 2**31
-SHARE = 0.8  # of the machine's memory that one network may take
 
 
 class Program(NamedTuple):
@@ -103,7 +102,7 @@ def compile_program(study: Study, points: Points, width: int, processors: int | 
 
 
 def _require_memory(needed: int, width: int) -> None:
-    available = int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    available = usable_bytes()
     if needed > available:
         raise InputError(
             f"one network of width {width} and its records take about {needed / 1e9:.1f} GB, and "

@@ -1,6 +1,5 @@
 """Memory of training on a stream: what is refused before compiling, and how many networks run at once."""
 
-import os
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from widthwise.data import Stream
+from widthwise.data.files import usable_bytes
 from widthwise.errors import InputError
 from widthwise.records.evidence import usable_processors
 from widthwise.training.measures import Sizes, choose_block, require_room_to_measure
@@ -16,15 +16,9 @@ from widthwise.training.network import network_keys
 from widthwise.training.sharding import shareable
 from widthwise.training.stream_network import Samples, State, Trainer
 
-SHARE = 0.8  # of the machine's memory that the networks of a cell may take
 TANGENT_BYTES = 2**29  # for the gradients of the tangent kernel
 BUDGET_BYTES = 2**31  # what networks of one call may take together
 COPIES = 8  # of a network's state that training it takes on an accelerator, about
-
-
-def usable_bytes() -> int:
-    """The memory that may be used."""
-    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def require_room(trainer: Trainer, stream: Stream, points: Samples) -> None:
