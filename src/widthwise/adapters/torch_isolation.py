@@ -11,7 +11,7 @@ from widthwise.errors import InputError
 def require_torch() -> Any:
     """PyTorch, or what to install."""
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError('PyTorch is not installed: pip install "widthwise[torch]"') from error
     return torch

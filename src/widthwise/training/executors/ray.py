@@ -109,7 +109,7 @@ def cluster(run: RunSettings) -> Iterator[Any]:
     """The module `ray`, connected; what was connected or started here ends here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError('`run.executor` = "ray": install the extra, widthwise[ray]') from error
     if ray.is_initialized():
