@@ -272,6 +272,19 @@ def test_other_numbers_of_points_are_refused(seed):
         compare(make_theory(truth), records)
 
 
+def test_other_points_of_the_same_number_are_refused(seed):
+    """Without a study in the records the targets and splits tell."""
+    truth = Truth(seeds=4, **SMALL)
+    theory, records = make_theory(truth), make_records(truth, np.random.default_rng(seed)).drop_attrs()
+    assert compare(theory, records).verdicts, "what must be refused below passes otherwise"
+    with pytest.raises(InputError, match="targets of theory and of records differ"):
+        compare(theory, records.assign(target=-records["target"]))
+    with pytest.raises(InputError, match="1 of 3 points are trained on in theory and 2 of 3 in records"):
+        compare(theory, records.assign_coords(split=("point", ["train", "train", "test"])))
+    rounded = records.assign(target=records["target"].astype(np.float32) * (1 + 1e-6))
+    assert compare(theory, rounded).verdicts
+
+
 def test_what_is_no_ensemble_is_refused():
     truth = Truth(seeds=4, **SMALL)
     with pytest.raises(InputError, match="dimensions width, seed, step"):

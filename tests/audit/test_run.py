@@ -23,6 +23,50 @@ def test_theory_that_is_right_agrees_and_one_with_a_wrong_shift_does_not(seed):
     assert "theory: shift_scaling" in {r.claim for r in failing.rows if r.verdict == "inconsistent"}
 
 
+OTHERS = {
+    "another study": (
+        lambda r: r.assign_attrs(study=r.attrs["study"].replace("0.1", "0.2")),
+        "learning_rate",
+    ),
+    "no study": (lambda r: r.assign_attrs(study="{"), "no study as JSON"),
+    "other targets": (lambda r: r.drop_attrs().assign(target=2 * r["target"]), "targets"),
+    "other points": (lambda r: r.isel(point=slice(0, 2)), "points in theory and 2"),
+    "other steps": (lambda r: r.assign_coords(step=r["step"] + 100), "share no step"),
+    "nothing known": (lambda r: r.drop_attrs().drop_vars("target"), "neither a study nor targets"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_theory_of_something_else_is_left_aside_and_said(seed, name):
+    """No row is of it, and the others keep the whole of alpha, as without any theory."""
+    truth, (change, why) = Truth(seeds=6, **SMALL), OTHERS[name]
+    records = change(make_records(truth, np.random.default_rng(seed)))
+    found, alone = audit(records, make_theory(truth)), audit(records)
+    assert [row.to_json() for row in found.rows] == [row.to_json() for row in alone.rows]
+    assert found.comparison is None
+    assert [each.why for each in found.untested if each.claim == "theory" and why in each.why]
+
+
+def test_copies_of_a_network_do_not_count_against_theory(seed):
+    """Copied seeds would show too little scatter."""
+    truth = Truth(seeds=6, **SMALL)
+    records = make_records(truth, np.random.default_rng(seed))
+    copied = records.isel(seed=[0, 1, 2, 3, 4, 5, 0, 1, 2, 3]).assign_coords(seed=np.arange(10))
+    found, once = audit(copied, make_theory(truth)), audit(records, make_theory(truth))
+    assert found.comparison is not None and once.comparison is not None
+    assert found.comparison.numbers["seeds"].to_numpy().tolist() == [6, 6, 6, 6]
+    assert [r.estimate for r in found.comparison.verdicts] == [r.estimate for r in once.comparison.verdicts]
+
+
+def test_theory_is_compared_only_when_it_is_asked_for(seed):
+    truth = Truth(seeds=4, **SMALL)
+    records, theory = make_records(truth, np.random.default_rng(seed)), make_theory(truth)
+    assert audit(records, theory, claims=["loss_curves"]).comparison is None
+    only = audit(records, theory, claims=["theory"])
+    assert {row.claim.partition(":")[0] for row in only.rows} == {"theory"}
+    assert "there is no theory" in audit(records, claims=["theory"]).untested[0].why
+
+
 def test_a_store_is_audited_as_what_is_in_memory(seed, tmp_path):
     records = correct_records(np.random.default_rng(seed))
     records.to_zarr(tmp_path / "records.zarr", zarr_format=3, consolidated=False)

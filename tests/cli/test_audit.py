@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from audited import HOSTILE, records_of, write_store
 from commands import assert_refused, call, contents
+from synthetic_run import Truth, make_records, make_theory
 
 STATUS = {"consistent": 0, "inconsistent": 1, "underpowered": 3}
 ROW_KEYS = {"claim", "verdict", "estimate", "interval", "expected", "where", "advice"}
@@ -232,6 +233,38 @@ def test_an_audit_of_fewer_networks_than_there_are_now_is_said_to_be_old(folder)
     write_store(records.assign(done=done), path)
     assert call("report", "run").exit_code == 0
     assert "The audit is of fewer" in (folder / "run" / "report.html").read_text()
+
+
+def run_with_theory(folder, change=lambda records: records):
+    """A run directory of three widths with a theory beside it."""
+    truth = Truth(seeds=6, steps=3, train=2, test=1, widths=(16, 32, 64), kernels=False)
+    records = change(make_records(truth, np.random.default_rng(1)))
+    write_store(records, folder / "run" / "records.zarr")
+    make_theory(truth).to_netcdf(folder / "run" / "theory.nc", engine="h5netcdf")
+
+
+def test_a_run_with_theory_is_compared_once_and_its_page_is_kept(folder, monkeypatch):
+    """The page shows the audit's comparison; made again by `widthwise report` it is the same one."""
+    run_with_theory(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("widthwise.report.gather.compare", None)
+        result = call("audit", "run", "--claims", "theory,loss_curves")
+    assert result.exit_code in (0, 3), result.output
+    page = (folder / "run" / "report.html").read_text()
+    assert '<section id="verdicts">' in page and "1.25&nbsp;%" in page
+    assert call("report", "run").exit_code == 0
+    again = (folder / "run" / "report.html").read_text()
+    assert again.partition("<footer>")[0] == page.partition("<footer>")[0]
+
+
+def test_a_theory_of_another_study_is_left_aside_with_a_message(folder):
+    run_with_theory(folder, lambda r: r.assign_attrs(study=r.attrs["study"].replace("tanh", "relu")))
+    result = call("audit", "run", "--claims", "theory,loss_curves")
+    assert result.exit_code in (0, 3), result.output
+    assert "theory is left aside: `network.activation` = 'tanh' in theory" in " ".join(result.stdout.split())
+    found = json.loads((folder / "run" / "verdict.json").read_text())
+    assert {row["claim"] for row in found["claims"]} == {"loss_curves"}
+    assert "theory.nc is left aside" in (folder / "run" / "report.html").read_text()
 
 
 def test_help_has_examples_and_statuses():

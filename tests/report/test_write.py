@@ -118,12 +118,26 @@ def test_records_alone_make_a_report(make_run):
     assert set(embedded(page, "figures")) == {"loss", "prediction", "kernels"}
 
 
-def test_theory_and_records_of_different_studies_are_shown_with_a_warning(make_run):
+def test_a_theory_of_another_study_is_left_aside_with_a_note(make_run):
     other = {**STUDY, "network": {**STUDY["network"], "richness": 2.0}}
     directory = make_run(study=json.dumps(other))
     page = write_report(directory).read_text()
-    assert "could not be compared: `network.richness` = 2.0 in theory and 1.0 in records" in page
-    assert "loss" in embedded(page, "figures")
+    assert "theory.nc is left aside: `network.richness` = 2.0 in theory and 1.0 in records" in page
+    assert set(embedded(page, "figures")) == {"loss", "prediction", "kernels"}, "networks alone"
+    assert "infinite width" not in json.dumps(embedded(page, "figures")["loss"])
+
+
+def test_files_that_nothing_says_belong_together_are_not_compared(make_run):
+    bare = lambda records: records.drop_vars("target").drop_attrs()  # noqa: E731
+    page = write_report(make_run(change=bare)).read_text()
+    assert "theory.nc is left aside: neither a study nor targets" in page
+    assert "infinite width" not in json.dumps(embedded(page, "figures")["loss"])
+
+
+def test_a_theory_without_a_shared_step_is_shown_but_not_compared(make_run):
+    later = lambda records: records.assign_coords(step=records["step"] + 1000)  # noqa: E731
+    page = write_report(make_run(change=later)).read_text()
+    assert "could not be compared: theory and records share no step" in page
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,23 @@
 """What theory and records have in common: variables, steps, and the parts into which a variable falls."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
+from widthwise.analysis.belonging import (
+    DIFFERENT,
+    OtherStudy,
+    check_same_points,
+    check_same_study,
+    point_splits,
+)
 from widthwise.errors import InputError
 from widthwise.records.schema import VARIABLES
 
 MEASURED = tuple(name for name in VARIABLES if name != "prediction_two_time_covariance")
 RUN_DIMS = ("width", "seed")
-SAME_STUDY_TABLES = ("data", "network", "training")
 
 
 @dataclass(frozen=True)
@@ -82,13 +87,15 @@ def check_records(records: xr.Dataset) -> None:
 def find_common(theory: xr.Dataset, records: xr.Dataset) -> Common:
     """What can be compared; steps at which theory is not finite are left out.
 
-    **Errors:** `InputError` where the two describe different studies, points or outputs, or share nothing.
+    **Errors:** `OtherStudy` where the two describe different studies, points, targets or outputs;
+    `InputError` where they share nothing.
     """
     check_records(records)
-    _check_same_study(theory, records)
+    check_same_study(theory, records)
     variables = tuple(
         v for v in measured_variables(records) if v in theory and _same_shape(theory, records, v)
     )
+    check_same_points(theory, records)
     if not variables:
         raise InputError(
             f"theory has {sorted(map(str, theory.data_vars))}, "
@@ -139,14 +146,6 @@ def find_parts(theory: xr.Dataset, variable: str) -> list[Part]:
     return [Part(variable, f"{variable}, {n}", dims, "point", np.flatnonzero(splits == n)) for n in names]
 
 
-def point_splits(data: xr.Dataset) -> list[str]:
-    """ "train" or "test" for each point; empty where the file does not say."""
-    if "split" not in data.coords or data["split"].dims != ("point",):
-        return []
-    # Files bring strings as objects, fixed-width or variable-width arrays; they compare only as Python's.
-    return [str(split) for split in data["split"].to_numpy()]
-
-
 def ordered_dims(variable: xr.DataArray) -> tuple[str, ...]:
     """The variable's own dimensions, `step` first."""
     rest = tuple(str(d) for d in variable.dims if d not in (*RUN_DIMS, "step"))
@@ -165,23 +164,8 @@ def _same_shape(theory: xr.Dataset, records: xr.Dataset, variable: str) -> bool:
         return False
     for dim in expected[1:]:
         if theory.sizes[dim] != records.sizes[dim]:
-            raise InputError(
+            raise OtherStudy(
                 f"`{variable}` has {theory.sizes[dim]} {dim}s in theory and {records.sizes[dim]} in records: "
-                "they come from different studies; make both from one study file"
+                f"{DIFFERENT}"
             )
     return True
-
-
-def _check_same_study(theory: xr.Dataset, records: xr.Dataset) -> None:
-    """Data, network and training must agree where both files carry their study."""
-    tables = [json.loads(data.attrs["study"]) for data in (theory, records) if "study" in data.attrs]
-    if len(tables) < 2:
-        return
-    for table in SAME_STUDY_TABLES:
-        ours, theirs = (study.get(table, {}) for study in tables)
-        for key in sorted({*ours, *theirs}):
-            if ours.get(key) != theirs.get(key) and (table, key) != ("training", "steps"):
-                raise InputError(
-                    f"`{table}.{key}` = {ours.get(key)!r} in theory and {theirs.get(key)!r} in records: "
-                    "they come from different studies; make both from one study file"
-                )

@@ -2,19 +2,38 @@
 
 import xarray as xr
 
-from widthwise.analysis.compare import compare
+from widthwise.analysis.belonging import nothing_in_common
+from widthwise.analysis.compare import Comparison, compare
 from widthwise.analysis.verdict import VerdictRow
-from widthwise.audit.claim import OWN, SYMPTOM, ClaimRow
+from widthwise.audit.claim import OWN, SYMPTOM, ClaimRow, Untested
+from widthwise.audit.measured import Measured
+from widthwise.errors import InputError
+from widthwise.progress import SILENT, Progress
+
+CLAIM = "theory"
 
 
-def theory_rows(records: xr.Dataset, theory: xr.Dataset, alpha: float) -> tuple[ClaimRow, ...]:
-    """The verdicts of `analysis.compare`, with "theory: " before their claims.
+def compare_with(
+    theory: xr.Dataset, measured: Measured, alpha: float, progress: Progress = SILENT
+) -> Comparison | Untested:
+    """The comparison of `analysis.compare` with the networks that count, or why there is none.
 
-    Its joint test and its exponents are two families; each is held to half of `alpha`.
-
-    **Errors:** `InputError` where theory and records cannot be compared.
+    Its joint test and its exponents are two families; each is held to half of `alpha`. A theory of another
+    study or of other points is left aside: the other claims need none.
     """
-    return tuple(_row(row) for row in compare(theory, records, alpha=alpha / 2).verdicts)
+    if why := nothing_in_common(theory, measured.records):
+        return Untested(claim=CLAIM, why=f"theory is left aside: {why}")
+    # Copies of a network are no networks of their own: they would hide scatter.
+    records = measured.records.assign(done=(("width", "seed"), measured.trained))
+    try:
+        return compare(theory, records, alpha=alpha / 2, progress=progress)
+    except InputError as error:
+        return Untested(claim=CLAIM, why=f"theory is left aside: {error}")
+
+
+def theory_rows(comparison: Comparison) -> tuple[ClaimRow, ...]:
+    """Its verdicts, with "theory: " before their claims."""
+    return tuple(_row(row) for row in comparison.verdicts)
 
 
 def _row(row: VerdictRow) -> ClaimRow:
@@ -23,7 +42,7 @@ def _row(row: VerdictRow) -> ClaimRow:
         where["width"] = row.width
     half = None if row.interval is None else (row.interval[1] - row.interval[0]) / 2
     return ClaimRow(
-        claim=f"theory: {row.claim}",
+        claim=f"{CLAIM}: {row.claim}",
         verdict=row.verdict,
         where=where,
         estimate=row.estimate,

@@ -1,12 +1,14 @@
 """The audit: `audit` is where a reader begins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import xarray as xr
 
+from widthwise.analysis.compare import Comparison
 from widthwise.analysis.verdict import Verdict
-from widthwise.audit.against_theory import theory_rows
+from widthwise.audit.against_theory import CLAIM as THEORY
+from widthwise.audit.against_theory import compare_with, theory_rows
 from widthwise.audit.claim import ClaimRow, Test, Untested, judge, sort_rows
 from widthwise.audit.claims import CLAIMS
 from widthwise.audit.measured import Measured, NothingToCompare, measure
@@ -24,13 +26,15 @@ class Audit:
     """What an audit found.
 
     **Fields:** `rows`, worst first; `untested`, what the records do not allow; `evidence`, widths, seeds,
-    steps, alpha, versions; `summary`, sentences for a practitioner.
+    steps, alpha, versions; `summary`, sentences for a practitioner; `comparison`, measured against predicted,
+    where there was a theory of the same study; a file keeps its rows only.
     """
 
     rows: tuple[ClaimRow, ...]
     untested: tuple[Untested, ...]
     evidence: dict[str, object]
     summary: tuple[str, ...]
+    comparison: Comparison | None = field(default=None, compare=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -70,7 +74,8 @@ def audit(
     ensemble is called inconsistent with probability at most `alpha`.
 
     **Arguments:** `records` of any training code, lazy or not; `theory`, as theory.nc: then measured against
-    predicted too, at half of `alpha` each; `claims`, names of those to test, all if None.
+    predicted too, at half of `alpha` each, unless it is of another study, which is said; `claims`, names of
+    those to test, "theory" among them, all if None.
     **Errors:** `InputError` for records that are no ensemble, an unknown claim, an `alpha` not in (0, 1/2].
     """
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha <= 0.5:
@@ -79,8 +84,17 @@ def audit(
     measured = measure(records, alpha, settings or AuditSettings())
     tests: list[Test] = []
     untested: list[Untested] = []
-    progress.start("auditing", len(chosen))
-    for name in chosen:
+    comparison = None
+    if theory is not None and THEORY in chosen:
+        comparison = compare_with(theory, measured, alpha / 2, progress)
+        if isinstance(comparison, Untested):
+            untested.append(comparison)
+            comparison = None
+    elif claims is not None and THEORY in chosen:
+        untested.append(Untested(claim=THEORY, why="there is no theory: `widthwise theory` writes theory.nc"))
+    own = [name for name in chosen if name != THEORY]
+    progress.start("auditing", len(own))
+    for name in own:
         try:
             found = CLAIMS[name](measured)
         except NothingToCompare as reason:
@@ -90,22 +104,25 @@ def audit(
             untested.append(found)
         else:
             tests += found
-    if theory is None:
-        rows = judge(tests, alpha)
-    else:
-        rows = sort_rows((*judge(tests, alpha / 2), *theory_rows(measured.records, theory, alpha / 2)))
-    return Audit(rows, tuple(untested), _evidence(measured), summarize(measured, rows))
+    rows = judge(tests, alpha if comparison is None else alpha / 2)
+    if comparison is not None:
+        rows = sort_rows((*rows, *theory_rows(comparison)))
+    found = _evidence(measured)
+    if comparison is not None:
+        found["theory_alpha"] = comparison.alpha
+    return Audit(rows, tuple(untested), found, summarize(measured, rows), comparison)
 
 
 def _chosen(claims: Sequence[str] | None) -> list[str]:
+    known = [*CLAIMS, THEORY]
     if claims is None:
-        return list(CLAIMS)
+        return known
     names = [claims] if isinstance(claims, str) else list(claims)
     for name in names:
-        if name not in CLAIMS:
-            raise InputError(f"`claims` has {name!r}: choose from {', '.join(CLAIMS)}")
+        if name not in known:
+            raise InputError(f"`claims` has {name!r}: choose from {', '.join(known)}")
     if not names:
-        raise InputError(f"`claims` is empty: choose from {', '.join(CLAIMS)}")
+        raise InputError(f"`claims` is empty: choose from {', '.join(known)}")
     return list(dict.fromkeys(names))
 
 

@@ -104,7 +104,9 @@ def run_audit(question: Question, directory: Path, junit: Path | None, progress:
     if junit is not None:
         junit.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(junit, junit_xml(found))
-    write_report(directory, progress=progress)
+    # Of a run directory these are the page's own files: they are compared once.
+    shared = directory == question.run_directory
+    write_report(directory, comparison=found.comparison if shared else None, progress=progress)
     return audited
 
 

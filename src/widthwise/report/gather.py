@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
 from widthwise.analysis import Comparison, check_tolerance, compare, summarize_ensemble
+from widthwise.analysis.belonging import OtherStudy, nothing_in_common
 from widthwise.analysis.wide_enough import TOLERANCE
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.report.audit.files import Audited
 from widthwise.report.inputs import RunFiles
+
+
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -70,19 +74,23 @@ def gather(
     tolerance: float = TOLERANCE,
     progress: Progress = SILENT,
 ) -> Gathered:
-    """Measure the run; where theory and records cannot be compared, say so in the notes and show both."""
+    """Measure the run; where theory and records cannot be compared, say so in the notes and show both,
+    but a theory of another study is left aside."""
     check_tolerance(tolerance)
     notes: list[str] = list(files.notes)
-    numbers = None
+    numbers, alone = None, files.theory is None
     if files.records is not None:
-        if files.theory is not None:
+        if files.theory is not None and comparison is None:
             try:
-                if comparison is None:
-                    comparison = compare(files.theory, files.records, progress=progress)
-                numbers = comparison.numbers
+                comparison = _compare(files.theory, files.records, files.audited, progress)
+            except OtherStudy as error:
+                notes.append(f"theory.nc is left aside: {error}.")
+                files = replace(files, theory=None)
             except InputError as error:
                 notes.append(f"Theory and networks are shown, but could not be compared: {error}")
-        if numbers is None:
+        if comparison is not None:
+            numbers = comparison.numbers
+        else:
             numbers = summarize_ensemble(files.records, progress=progress)
         notes += _missing_networks(files.records)
         then = None if files.audited is None else files.audited.networks
@@ -93,7 +101,7 @@ def gather(
             )
     elif files.audited is None:
         notes.append("No networks were trained yet: `widthwise train` adds them to this report.")
-    if files.theory is None and files.audited is None:
+    if alone and files.audited is None:
         notes.append("Theory was not solved yet: `widthwise theory` adds it, for studies that it treats.")
     study = _study(files)
     name = str(study.get("study", {}).get("name", files.directory.resolve().name))
@@ -113,9 +121,23 @@ def gather(
 def _study(files: RunFiles) -> dict[str, dict[str, object]]:
     for data in (files.theory, files.records):
         if data is not None and "study" in data.attrs:
-            tables = json.loads(str(data.attrs["study"]))
+            try:
+                tables = json.loads(str(data.attrs["study"]))
+            except ValueError:
+                continue
             return {str(k): dict(v) for k, v in tables.items() if isinstance(v, dict)}
     return {}
+
+
+def _compare(
+    theory: xr.Dataset, records: xr.Dataset, audited: Audited | None, progress: Progress
+) -> Comparison:
+    """At the alpha of an audit that compared with theory, so that the page is the one the audit wrote."""
+    if why := nothing_in_common(theory, records):
+        raise OtherStudy(why)
+    known = None if audited is None else audited.audit.evidence.get("theory_alpha")
+    alpha = float(known) if isinstance(known, float) and 0 < known <= 0.5 else ALPHA
+    return compare(theory, records, alpha=alpha, progress=progress)
 
 
 def trained_networks(records: xr.Dataset) -> int | None:

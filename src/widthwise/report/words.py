@@ -76,7 +76,7 @@ def headline(run: Gathered) -> Headline:
     joint = [row for row in comparison.verdicts if row.joint]
     failed = [row for row in joint if row.verdict == "inconsistent"]
     weak = [row for row in joint if row.verdict == "underpowered"]
-    rate = f"chance of a false alarm anywhere: {100 * comparison.alpha:.0f} %"
+    rate = f"chance of a false alarm anywhere: {100 * comparison.alpha:.3g} %"
     match comparison.joint_verdict:
         case "inconsistent":
             parts = ", ".join(dict.fromkeys(part_title(row.part) for row in failed))
