@@ -6,23 +6,26 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.audit.claim import OWN, Test, Untested
+from widthwise.audit.claims import heads
 from widthwise.audit.claims.exponents import exponent_test
 from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
-from widthwise.audit.measured import Measured
+from widthwise.audit.measured import Measured, NothingToCompare
 
 CLAIM = "attention"
 LEAST = 1e-6  # a logit's spread below this is rounding, as where queries or keys start at zero
 
 
 def tests(measured: Measured) -> list[Test] | Untested:
-    r"""At initialization, the spread of attention logits over keys goes as N^-1/2; later, attention's gaps
-    between widths shrink.
+    r"""At initialization, the spread of attention logits over keys goes as N^-1/2; later, gaps between widths
+    shrink: of logits, mean over heads, and of rows' entropies. Beside them, how differently heads attend.
 
     Logits are known from attention up to a constant a row: log a_qk - mean_k log a_qk. In muP they are q.k/d
     of independent q and k, hence ~ d^-1/2; scaled by 1/sqrt(d) they stay of order 1, and trained queries and
     keys make them grow. Only heads whose size grows tell: heads of fixed size show the power 0 in both.
     """
     if not measured.has("attention", "step", "block", "head", "query", "key"):
+        if measured.has("attention_entropy", "step", "block", "head"):
+            return heads.recorded_entropy_tests(measured, _names(measured))
         why = measured.missing("attention")
         return Untested(claim=CLAIM, why=why or "`attention` lacks step, block, head, query or key")
     fixed = measured.study.get("network", {}).get("head_size", 0)
@@ -30,10 +33,22 @@ def tests(measured: Measured) -> list[Test] | Untested:
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps))
     steps = [s for s in steps if s > 0] or steps
     for block, name in enumerate(_names(measured)):
-        products = measured.products(widths, _blocks(measured, (widths, steps), block))
-        where = {"block": name, "until_step": int(measured.steps[steps[-1]])}
-        found.append(gap_test(measured, CLAIM, products, where, what=f"attention logits of `{name}`"))
+        found += _later(measured, (widths, steps), block, name)
+        found.append(heads.entropy_test(measured, block, name))
+        found += heads.divergences(measured, block, name)
     return found
+
+
+def _later(measured: Measured, grid: tuple[list[int], list[int]], block: int, name: str) -> list[Test]:
+    """Gaps of mean logits, relative to the logits of one network: seeds' signs may cancel in their mean."""
+    widths, steps = grid
+    try:
+        products = measured.products(widths, _blocks(measured, grid, block))
+    except NothingToCompare:
+        return []  # so sharp that no key has a weight in all networks: entropies tell
+    where = {"block": name, "until_step": int(measured.steps[steps[-1]])}
+    size = float(np.sqrt(np.diagonal(products.own(len(widths) - 1)).mean()))
+    return [gap_test(measured, CLAIM, products, where, what=f"attention logits of `{name}`", size=size)]
 
 
 def _names(measured: Measured) -> list[str]:
@@ -48,7 +63,7 @@ def _initial(measured: Measured) -> list[Test]:
     for block, name in enumerate(_names(measured)):
         spread = []
         for width in range(len(measured.widths)):
-            logits = _logits(_read(measured, width, 0, block))
+            logits = _logits(heads.read_heads(measured, width, 0, block))
             count = np.maximum(np.isfinite(logits).sum(axis=(1, 2, 3)), 1)
             size = np.sqrt(np.nansum(logits**2, axis=(1, 2, 3)) / count)
             size[~measured.usable(0)[width] | ~(size > LEAST)] = np.nan
@@ -68,11 +83,6 @@ def _initial(measured: Measured) -> list[Test]:
     return found
 
 
-def _read(measured: Measured, width: int, step: int, block: int) -> Float[np.ndarray, "seed head query key"]:
-    array = measured.records["attention"].isel(width=width, step=step, block=block).load()
-    return array.transpose("seed", "head", "query", "key").to_numpy().astype(np.float64)
-
-
 def _logits(attention: Float[np.ndarray, "seed head query key"]) -> Float[np.ndarray, "seed head query key"]:
     """Logarithms less their mean over the keys that are seen, NaN at those that are not."""
     seen = attention > 0
@@ -88,7 +98,8 @@ def _blocks(measured: Measured, grid: tuple[list[int], list[int]], block: int) -
     widths, steps = grid
     counted = counting(measured, steps)
     for step in steps:
-        logits = [_logits(_read(measured, w, step, block))[counted[w]].mean(axis=1) for w in widths]
+        read = [heads.read_heads(measured, w, step, block)[counted[w]] for w in widths]
+        logits = [_logits(each).mean(axis=1) for each in read]
         good = np.all([np.isfinite(each).all(axis=0) for each in logits], axis=0)
         if good.any():
             yield [each[:, good] for each in logits]
