@@ -40,14 +40,14 @@ def tests(measured: Measured) -> list[Test] | Untested:
 
 
 def _later(measured: Measured, grid: tuple[list[int], list[int]], block: int, name: str) -> list[Test]:
-    """Gaps of mean logits, relative to the logits of one network: seeds' signs may cancel in their mean."""
+    """Gaps of mean logits, relative to those of one head: signs of heads and of seeds may cancel."""
     widths, steps = grid
     try:
         products = measured.products(widths, _blocks(measured, grid, block))
     except NothingToCompare:
         return []  # so sharp that no key has a weight in all networks: entropies tell
     where = {"block": name, "until_step": int(measured.steps[steps[-1]])}
-    size = float(np.sqrt(np.diagonal(products.own(len(widths) - 1)).mean()))
+    size = _size(measured, (widths[-1], steps), block)
     return [gap_test(measured, CLAIM, products, where, what=f"attention logits of `{name}`", size=size)]
 
 
@@ -91,6 +91,16 @@ def _logits(attention: Float[np.ndarray, "seed head query key"]) -> Float[np.nda
         logs = np.where(seen.sum(axis=-1, keepdims=True) > 1, logs, np.nan)
         count = np.maximum(np.isfinite(logs).sum(axis=-1, keepdims=True), 1)
         return logs - np.nansum(logs, axis=-1, keepdims=True) / count
+
+
+def _size(measured: Measured, grid: tuple[int, list[int]], block: int) -> float:
+    """Root mean square of the logits of a width's heads over the steps."""
+    width, steps = grid
+    counted, squares, count = counting(measured, steps)[width], 0.0, 0
+    for step in steps:
+        logits = _logits(heads.read_heads(measured, width, step, block)[counted])
+        squares, count = squares + float(np.nansum(logits**2)), count + int(np.isfinite(logits).sum())
+    return (squares / count) ** 0.5 if count else 0.0
 
 
 def _blocks(measured: Measured, grid: tuple[list[int], list[int]], block: int) -> Iterator[Block]:
