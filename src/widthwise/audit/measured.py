@@ -10,12 +10,14 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from widthwise.analysis.gaps import Products
+from widthwise.audit.reading import SLAB_BYTES, Place, read_part, sound, thinned
 from widthwise.audit.settings import AuditSettings
 from widthwise.errors import InputError
 
 RUN_DIMS = ("width", "seed")
-SLAB_BYTES = 128 * 2**20
 LARGEST_WIDTH = 2**53
+# Dimensions of which one entry tells whether a step was recorded.
+LONG_DIMS = ("point", "point_b", "output", "quantile", "query", "key", "head", "mode")
 
 
 class NothingToCompare(Exception):
@@ -59,26 +61,20 @@ class Measured:
         return self.trained & self.alive[:, :, step]
 
     def read(
-        self, name: str, width: int, steps: Sequence[int] | None = None, layer: int | None = None
+        self,
+        name: str,
+        width: int,
+        steps: Sequence[int] | None = None,
+        layer: int | Sequence[int] | None = None,
     ) -> Float[np.ndarray, "..."]:
         """One width's values (seed, step, *rest) at positions `steps` (all if None), in float64; without a
-        step dimension (seed, *rest); of one `layer` if given. Points beyond `most_points` of the settings are
-        not read of kernels."""
-        array = self.records[name].isel(width=width)
-        chosen: dict[str, slice | np.ndarray] = {}
-        if "step" in array.dims and steps is not None:
-            chosen["step"] = np.asarray(steps)
+        step dimension (seed, *rest); of one `layer`, or of several, if given; of as many points as
+        `thinned` leaves."""
+        chosen: dict[str, Place] = {"width": width}
+        chosen |= {} if steps is None else {"step": np.asarray(steps, dtype=int)}
         if layer is not None:
-            array = array.isel(layer=layer)
-        if "point_b" in array.dims:
-            chosen |= {dim: self._points(array.sizes[dim]) for dim in ("point", "point_b")}
-        block = array.isel(chosen).load()
-        first = [dim for dim in ("seed", "step") if dim in block.dims]
-        return block.transpose(*first, ...).to_numpy().astype(np.float64)
-
-    def _points(self, count: int) -> Int[np.ndarray, " chosen"]:
-        most = self.settings.most_points
-        return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+            chosen["layer"] = layer if isinstance(layer, int) else np.asarray(layer, dtype=int)
+        return read_part(self.records[name], chosen, self.settings).astype(np.float64)
 
     def numbers(self, name: str) -> list[Float[np.ndarray, "_ ..."]]:
         """A small variable at every width, NaN where a network does not count."""
@@ -94,17 +90,38 @@ class Measured:
 
     def slabs(self, name: str, steps: Sequence[int]) -> Iterator[list[int]]:
         """Successive parts of `steps` of which all widths fit into the memory bound."""
-        array = self.records[name]
-        one = 8 * max(1, array.size // max(array.sizes.get("step", 1), 1))
-        if "point_b" in array.dims:
-            one = one * min(1, len(self._points(array.sizes["point"])) / array.sizes["point"]) ** 2
-        length = max(1, int(SLAB_BYTES // max(one, 1)))
+        length = max(1, SLAB_BYTES // self.step_bytes(name))
         for start in range(0, len(steps), length):
             yield list(steps[start : start + length])
 
-    def some_steps(self, most: int, first: int = 0) -> list[int]:
-        """At most `most` positions of steps, evenly spread over those recorded, from `first` to the last."""
-        return sorted(set(np.linspace(first, len(self.steps) - 1, most).round().astype(int).tolist()))
+    def step_bytes(self, name: str) -> int:
+        """What one step of all networks takes in float64."""
+        sizes = dict(self.records[name].sizes) | {"step": 1}
+        sizes |= {dim: len(at) for dim, at in thinned(self.records[name], self.settings).items()}
+        return max(1, 8 * math.prod(sizes.values()))
+
+    def some_steps(self, most: int, name: str | None = None) -> list[int]:
+        """At most `most` positions of steps, evenly spread over those recorded, of the variable `name`
+        where given.
+
+        **Errors:** `NothingToCompare` if it was recorded at none.
+        """
+        able = np.arange(len(self.steps)) if name is None else self._recorded(name)
+        if not len(able):
+            raise NothingToCompare(f"`{name}` is not finite at any step: record it")
+        return able[np.unique(np.linspace(0, len(able) - 1, most).round().astype(int))].tolist()
+
+    def _recorded(self, name: str) -> Int[np.ndarray, " able"]:
+        """Positions of steps at which the network that lived longest has a finite number, or was dead."""
+        array = self.records[name]
+        if not {*RUN_DIMS, "step"} <= set(map(str, array.dims)):
+            return np.arange(len(self.steps))
+        counted = (self.trained[:, :, None] & self.alive).sum(axis=2)
+        width, seed = np.unravel_index(int(counted.argmax()), counted.shape)
+        first = {dim: 0 for dim in LONG_DIMS if dim in array.dims}
+        entry = array.isel(first | {"width": int(width), "seed": int(seed)}).load().transpose("step", ...)
+        found = sound(entry.to_numpy().astype(np.float64)).reshape(len(self.steps), -1).any(axis=1)
+        return np.flatnonzero(found | ~self.alive[width, seed])
 
     def surviving(self, steps: Sequence[int], fewest: int = 2) -> list[int]:
         """Those of the steps at which every width still has `fewest` networks that count."""
@@ -112,10 +129,14 @@ class Measured:
 
     def products(self, widths: Sequence[int], blocks: Iterator[list[Float[np.ndarray, "_ ..."]]]) -> Products:
         """Inner products of all networks from blocks of elements; each block is one array a width, rows of
-        networks that do not count already left out; mean over elements."""
+        networks that do not count already left out; mean over the elements that are finite in all."""
         gram, elements, owner = None, 0, np.zeros(0, dtype=int)
         for block in blocks:
-            flat = np.concatenate([values.reshape(len(values), -1) for values in block])
+            flat = np.concatenate(
+                [values.reshape(len(values), math.prod(values.shape[1:])) for values in block]
+            )
+            good = sound(flat).all(axis=0)
+            flat = flat if good.all() else flat[:, good]
             owner = np.repeat(np.arange(len(block)), [len(values) for values in block])
             gram = flat @ flat.T if gram is None else gram + flat @ flat.T
             elements += flat.shape[1]
@@ -165,14 +186,14 @@ def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measu
     records = records.isel(width=order)
     steps = _steps(records)
     trained = _flags(records, "done", np.ones((len(widths), records.sizes["seed"]), dtype=bool))
-    alive = _alive(records, names, steps)
+    alive = _alive(records, names, steps, settings)
     diverged = trained & np.isfinite(_diverged_at(records))
     trained &= alive.any(axis=2)
     if not trained.any():
         raise InputError(
             "records: no network is finite at any recorded step: train again with a lower learning rate"
         )
-    trained, notes = _without_copies(records, names, trained)
+    trained, notes = _without_copies(records, names, trained, settings)
     return Measured(
         records=records,
         widths=tuple(int(widths[i]) for i in order),
@@ -227,7 +248,7 @@ def _flags(records: xr.Dataset, name: str, otherwise: Bool[np.ndarray, "w s"]) -
 
 
 def _alive(
-    records: xr.Dataset, names: Sequence[str], steps: Int[np.ndarray, " step"]
+    records: xr.Dataset, names: Sequence[str], steps: Int[np.ndarray, " step"], settings: AuditSettings
 ) -> Bool[np.ndarray, "width seed step"]:
     """Where `loss`, or else `prediction` or what there is, is finite, and before `diverged_at`."""
     shape = (records.sizes["width"], records.sizes["seed"], len(steps))
@@ -235,13 +256,12 @@ def _alive(
     if "diverged_at" in records:
         alive &= steps[None, None, :] < _diverged_at(records)[:, :, None]
     name = next((name for name in ("loss", "prediction") if name in names), names[0])
-    array = records[name]
-    length = max(1, SLAB_BYTES * shape[0] * shape[2] // max(1, 8 * array.size))
+    length = max(1, SLAB_BYTES * shape[0] * shape[2] // max(1, 8 * records[name].size))
     for width in range(shape[0]):
         for start in range(0, shape[2], length):
             part = slice(start, min(start + length, shape[2]))
-            block = array.isel(width=width, step=part).load().transpose("seed", "step", ...).to_numpy()
-            finite = np.isfinite(block.astype(float)).reshape(*block.shape[:2], -1)
+            block = read_part(records[name], {"width": width, "step": part}, settings)
+            finite = sound(block).reshape(*block.shape[:2], math.prod(block.shape[2:]))
             # A split that is missing in all networks of a width says nothing about one of them.
             ever = finite.any(axis=(0, 1))
             alive[width, :, part] &= finite[:, :, ever].all(axis=2) if ever.any() else False
@@ -260,14 +280,17 @@ def _diverged_at(records: xr.Dataset) -> Float[np.ndarray, "width seed"]:
 
 
 def _without_copies(
-    records: xr.Dataset, names: Sequence[str], trained: Bool[np.ndarray, "width seed"]
+    records: xr.Dataset,
+    names: Sequence[str],
+    trained: Bool[np.ndarray, "width seed"],
+    settings: AuditSettings,
 ) -> tuple[Bool[np.ndarray, "width seed"], tuple[str, ...]]:
     """Networks whose last half of recorded numbers is that of another one of the same width count once."""
     name = next((name for name in ("prediction", "loss") if name in names), names[0])
     seeds, notes = records["seed"].to_numpy() if "seed" in records.coords else None, []
     trained = trained.copy()
     for width in range(records.sizes["width"]):
-        block = records[name].isel(width=width, step=slice(-2, None)).load().transpose("seed", ...).to_numpy()
+        block = read_part(records[name], {"width": width, "step": slice(-2, None)}, settings)
         first: dict[bytes, int] = {}
         for seed in np.flatnonzero(trained[width]):
             content = np.ascontiguousarray(block[seed]).tobytes()

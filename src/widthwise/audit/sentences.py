@@ -7,7 +7,7 @@ from widthwise.analysis.fits import limit_coefficients
 from widthwise.audit.claim import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
 from widthwise.audit.claims.gaps import comparable, counting
-from widthwise.audit.measured import Measured
+from widthwise.audit.measured import Measured, NothingToCompare
 
 TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
 
@@ -54,7 +54,10 @@ def _tracking(measured: Measured) -> list[str]:
     name = next((n for n in ("loss", "batch_loss") if measured.has(n, "step")), None)
     if name is None or len(measured.widths) < 2:
         return []
-    widths, steps = comparable(measured, measured.some_steps(512))
+    try:
+        widths, steps = comparable(measured, measured.some_steps(512, name))
+    except NothingToCompare:
+        return []
     if len(widths) < 2:
         return []
     counted = counting(measured, steps)

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from widthwise.analysis.ensembling import Ensembling, Kind, measure_ensembling
 from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims.gaps import comparable
-from widthwise.audit.measured import Measured
+from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.reading import sound, thinned
 
 CLAIM = "narrow_bias"
 
@@ -46,41 +47,44 @@ def measure_ensembles(measured: Measured) -> Ensembles | Untested:
         return Untested(claim=CLAIM, why="the records have no `target` (point, output): write the targets")
     if set(map(str, records["prediction"].dims)) != {"width", "seed", "step", "point", "output"}:
         return Untested(claim=CLAIM, why="`prediction` is not by (width, seed, step, point, output)")
+    points = thinned(records["prediction"], measured.settings).get("point")
     target = records["target"].transpose("point", "output").to_numpy()
     if target.dtype.kind not in "fiub" or not np.isfinite(target).all():
         return Untested(claim=CLAIM, why="`target` has values that are no finite numbers")
-    widths, steps = comparable(measured, measured.some_steps(64))
+    try:
+        widths, steps = comparable(measured, measured.some_steps(64, "prediction"))
+    except NothingToCompare as reason:
+        return Untested(claim=CLAIM, why=str(reason))
     step = steps[-1]
-    usable = measured.usable(step)
-    if len(widths) < 2 or any(usable[w].sum() < 2 for w in widths):
+    outputs = [_outputs(measured, w, step)[measured.usable(step)[w]] for w in widths]
+    outputs = [each[sound(each).all(axis=(1, 2))] for each in outputs]
+    if len(widths) < 2 or any(len(each) < 2 for each in outputs):
         return Untested(claim=CLAIM, why="it takes two widths with two networks each: train more")
-    chosen, split = _points(measured)
+    target = target if points is None else target[points]
+    chosen, split = _points(measured, points)
     kind: Kind = "cross_entropy" if _loss(measured) == "cross_entropy" else "mse"
     rng = np.random.default_rng(measured.settings.seed)
-    found = [
-        measure_ensembling(
-            _outputs(measured, w, step)[usable[w]][:, chosen], target[chosen].astype(float), kind, rng
-        )
-        for w in widths
-    ]
+    found = [measure_ensembling(each[:, chosen], target[chosen].astype(float), kind, rng) for each in outputs]
     return Ensembles(
         tuple(measured.widths[w] for w in widths), int(measured.steps[step]), split, tuple(found)
     )
 
 
 def _outputs(measured: Measured, width: int, step: int) -> Float[np.ndarray, "seed point output"]:
-    array = measured.records["prediction"].isel(width=width, step=step).load()
-    return array.transpose("seed", "point", "output").to_numpy().astype(np.float64)
+    dims = [str(d) for d in measured.records["prediction"].dims if d in ("point", "output")]
+    values = measured.read("prediction", width, [step])[:, 0]
+    return np.moveaxis(values, dims.index("point") + 1, 1)
 
 
-def _points(measured: Measured) -> tuple[np.ndarray, str]:
+def _points(measured: Measured, read: np.ndarray | None) -> tuple[np.ndarray, str]:
+    """Positions among the points that are read: held-out ones where there are some."""
     records = measured.records
-    count = records.sizes["point"]
+    read = np.arange(records.sizes["point"]) if read is None else read
     if "split" in records.coords and records["split"].dims == ("point",):
-        names = np.array([str(name) for name in records["split"].to_numpy()])
+        names = np.array([str(name) for name in records["split"].to_numpy()])[read]
         if (names == "test").any():
             return np.flatnonzero(names == "test"), "test"
-    return np.arange(count), "all"
+    return np.arange(len(read)), "all"
 
 
 def _loss(measured: Measured) -> str:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from widthwise.analysis.gaps import Products, converging_gaps, gap_exponent
 from widthwise.audit.claim import SYMPTOM, Test, Where
-from widthwise.audit.measured import Measured
+from widthwise.audit.measured import Measured, NothingToCompare
 
 Block = list[Float[np.ndarray, "_ ..."]]
 
@@ -86,8 +86,14 @@ def counting(measured: Measured, steps: Sequence[int]) -> np.ndarray:
 
 
 def comparable(measured: Measured, candidates: Sequence[int]) -> tuple[list[int], list[int]]:
-    """(widths, steps) to compare at: steps at which every width that has networks at the first candidate
-    still has two, and these widths."""
+    """(widths, steps) to compare at: steps at which every width that has networks at the first candidate at
+    which there are any still has two, and these widths.
+
+    **Errors:** `NothingToCompare` if there are networks at none.
+    """
+    candidates = [s for s in candidates if measured.usable(s).any()]
+    if not candidates:
+        raise NothingToCompare("no network that counts has a finite loss at these steps: record it")
     start = [w for w in range(len(measured.widths)) if measured.usable(candidates[0])[w].any()]
     steps = [s for s in candidates if all(measured.usable(s)[w].sum() >= 2 for w in start)]
     return start, steps or list(candidates[:1])

@@ -3,70 +3,69 @@
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float
 
 from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
 from widthwise.audit.claims.scales import layer_names
-from widthwise.audit.measured import Measured
+from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.reading import SLAB_BYTES
 
-FEATURE, CHANGE = "feature_kernel", "kernel_change"
+FEATURE, CHANGE, TANGENT = "feature_kernel", "kernel_change", "tangent_kernel"
 
 
 def tests(measured: Measured) -> list[Test] | Untested:
     """Gaps between widths of Phi^l, for each layer, and of the tangent kernel where it was recorded."""
-    found = [
-        gap_test(measured, FEATURE, products, where, what=f"mean kernels of {name}")
-        for name, where, products in _all(measured, changes=False)
-    ]
-    return found or Untested(claim=FEATURE, why=_why(measured))
+    return _tests(measured, FEATURE, "mean kernels of")
 
 
 def change_tests(measured: Measured) -> list[Test] | Untested:
     """The same of K_t - K_0, relative to its size: a network whose features stand still cannot pass by it."""
     if len(measured.steps) < 2:
         return Untested(claim=CHANGE, why="one step was recorded: record more of them")
-    found = [
-        gap_test(measured, CHANGE, products, where, what=f"mean changes of the kernel of {name}")
-        for name, where, products in _all(measured, changes=True)
-    ]
-    return found or Untested(claim=CHANGE, why=_why(measured))
+    return _tests(measured, CHANGE, "mean changes of the kernel of")
 
 
-def _why(measured: Measured) -> str:
-    return measured.missing(FEATURE) or "`feature_kernel` is not by (layer, step, point, point_b)"
+def _tests(measured: Measured, claim: str, what: str) -> list[Test] | Untested:
+    found, whys = [], []
+    for name, own in ((FEATURE, ("layer", "step")), (TANGENT, ("step",))):
+        if not measured.has(name, *own, "point", "point_b"):
+            whys.append(measured.missing(name) or f"`{name}` is not by ({', '.join(own)}, point, point_b)")
+            continue
+        try:
+            found += _tests_of(measured, name, claim, what)
+        except NothingToCompare as reason:
+            whys.append(str(reason))
+    return found or Untested(claim=claim, why=whys[0])
 
 
-def _all(measured: Measured, *, changes: bool):
-    candidates = measured.some_steps(measured.settings.most_steps)
-    widths, steps = comparable(measured, candidates)
-    steps = [s for s in steps if s > 0] if changes else steps
-    if not steps or (changes and not counting(measured, [0, *steps])[widths].any(axis=1).all()):
-        return
-    if measured.has("feature_kernel", "layer", "step", "point", "point_b"):
-        for layer, name in enumerate(layer_names(measured)):
-            where = {"layer": name, "until_step": int(measured.steps[steps[-1]])}
-            blocks = _blocks(measured, (widths, steps), layer, changes=changes)
-            yield f"layer `{name}`", where, measured.products(widths, blocks)
-    if measured.has("tangent_kernel", "step", "point", "point_b"):
-        where = {"kernel": "tangent", "until_step": int(measured.steps[steps[-1]])}
-        blocks = _blocks(measured, (widths, steps), None, changes=changes)
-        yield "the network (tangent kernel)", where, measured.products(widths, blocks)
+def _tests_of(measured: Measured, name: str, claim: str, what: str) -> list[Test]:
+    """One test a layer; layers that are read together share what reading costs."""
+    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, name))
+    if claim == CHANGE and len(steps) < 2:
+        raise NothingToCompare(f"`{name}` was recorded at one step that counts: record more of them")
+    counted, until = counting(measured, steps), int(measured.steps[steps[-1]])
+    layers = layer_names(measured) if name == FEATURE else [""]
+    together = max(1, SLAB_BYTES * len(layers) // (len(steps) * measured.step_bytes(name)))
+    found = []
+    for start in range(0, len(layers), together):
+        part = range(start, min(start + together, len(layers)))
+        kernels = [
+            measured.read(name, w, steps, part if name == FEATURE else None)[counted[w]] for w in widths
+        ]
+        for at, layer in enumerate(part):
+            mine = [k[:, :, at] for k in kernels] if name == FEATURE else kernels
+            where = {"layer": layers[layer]} if name == FEATURE else {"kernel": "tangent"}
+            title = f"layer `{layers[layer]}`" if name == FEATURE else "the network (tangent kernel)"
+            products = measured.products(widths, _blocks(mine, changes=claim == CHANGE))
+            where |= {"until_step": until}
+            found.append(gap_test(measured, claim, products, where, what=f"{what} {title}"))
+    return found
 
 
-def _blocks(
-    measured: Measured, grid: tuple[list[int], list[int]], layer: int | None, *, changes: bool
-) -> Iterator[Block]:
-    """Upper triangles, one layer at a time; minus those at initialization if `changes`."""
-    widths, steps = grid
-    name = "tangent_kernel" if layer is None else "feature_kernel"
-    counted = counting(measured, [0, *steps] if changes else steps)
-    first = [measured.read(name, width, [0], layer)[counted[width]] for width in widths] if changes else []
-    for step in steps:
-        block = []
-        for index, width in enumerate(widths):
-            values = measured.read(name, width, [step], layer)[counted[width]]
-            if changes:
-                values = values - first[index]
-            upper = np.triu_indices(values.shape[-1])
-            block.append(values[..., upper[0], upper[1]])
-        yield block
+def _blocks(kernels: list[Float[np.ndarray, "_ step point point_b"]], *, changes: bool) -> Iterator[Block]:
+    """Upper triangles, a step at a time; minus those at the first step if `changes`."""
+    upper = np.triu_indices(kernels[0].shape[-1])
+    for step in range(int(changes), kernels[0].shape[1]):
+        block = [k[:, step] - k[:, 0] if changes else k[:, step] for k in kernels]
+        yield [k[:, upper[0], upper[1]] for k in block]

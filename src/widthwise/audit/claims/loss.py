@@ -19,7 +19,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     name = "loss" if "loss" in measured.records else "batch_loss"
     if why := measured.missing(name):
         return Untested(claim=CLAIM, why=why)
-    candidates = measured.some_steps(64)
+    candidates = measured.some_steps(64, name)
     widths, steps = comparable(measured, candidates)
     splits = measured.records.sizes.get("split", 1) if name == "loss" else 1
     found = []

@@ -19,7 +19,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
         return Untested(claim=CLAIM, why="the records have no `loss`: record it")
     if len(measured.widths) < 2:
         return Untested(claim=CLAIM, why="there is one width: train at least 2, better 4")
-    widths, steps = comparable(measured, measured.some_steps(512))
+    widths, steps = comparable(measured, measured.some_steps(512, name))
     counted, settings = counting(measured, steps), measured.settings
     splits = measured.records.sizes.get("split", 1) if name == "loss" else 1
     curves = [

@@ -24,7 +24,8 @@ def tests(measured: Measured) -> list[Test] | Untested:
         return Untested(
             claim=CLAIM, why=why or "`preactivation_quantile` lacks step, layer, point or quantile"
         )
-    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps))
+    name = "preactivation_quantile"
+    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, name))
     weights = _weights(measured)
     found = []
     for layer, name in enumerate(layer_names(measured)):
@@ -51,12 +52,9 @@ def _blocks(
     measured: Measured, grid: tuple[list[int], list[int]], layer: int, weights: np.ndarray
 ) -> Iterator[Block]:
     widths, steps = grid
-    counted = counting(measured, steps)
-    dims = [d for d in measured.records["preactivation_quantile"].dims if d not in ("width", "layer")]
+    counted, name = counting(measured, steps), "preactivation_quantile"
+    dims = [d for d in measured.records[name].dims if d not in ("width", "layer")]
     last = [d for d in dims if d not in ("seed", "step")].index("quantile") + 2
-    for step in steps:
-        block = []
-        for width in widths:
-            values = measured.read("preactivation_quantile", width, [step], layer)[counted[width]]
-            block.append(np.moveaxis(values, last, -1) * weights)
-        yield block
+    for part in measured.slabs(name, steps):
+        values = [measured.read(name, width, part, layer)[counted[width]] for width in widths]
+        yield [np.moveaxis(each, last, -1) * weights for each in values]

@@ -17,7 +17,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     """
     if why := measured.missing("prediction"):
         return Untested(claim=CLAIM, why=why)
-    candidates = measured.some_steps(32)
+    candidates = measured.some_steps(32, "prediction")
     widths, steps = comparable(measured, candidates)
     found = []
     for which in (steps, steps[-1:]) if len(steps) > 1 else (steps,):

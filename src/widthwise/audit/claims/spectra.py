@@ -21,7 +21,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     name = "tangent_kernel_eigenvalue"
     if not measured.has(name, "step", "mode"):
         return Untested(claim=CLAIM, why=measured.missing(name) or f"`{name}` lacks step or mode")
-    widths, steps = comparable(measured, measured.some_steps(64))
+    widths, steps = comparable(measured, measured.some_steps(64, name))
     found = []
     for step in dict.fromkeys((steps[0], steps[-1])):
         values = _read(measured, name, widths, step)

@@ -17,7 +17,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     name = next((n for n in ("loss", "batch_loss") if measured.has(n, "step")), None)
     if name is None:
         return Untested(claim=CLAIM, why="the records have no `loss`: record it")
-    widths, steps = comparable(measured, measured.some_steps(256))
+    widths, steps = comparable(measured, measured.some_steps(256, name))
     splits = measured.records.sizes.get("split", 1) if name == "loss" else 1
     names = split_names(measured, splits)
     split = names.index("train") if "train" in names else 0

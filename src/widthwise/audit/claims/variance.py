@@ -18,7 +18,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     all steps together, and at the last one."""
     if why := measured.missing("prediction"):
         return Untested(claim=CLAIM, why=why)
-    widths, steps = comparable(measured, measured.some_steps(32))
+    widths, steps = comparable(measured, measured.some_steps(32, "prediction"))
     if len(widths) < 2:
         return Untested(claim=CLAIM, why="there is one width: train at least 2, better 4")
     found = []
