@@ -15,7 +15,6 @@ from widthwise.progress import SILENT, Progress
 from widthwise.report.audit.files import Audited
 from widthwise.report.inputs import RunFiles
 
-
 ALPHA = 0.05
 
 
@@ -78,11 +77,11 @@ def gather(
     but a theory of another study is left aside."""
     check_tolerance(tolerance)
     notes: list[str] = list(files.notes)
-    numbers, alone = None, files.theory is None
-    if files.records is not None:
+    records, numbers, alone = files.records, None, files.theory is None
+    if records is not None:
         if files.theory is not None and comparison is None:
             try:
-                comparison = _compare(files.theory, files.records, files.audited, progress)
+                comparison = _compare(files.theory, records, files.audited, progress)
             except OtherStudy as error:
                 notes.append(f"theory.nc is left aside: {error}.")
                 files = replace(files, theory=None)
@@ -91,10 +90,19 @@ def gather(
         if comparison is not None:
             numbers = comparison.numbers
         else:
-            numbers = summarize_ensemble(files.records, progress=progress)
-        notes += _missing_networks(files.records)
+            try:
+                numbers = summarize_ensemble(records, progress=progress)
+            except InputError as error:
+                if files.audited is None:
+                    raise
+                # An audit asks less of records than curves do.
+                notes.append(f"The networks' curves are not shown: {error}.")
+            else:
+                large = ", ".join(f"`{name}`" for name in numbers.attrs["left_out"])
+                notes += [f"Curves of {large} are not shown: the records are too large."] if large else []
+        notes += _missing_networks(records)
         then = None if files.audited is None else files.audited.networks
-        if None not in (then, now := trained_networks(files.records)) and then != now:
+        if None not in (then, now := trained_networks(records)) and then != now:
             notes.append(
                 "The audit is of fewer or other networks than the records now hold: give `widthwise audit "
                 f"{files.directory}` again."

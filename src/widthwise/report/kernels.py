@@ -2,8 +2,10 @@
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 
 from widthwise.analysis import point_splits
+from widthwise.analysis.align import usable_seeds
 from widthwise.report.curves import theory_steps
 from widthwise.report.figure import Control, Figure, Panel, chosen_steps, plain
 from widthwise.report.gather import Gathered
@@ -26,14 +28,19 @@ def kernel_figure(run: Gathered) -> Figure | None:
     frames = max(2, min(MOST_FRAMES, NUMBERS_IN_FIGURE // (len(kernels) * 3 * len(order) ** 2)))
     steps = _common_steps(run)
     at = chosen_steps(steps, frames)
+    shown = {
+        (name, source): _kernel(run, name, source, steps[at], order)
+        for name in dict.fromkeys(name for name, _ in kernels)
+        for source in sources
+    }
     views = []
     for name, layer in kernels:
         maps = [
             {
-                source: _matrix(run, name, layer, int(steps[i]), source)[np.ix_(order, order)]
+                source: shown[name, source][frame] if layer is None else shown[name, source][frame, layer]
                 for source in sources
             }
-            for i in at
+            for frame in range(len(at))
         ]
         low, high = _range([m for frame in maps for m in frame.values()])
         scale = max(high, -low) or 1.0
@@ -77,37 +84,50 @@ def _range(matrices: list[np.ndarray]) -> tuple[float, float]:
 
 def _sources(run: Gathered) -> list[str]:
     with_theory = run.theory is not None and any(k in run.theory for k in KERNELS)
-    with_networks = bool(run.widths) and any(_mean(run, k) is not None for k in KERNELS)
+    with_networks = bool(run.widths) and any(_of_networks(run, k) is not None for k in KERNELS)
     return (["theory"] if with_theory else []) + (["networks"] if with_networks else [])
 
 
-def _mean(run: Gathered, name: str) -> np.ndarray | None:
-    return run.at_width(f"{name}_mean", run.widths[-1]) if run.widths else None
+def _of_networks(run: Gathered, name: str) -> xr.DataArray | None:
+    """A kernel of every network, not yet read; None if it was not recorded."""
+    if run.records is None or not {"width", "seed", "step"} <= set(
+        getattr(run.records.get(name), "dims", ())
+    ):
+        return None
+    return run.records[name]
 
 
 def _layers(run: Gathered, name: str) -> list[int | None]:
     """Positions of a kernel's layers if every shown source has it; [None] for a kernel without layers."""
     found = []
     for source in _sources(run):
-        data, key = (run.theory, name) if source == "theory" else (run.numbers, f"{name}_mean")
-        if data is None or key not in data:
+        array = run.theory.get(name) if source == "theory" and run.theory is not None else None
+        array = _of_networks(run, name) if source == "networks" else array
+        if array is None:
             return []
-        found.append(data.sizes["layer"] if "layer" in data[key].dims else 0)
+        found.append(array.sizes.get("layer", 0))
     return [None] if not found or min(found) == 0 else list(range(min(found)))
 
 
-def _matrix(run: Gathered, name: str, layer: int | None, step: int, source: str) -> np.ndarray:
-    """One kernel (point, point_b) at a step."""
+def _kernel(
+    run: Gathered, name: str, source: str, steps: np.ndarray, order: np.ndarray
+) -> Float[np.ndarray, "frame ..."]:
+    """One kernel (frame, perhaps layer, point, point_b) at these steps and points, of networks the mean over
+    the seeds that count at the widest width; only that much is read of records of any size."""
+    points, place = np.unique(order, return_inverse=True)
+    chosen: dict[str, int | np.ndarray] = {"point": points, "point_b": points}
     if source == "theory":
         assert run.theory is not None
-        array = run.theory[name].isel(step=int(np.searchsorted(theory_steps(run), step)))
+        array = run.theory[name].isel(chosen | {"step": np.searchsorted(theory_steps(run), steps)})
     else:
-        assert run.numbers is not None
-        array = run.numbers[f"{name}_mean"].sel(width=run.widths[-1])
-        array = array.isel(step=int(np.searchsorted(run.numbers["step"].to_numpy(), step)))
-    if layer is not None:
-        array = array.isel(layer=layer)
-    return array.transpose("point", "point_b").to_numpy().astype(np.float64)
+        assert run.records is not None
+        width = int(np.flatnonzero(run.records["width"].to_numpy() == run.widths[-1])[0])
+        chosen |= {"width": width, "step": np.searchsorted(run.records["step"].to_numpy(), steps)}
+        every = run.records[name].isel(chosen).load().astype(np.float64)
+        array = every.isel(seed=usable_seeds(run.records)[width]).mean("seed")
+    middle = ["layer"] if "layer" in array.dims else []
+    values = array.transpose("step", *middle, "point", "point_b").to_numpy().astype(np.float64)
+    return values[..., place[:, None], place]
 
 
 def _common_steps(run: Gathered) -> np.ndarray:
