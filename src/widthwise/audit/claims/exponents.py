@@ -21,12 +21,14 @@ def exponent_test(
     fix: str,
     low: float = 0.0,
     high: float = 0.0,
+    useful: float | None = None,
     depth: int = SYMPTOM,
 ) -> Test | None:
     """The exponent of positive numbers lies between `low` and `high`, or outside by the tolerance.
 
     **Arguments:** `values` of each network, at every width of the records (those not positive and finite are
-    left out); `what` is measured, a singular noun, and `fix`, what to look at if its exponent is wrong.
+    left out); `what` is measured, a singular noun, and `fix`, what to look at if its exponent is wrong;
+    `useful`, what must be visible, `visible_exponent` if None.
     **Returns:** None if fewer than two widths have numbers.
     """
     logs = [np.log(v[np.isfinite(v) & (v > 0)]) for v in values]
@@ -47,7 +49,7 @@ def exponent_test(
         expected=expected,
         p_value=exponent.p_value(low, high, settings.exponent_tolerance),
         power=SlopePower((exponent.overall, exponent.wide), settings.exponent_tolerance, fewest),
-        useful=settings.visible_exponent,
+        useful=settings.visible_exponent if useful is None else useful,
         advice_good=f"{what} goes as N^{value:.2f}, as it should (N^{expected:.2g}).",
         advice_bad=f"{what} goes as N^{value:.2f} and should as N^{expected:.2g}: {fix}.",
         weak=weak,

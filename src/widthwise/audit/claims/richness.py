@@ -15,12 +15,14 @@ def tests(measured: Measured) -> list[Test] | Untested:
     r"""The exponent of $|\Phi_t - \Phi_0| / |\Phi_0|$, Frobenius norms of each network's feature kernel, is
     0 at the last step at which the losses of all widths still agree: features learn, and no less where wide.
 
-    Without kernels, of `forward_change_rms` over `forward_rms`.
+    Without kernels, of `forward_change_rms` over `forward_rms`. Kernels are squares of features: features
+    that move as N^-1/2 change theirs as 1/N, so there twice the exponent must be visible.
     """
+    quadratic = measured.has("feature_kernel", "layer", "step", "point", "point_b")
     late = max(early_step(measured), min(1, len(measured.steps) - 1))
     if not late:
         return Untested(claim=CLAIM, why="one step was recorded: record more of them")
-    if measured.has("feature_kernel", "layer", "step", "point", "point_b"):
+    if quadratic:
         meters = [_meter(measured, layer, late) for layer in range(len(layer_names(measured)))]
     elif measured.has("forward_change_rms", "layer", "step") and measured.has("forward_rms", "layer", "step"):
         pairs = [measured.numbers(name) for name in ("forward_change_rms", "forward_rms")]
@@ -43,6 +45,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
             where,
             what=what,
             fix="features stand still, or run away, as the width grows; look at rates and the readout",
+            useful=(2 if quadratic else 1) * measured.settings.visible_exponent,
         )
         found += [test] if test else []
     return found or Untested(claim=CLAIM, why="fewer than two widths have features that move")
