@@ -182,11 +182,13 @@ def _common_steps(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, list[str
     """Steps that every run has that is done, before it diverged; those left out; and sentences that say
     so."""
     deciding = [run for run in runs if run.done] or list(runs)
-    every = np.unique(np.concatenate([run.steps for run in deciding]))
+    # Most runs have the same steps, and there may be many of both.
+    distinct = {run.steps.tobytes(): run.steps for run in deciding}
+    every = np.unique(np.concatenate(list(distinct.values())))
     common = np.ones(len(every), bool)
-    for run in deciding:
-        past = every >= run.diverged_at if run.diverged_at >= 0 else False
-        common &= np.isin(every, run.steps) | past
+    for steps, diverged_at in {(run.steps.tobytes(), run.diverged_at) for run in deciding}:
+        past = every >= diverged_at if diverged_at >= 0 else False
+        common &= np.isin(every, distinct[steps]) | past
     left_out, notes = every[~common], []
     if not common.any():
         one = deciding[0]

@@ -58,11 +58,11 @@ class RunsArray(BackendArray):
         if not there.any():
             return
         chosen = [*places[: self._axis], at[there], *places[self._axis + 1 :]]
-        selection = tuple(_as_slice(each) for each in chosen)
+        selection = tuple(as_slice(each) for each in chosen)
         out[(slice(None),) * self._axis + (there,)] = run.arrays[self._name].read(selection)
 
 
-def _as_slice(places: np.ndarray) -> np.ndarray | slice:
+def as_slice(places: np.ndarray) -> np.ndarray | slice:
     """Neighbors as a range, which stores read faster."""
     if len(places) and (np.diff(places) == 1).all():
         return slice(int(places[0]), int(places[-1]) + 1)

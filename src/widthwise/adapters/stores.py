@@ -1,25 +1,30 @@
 """The runs in a zarr store: checked, named, and not yet read."""
 
-import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zarr
 
-from widthwise.adapters.names import EXTRA_VARIABLES, NAMED, ROLES, recordable, require_cell, require_names
+from widthwise.adapters.lazy import as_slice
+from widthwise.adapters.names import EXTRA_VARIABLES, NAMED, recordable, require_cell
 from widthwise.adapters.run import Labels, Run, RunArray, Selection
+from widthwise.adapters.store_labels import FANS, LAWS, read_labels
 from widthwise.errors import InputError, StoreError
 from widthwise.records.folder import open_folder
 from widthwise.records.read import CHECKSUM, read_attributes
 from widthwise.records.schema import RECORD_DIMS, RECORD_VARIABLES, VARIABLES
 
-# What a store may say of tensors: roles and exponents of their scales; sizes of their sides (width, tensor).
-LAWS = ("tensor_role", "tensor_weight_exponent", "tensor_update_exponent")
-FANS = ("tensor_fan_in", "tensor_fan_out")
-READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, IndexError)
+READ_ERRORS = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, IndexError, AttributeError),
+    *(RuntimeError, ArithmeticError, AssertionError),
+)
+# Beyond these a store's metadata promises more than any records hold, or than can be read a part at a time.
+MOST_NETWORKS, MOST_STEPS, LARGEST_NUMBER = 2**16, 2**22, 2**53
+SMALL_BYTES, CHUNK_BYTES, STEP_BYTES = 2**28, 2**30, 2**33
+SEEN_BYTES = 2**26  # read at once to see where a network's numbers end
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,30 @@ class Stored:
         return np.dtype(np.float32 if self.array.dtype == np.float32 else np.float64)
 
     def read(self, selection: Selection) -> np.ndarray:
-        """From the store; what cannot be read is a `StoreError`, never a wrong number."""
+        """From the store, one chunk's steps after another's, so that few chunks are in memory at a time; what
+        cannot be read is a `StoreError`, never a wrong number."""
+        own = selection[: self.array.ndim - 2]
+        axis = _dims(self.array).index("step") - 2
+        parts = _by_chunk(own[axis], self.array.shape[axis + 2], self.array.chunks[axis + 2])
         try:
-            found = np.asarray(self.array.oindex[(*self.cell, *selection[: self.array.ndim - 2])])
+            blocks = [
+                np.asarray(self.array.oindex[(*self.cell, *own[:axis], part, *own[axis + 1 :])])
+                for part in parts
+            ]
         except READ_ERRORS as error:
             reason = "a file fails its checksum" if CHECKSUM in str(error) else str(error)
             raise StoreError(f"{self.name} is damaged ({reason}): record it again") from error
-        found = found.astype(self.dtype)
+        found = (blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis)).astype(self.dtype)
         return found[..., None][..., selection[-1]] if self.unsplit else found
+
+
+def _by_chunk(chosen: np.ndarray | slice, size: int, chunk: int) -> list[np.ndarray | slice]:
+    """Positions along an axis in groups of one chunk each, in order."""
+    places = np.arange(size)[chosen]
+    if not len(places) or (places // chunk == places[0] // chunk).all():
+        return [chosen]
+    cuts = np.flatnonzero(np.diff(places // chunk)) + 1
+    return [as_slice(part) for part in np.split(places, cuts)]
 
 
 def runs_of_store(path: str | Path) -> list[Run]:
@@ -63,7 +84,11 @@ def runs_of_store(path: str | Path) -> list[Run]:
     try:
         group = zarr.open_group(folder.zarr(read_only=True), mode="r")
         arrays = {name: each for name in _wanted() if isinstance(each := group.get(name), zarr.Array)}
+        for name, array in arrays.items():
+            _check_size(folder.name, name, array)
         small = {name: np.asarray(arrays.pop(name)[...]) for name in list(arrays) if recordable(name) is None}
+    except StoreError:
+        raise
     except READ_ERRORS as error:
         raise StoreError(f"{folder.name} is damaged ({error}): record it again") from error
     for name, array in arrays.items():
@@ -75,15 +100,21 @@ def runs_of_store(path: str | Path) -> list[Run]:
         )
     sizes = _sizes(folder.name, arrays)
     steps = _whole(folder.name, "step", small["step"], sizes["step"])
+    if len(steps) > MOST_STEPS or sizes["width"] * sizes["seed"] > MOST_NETWORKS:
+        raise StoreError(
+            f"{folder.name} holds {len(steps)} steps of {sizes['width'] * sizes['seed']} networks, more than "
+            f"{MOST_STEPS} steps or {MOST_NETWORKS} networks: record fewer"
+        )
     if (np.diff(steps) <= 0).any() or not len(steps) or steps[0] < 0:
         raise InputError(
             f"{folder.name}: `step` is {_short(steps)}: give steps from 0 on, ascending, each once"
         )
     widths = _whole(folder.name, "width", small["width"], sizes["width"])
     seeds = _whole(folder.name, "seed", small.get("seed", np.arange(sizes["seed"])), sizes["seed"])
-    labels = _labels(folder.name, small, sizes, attributes)
+    labels = read_labels(folder.name, small, sizes, attributes)
+    flags = _flags(folder.name, small, (sizes["width"], sizes["seed"]))
     return [
-        _run(folder.name, (i, k), (int(widths[i]), int(seeds[k])), steps, arrays, small, labels)
+        _run(folder.name, (i, k), (int(widths[i]), int(seeds[k])), steps, arrays, (small, flags), labels)
         for i in range(len(widths))
         for k in range(len(seeds))
     ]
@@ -95,9 +126,10 @@ def _run(
     number: tuple[int, int],
     steps: np.ndarray,
     arrays: Mapping[str, zarr.Array],
-    small: Mapping[str, np.ndarray],
+    beside: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]],
     labels: Labels,
 ) -> Run:
+    small, flags = beside
     try:
         width, seed = require_cell(*number)
     except InputError as error:
@@ -112,22 +144,42 @@ def _run(
         name: Stored(array, cell, f"{origin}: `{name}`", unsplit=name == "loss" and array.ndim == 3)
         for name, array in arrays.items()
     }
-    if "done" in small and "diverged_at" in small:
-        done, diverged = bool(small["done"][cell]), int(small["diverged_at"][cell])
+    if "done" in flags and "diverged_at" in flags:
+        done, diverged = bool(flags["done"][cell]), int(flags["diverged_at"][cell])
     else:
         done, diverged = _seen(own, steps)
-        done = bool(small["done"][cell]) if "done" in small else done
-    return Run(origin, width, seed, steps, own, labels, done, diverged if done else -1)
+        done = bool(flags["done"][cell]) if "done" in flags else done
+    return Run(origin, width, seed, steps, own, labels, done, max(diverged, -1) if done else -1)
+
+
+def _flags(origin: str, small: Mapping[str, np.ndarray], shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """`done` and `diverged_at`, those that there are."""
+    found = {}
+    for name in ("done", "diverged_at"):
+        if name in small:
+            values = small[name]
+            if values.dtype.kind not in "biuf" or values.shape != shape or not np.isfinite(values).all():
+                raise StoreError(
+                    f"{origin}: `{name}` has type {values.dtype} and shape {values.shape}: give whole "
+                    f"numbers by (width, seed), {shape}"
+                )
+            found[name] = values
+    return found
 
 
 def _seen(arrays: Mapping[str, RunArray], steps: np.ndarray) -> tuple[bool, int]:
     """Whether anything was recorded, and the first step that is not finite, from the numbers themselves."""
     name = "loss" if "loss" in arrays else "prediction"
-    values = arrays[name].read((slice(None),) * len(arrays[name].shape))
-    finite = np.isfinite(values)
-    bad = np.flatnonzero(~finite.reshape(len(steps), -1).all(1))
-    recorded = bool(finite.any()) or bool(np.isinf(values).any())
-    return recorded, int(steps[bad[0]]) if len(bad) and recorded else -1
+    array, recorded, first = arrays[name], False, -1
+    together = max(1, SEEN_BYTES * len(steps) // max(1, 8 * math.prod(array.shape)))
+    for start in range(0, len(steps), together):
+        part = slice(start, min(start + together, len(steps)))
+        values = array.read((part, *[slice(None)] * (len(array.shape) - 1)))
+        finite = np.isfinite(values)
+        bad = np.flatnonzero(~finite.reshape(len(values), math.prod(values.shape[1:])).all(axis=1))
+        recorded |= bool(finite.any()) or bool(np.isinf(values).any())
+        first = int(steps[start + bad[0]]) if len(bad) and first < 0 else first
+    return recorded, first if recorded else -1
 
 
 def _wanted() -> tuple[str, ...]:
@@ -135,6 +187,27 @@ def _wanted() -> tuple[str, ...]:
     one_time = [name for name, each in VARIABLES.items() if "step_b" not in each.dims]
     beside = ("width", "seed", "step", "target", "done", "diverged_at", *LAWS, *FANS, *NAMED.values())
     return (*one_time, *RECORD_VARIABLES, *EXTRA_VARIABLES, *beside)
+
+
+def _check_size(origin: str, name: str, array: zarr.Array) -> None:
+    """Refuse what cannot be read a part at a time, before any of it is read."""
+    one, known = array.dtype.itemsize, recordable(name)
+    chunk = one * math.prod(array.chunks)
+    dims = dict(zip(_dims(array), array.shape, strict=False))
+    step = one * math.prod(size for dim, size in dims.items() if dim not in (*RECORD_DIMS, "step"))
+    for what, size, most in (
+        ("has chunks of", chunk, CHUNK_BYTES),
+        (
+            "takes for one step of one network" if known else "takes",
+            step if known else one * array.size,
+            STEP_BYTES if known else SMALL_BYTES,
+        ),
+    ):
+        if size > most:
+            raise StoreError(
+                f"{origin}: `{name}` {what} {size / 2**30:.3g} GB, and {most / 2**30:.3g} GB is the most that "
+                "can be read at once: write it in smaller chunks, or record less"
+            )
 
 
 def _check_dims(origin: str, name: str, array: zarr.Array) -> None:
@@ -173,90 +246,10 @@ def _sizes(origin: str, arrays: Mapping[str, zarr.Array]) -> dict[str, int]:
 
 def _whole(origin: str, name: str, values: np.ndarray, size: int) -> np.ndarray:
     numeric = values.dtype.kind in "iuf" and values.ndim == 1
-    if not numeric or len(values) != size or not (np.isfinite(values) & (values == np.rint(values))).all():
+    whole = numeric and len(values) == size and (np.isfinite(values) & (values == np.rint(values))).all()
+    if not whole or (np.abs(values.astype(float)) > LARGEST_NUMBER).any():
         raise InputError(f"{origin}: `{name}` is {_short(values)}: give {size} whole numbers")
     return values.astype(np.int64)
-
-
-def _labels(
-    origin: str, small: Mapping[str, np.ndarray], sizes: Mapping[str, int], attributes: Mapping[str, object]
-) -> Labels:
-    """What the small arrays and the attributes say of axes, probes and tensors."""
-    names, splits = {}, ()
-    for dim, coordinate in NAMED.items():
-        if dim not in sizes or coordinate not in small:
-            continue
-        found = _texts(origin, coordinate, small[coordinate])
-        if dim == "split" and len(found) != sizes["split"]:
-            continue  # those of the points
-        names[dim] = require_names(found, f"{origin}: {dim}")
-        if len(found) != sizes[dim]:
-            raise StoreError(
-                f"{origin}: `{coordinate}` has {len(found)} names for {sizes[dim]} along `{dim}`"
-            )
-    if "split" in small and len(small["split"]) == sizes.get("point", -1):
-        splits = _texts(origin, "split", small["split"])
-        if len(set(splits)) == sizes.get("split", len(set(splits))):
-            names.pop("split", None)
-    return Labels(
-        names=names,
-        splits=splits,
-        targets=_targets(origin, small.get("target"), sizes),
-        probes=str(attributes.get("probes_sha256", "")),
-        shapes=_json_shapes(origin, attributes),
-        roles=_json_roles(origin, attributes) | _roles(names.get("tensor", ()), small),
-        exponents={
-            name: small[name].astype(np.float64)
-            for name in LAWS[1:]
-            if name in small
-            and small[name].dtype.kind in "fiu"
-            and small[name].shape == (sizes.get("tensor"),)
-        },
-        attributes=attributes,
-    )
-
-
-def _texts(origin: str, name: str, values: np.ndarray) -> tuple[str, ...]:
-    if values.ndim != 1:
-        raise StoreError(f"{origin}: `{name}` has shape {values.shape}: give one name for each entry")
-    return tuple(str(each) for each in values.tolist())
-
-
-def _targets(origin: str, values: np.ndarray | None, sizes: Mapping[str, int]) -> np.ndarray | None:
-    if values is None:
-        return None
-    expected = tuple(sizes.get(dim, n) for dim, n in zip(("point", "output"), values.shape, strict=False))
-    if values.dtype.kind not in "fiu" or values.ndim != 2 or values.shape != expected:
-        raise StoreError(f"{origin}: `target` has shape {values.shape}: give numbers (point, output)")
-    return values.astype(np.float64)
-
-
-def _json_shapes(origin: str, attributes: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
-    return {
-        name: tuple(int(size) for size in shape)
-        for name, shape in _table(origin, attributes, "tensor_shapes").items()
-        if isinstance(shape, list) and all(isinstance(size, int) for size in shape)
-    }
-
-
-def _json_roles(origin: str, attributes: Mapping[str, object]) -> dict[str, str]:
-    found = _table(origin, attributes, "tensor_roles")
-    return {name: role for name, role in found.items() if role in ROLES}
-
-
-def _roles(tensors: tuple[str, ...], small: Mapping[str, np.ndarray]) -> dict[str, str]:
-    found = small["tensor_role"].tolist() if "tensor_role" in small else []
-    if len(found) != len(tensors):
-        return {}
-    return {name: str(role) for name, role in zip(tensors, found, strict=True) if str(role) in ROLES}
-
-
-def _table(origin: str, attributes: Mapping[str, object], name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(str(attributes.get(name, "{}")))
-    except ValueError as error:
-        raise StoreError(f"{origin}: its attribute `{name}` is no JSON ({error}): record it again") from error
-    return found if isinstance(found, dict) else {}
 
 
 def _short(values: np.ndarray) -> str:
