@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from widthwise.analysis.seeds import bootstrap_counts
 
@@ -29,8 +29,8 @@ class Pairs:
 
 
 def compare_pairs(
-    narrow: Float[np.ndarray, "seed *value"],
-    wide: Float[np.ndarray, "other *value"],
+    narrow: Shaped[np.ndarray, "seed *value"],
+    wide: Shaped[np.ndarray, "other *value"],
     distance: Distance,
     *,
     alpha: float,
@@ -61,7 +61,7 @@ def compare_pairs(
     return Pairs(float(cross.mean()), (float(low), float(high)), floor)
 
 
-def _within(group: Float[np.ndarray, "seed *value"], distance: Distance) -> float:
+def _within(group: Shaped[np.ndarray, "seed *value"], distance: Distance) -> float:
     count = len(group)
     pairs = [distance(group[i], group[j]) for i in range(count) for j in range(i)]
     return float(np.mean(pairs)) if pairs else math.nan

@@ -10,7 +10,7 @@ from widthwise.analysis.verdict import Verdict
 from widthwise.audit.against_theory import CLAIM as THEORY
 from widthwise.audit.against_theory import compare_with, theory_rows
 from widthwise.audit.claim import ClaimRow, Test, Untested, judge, sort_rows
-from widthwise.audit.claims import CLAIMS
+from widthwise.audit.claims import CLAIMS, DESCRIPTIONS
 from widthwise.audit.measured import Measured, NothingToCompare, measure
 from widthwise.audit.sentences import summarize
 from widthwise.audit.settings import AuditSettings
@@ -97,6 +97,8 @@ def audit(
     for name in own:
         try:
             found = CLAIMS[name](measured)
+            if not isinstance(found, Untested):
+                found += _described(name, measured)
         except NothingToCompare as reason:
             found = Untested(claim=name, why=str(reason))
         progress.advance()
@@ -111,6 +113,14 @@ def audit(
     if comparison is not None:
         found["theory_alpha"] = comparison.alpha
     return Audit(rows, tuple(untested), found, summarize(measured, rows), comparison)
+
+
+def _described(name: str, measured: Measured) -> list[Test]:
+    """What is told beside a claim's tests; nothing where there is nothing to tell."""
+    try:
+        return DESCRIPTIONS[name](measured) if name in DESCRIPTIONS else []
+    except NothingToCompare:
+        return []
 
 
 def _chosen(claims: Sequence[str] | None) -> list[str]:

@@ -6,8 +6,12 @@ from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims import (
     attention,
     bias,
+    classes,
+    distributions,
+    heads,
     kernels,
     large_rate,
+    limits,
     loss,
     onset,
     preactivations,
@@ -15,12 +19,15 @@ from widthwise.audit.claims import (
     richness,
     scales,
     spectra,
+    spread,
+    stability,
     training_rate,
     variance,
 )
 from widthwise.audit.measured import Measured
 
 Claim = Callable[[Measured], list[Test] | Untested]
+Description = Callable[[Measured], list[Test]]
 
 CLAIMS: dict[str, Claim] = {
     "scales": scales.tests,
@@ -37,4 +44,15 @@ CLAIMS: dict[str, Claim] = {
     "richness": richness.tests,
     "training_rate": training_rate.tests,
     "onset": onset.tests,
+}
+
+# What is told beside a claim's tests: numbers of each width without a p-value, which judge nothing.
+DESCRIPTIONS: dict[str, Description] = {
+    "loss_curves": limits.descriptions,
+    "predictions": classes.descriptions,
+    "feature_kernel": spread.descriptions,
+    "preactivations": distributions.descriptions,
+    "attention": heads.descriptions,
+    "large_rate": stability.descriptions,
+    "training_rate": limits.rate_descriptions,
 }

@@ -17,7 +17,7 @@ LEAST = 1e-6  # a logit's spread below this is rounding, as where queries or key
 
 def tests(measured: Measured) -> list[Test] | Untested:
     r"""At initialization, the spread of attention logits over keys goes as N^-1/2; later, gaps between widths
-    shrink: of logits, mean over heads, and of rows' entropies. Beside them, how differently heads attend.
+    shrink: of logits, mean over heads, and of rows' entropies.
 
     Logits are known from attention up to a constant a row: log a_qk - mean_k log a_qk. In muP they are q.k/d
     of independent q and k, hence ~ d^-1/2; scaled by 1/sqrt(d) they stay of order 1, and trained queries and
@@ -25,18 +25,17 @@ def tests(measured: Measured) -> list[Test] | Untested:
     """
     if not measured.has("attention", "step", "block", "head", "query", "key"):
         if measured.has("attention_entropy", "step", "block", "head"):
-            return heads.recorded_entropy_tests(measured, _names(measured))
+            return heads.recorded_entropy_tests(measured)
         why = measured.missing("attention")
         return Untested(claim=CLAIM, why=why or "`attention` lacks step, block, head, query or key")
     fixed = measured.study.get("network", {}).get("head_size", 0)
     found = [] if fixed else _initial(measured)
-    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps))
+    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, "attention"))
     steps = [s for s in steps if s > 0] or steps
-    for block, name in enumerate(_names(measured)):
+    for block, name in enumerate(heads.block_names(measured)):
         found += _later(measured, (widths, steps), block, name)
-        found.append(heads.entropy_test(measured, block, name))
-        found += heads.divergences(measured, block, name)
-    return found
+        found += heads.entropy_test(measured, block, name)
+    return found or Untested(claim=CLAIM, why="no row of `attention` has weights of two keys or more")
 
 
 def _later(measured: Measured, grid: tuple[list[int], list[int]], block: int, name: str) -> list[Test]:
@@ -51,16 +50,9 @@ def _later(measured: Measured, grid: tuple[list[int], list[int]], block: int, na
     return [gap_test(measured, CLAIM, products, where, what=f"attention logits of `{name}`", size=size)]
 
 
-def _names(measured: Measured) -> list[str]:
-    records = measured.records
-    known = "block" in records.coords and records["block"].dims == ("block",)
-    labels = records["block"].to_numpy() if known else range(1, records.sizes["block"] + 1)
-    return [str(label) for label in labels]
-
-
 def _initial(measured: Measured) -> list[Test]:
     found = []
-    for block, name in enumerate(_names(measured)):
+    for block, name in enumerate(heads.block_names(measured)):
         spread = []
         for width in range(len(measured.widths)):
             logits = _logits(heads.read_heads(measured, width, 0, block))

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from widthwise.analysis.ensembling import Ensembling, Kind, measure_ensembling
 from widthwise.audit.claim import Test, Untested
+from widthwise.audit.claims.classes import loss_kind, outputs_of, points_of
 from widthwise.audit.claims.gaps import comparable
 from widthwise.audit.measured import Measured, NothingToCompare
 from widthwise.audit.reading import sound, thinned
@@ -56,39 +56,18 @@ def measure_ensembles(measured: Measured) -> Ensembles | Untested:
     except NothingToCompare as reason:
         return Untested(claim=CLAIM, why=str(reason))
     step = steps[-1]
-    outputs = [_outputs(measured, w, step)[measured.usable(step)[w]] for w in widths]
+    outputs = [outputs_of(measured, w, step)[measured.usable(step)[w]] for w in widths]
     outputs = [each[sound(each).all(axis=(1, 2))] for each in outputs]
     if len(widths) < 2 or any(len(each) < 2 for each in outputs):
         return Untested(claim=CLAIM, why="it takes two widths with two networks each: train more")
     target = target if points is None else target[points]
-    chosen, split = _points(measured, points)
-    kind: Kind = "cross_entropy" if _loss(measured) == "cross_entropy" else "mse"
+    chosen, split = points_of(measured)
+    kind: Kind = "cross_entropy" if loss_kind(measured) == "cross_entropy" else "mse"
     rng = np.random.default_rng(measured.settings.seed)
     found = [measure_ensembling(each[:, chosen], target[chosen].astype(float), kind, rng) for each in outputs]
     return Ensembles(
         tuple(measured.widths[w] for w in widths), int(measured.steps[step]), split, tuple(found)
     )
-
-
-def _outputs(measured: Measured, width: int, step: int) -> Float[np.ndarray, "seed point output"]:
-    dims = [str(d) for d in measured.records["prediction"].dims if d in ("point", "output")]
-    values = measured.read("prediction", width, [step])[:, 0]
-    return np.moveaxis(values, dims.index("point") + 1, 1)
-
-
-def _points(measured: Measured, read: np.ndarray | None) -> tuple[np.ndarray, str]:
-    """Positions among the points that are read: held-out ones where there are some."""
-    records = measured.records
-    read = np.arange(records.sizes["point"]) if read is None else read
-    if "split" in records.coords and records["split"].dims == ("point",):
-        names = np.array([str(name) for name in records["split"].to_numpy()])[read]
-        if (names == "test").any():
-            return np.flatnonzero(names == "test"), "test"
-    return np.arange(len(read)), "all"
-
-
-def _loss(measured: Measured) -> str:
-    return str(measured.study.get("training", {}).get("loss", measured.records.attrs.get("loss", "mse")))
 
 
 def _weak(measured: Measured, ensembles: Ensembles, where: dict, ends: tuple[Ensembling, Ensembling]) -> Test:

@@ -1,40 +1,44 @@
 """What single attention heads do at each width: how sharply they attend, and whether they attend alike."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from widthwise.analysis.heads import matched_divergence, mean_divergence, relative_entropy_of_rows
-from widthwise.analysis.pairs import compare_pairs
 from widthwise.audit.claim import Test
+from widthwise.audit.claims.described import pair_rows
 from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
-from widthwise.audit.measured import Measured
+from widthwise.audit.measured import Measured, NothingToCompare
 
 CLAIM = "attention"
-MOST_ROWS, MOST_NETWORKS = 16, 8  # of which pairs of heads are compared
+MOST_ROWS = 16  # of which pairs of heads are compared
 KINDS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "matched heads": matched_divergence,
     "mean over heads": mean_divergence,
 }
 
 
-def entropy_test(measured: Measured, block: int, name: str) -> Test:
+def entropy_test(measured: Measured, block: int, name: str) -> list[Test]:
     """Gaps between widths of the entropy of attention rows, mean over heads, over that of uniform rows.
 
     Means of logits over heads miss what differs in sign between heads; entropies do not.
     """
-    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps))
-    products = measured.products(widths, _entropies(measured, (widths, steps), block))
+    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, "attention"))
+    try:
+        products = measured.products(widths, _entropies(measured, (widths, steps), block))
+    except NothingToCompare:
+        return []
     where = {"block": name, "quantity": "entropy of rows", "until_step": int(measured.steps[steps[-1]])}
-    return gap_test(measured, CLAIM, products, where, what=f"entropies of attention in `{name}`", size=1.0)
+    return [gap_test(measured, CLAIM, products, where, what=f"entropies of attention in `{name}`", size=1.0)]
 
 
-def recorded_entropy_tests(measured: Measured, names: Sequence[str]) -> list[Test]:
+def recorded_entropy_tests(measured: Measured) -> list[Test]:
     """The same from `attention_entropy`, mean over heads, relative to the widest networks' mean."""
-    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps))
+    name = "attention_entropy"
+    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, name))
     counted, found = counting(measured, steps), []
-    for block, name in enumerate(names):
+    for block, name in enumerate(block_names(measured)):
         values = [_recorded(measured, width, block)[counted[width]][:, steps] for width in widths]
         where = {"block": name, "quantity": "entropy of rows", "until_step": int(measured.steps[steps[-1]])}
         products = measured.products(widths, iter([values]))
@@ -42,42 +46,25 @@ def recorded_entropy_tests(measured: Measured, names: Sequence[str]) -> list[Tes
     return found
 
 
-def divergences(measured: Measured, block: int, name: str) -> list[Test]:
-    """Descriptions, which judge nothing: at the last step, the Jensen-Shannon divergence between rows of one
+def descriptions(measured: Measured) -> list[Test]:
+    """At the last step, the Jensen-Shannon divergence between rows of one
     network of each width and one of the widest, of heads matched one to one, since heads of different
     initializations are exchangeable, and of means over heads; and what two seeds of one width show."""
-    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps))
-    usable, rng = measured.usable(steps[-1]), np.random.default_rng(measured.settings.seed)
-    heads = [_some_rows(read_heads(measured, w, steps[-1], block)[usable[w]][:MOST_NETWORKS]) for w in widths]
-    if len(widths) < 2 or not all(len(h) and h.size and np.isfinite(h).all() for h in heads):
+    if not measured.has("attention", "step", "block", "head", "query", "key"):
         return []
+    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, "attention"))
     found = []
-    for index, width in enumerate(widths[:-1]):
-        for kind, distance in KINDS.items():
-            pairs = compare_pairs(heads[index], heads[-1], distance, alpha=measured.alpha, rng=rng)
-            known = np.isfinite(pairs.floor)
-            seeds = f"; two seeds of one width by {pairs.floor:.2g}" if known else ""
-            where = {
-                "block": name,
-                "quantity": kind,
-                "width": measured.widths[width],
-                "against": measured.widths[widths[-1]],
-                "step": int(measured.steps[steps[-1]]),
-                "unit": "Jensen-Shannon divergence",
-            }
-            found.append(
-                Test(
-                    claim=CLAIM,
-                    where=where,
-                    estimate=pairs.value,
-                    interval=pairs.interval,
-                    expected=pairs.floor if known else None,
-                    advice_good=f"Attention in `{name}` ({kind}) of N = {where['width']} and of N = "
-                    f"{where['against']} differs by {pairs.value:.2g} nats of Jensen-Shannon divergence"
-                    f"{seeds}.",
-                )
-            )
+    for block, name in enumerate(block_names(measured)):
+        found += _divergences(measured, (widths, steps[-1]), block, name)
     return found
+
+
+def block_names(measured: Measured) -> list[str]:
+    """Names of blocks, or their numbers."""
+    records = measured.records
+    known = "block" in records.coords and records["block"].dims == ("block",)
+    labels = records["block"].to_numpy() if known else range(1, records.sizes["block"] + 1)
+    return [str(label) for label in labels]
 
 
 def read_heads(
@@ -121,3 +108,27 @@ def _some_rows(attention: Float[np.ndarray, "seed head query key"]) -> Float[np.
     count = attention.shape[2]
     rows = np.unique(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(int))
     return attention[:, :, rows]
+
+
+def _divergences(measured: Measured, grid: tuple[list[int], int], block: int, name: str) -> list[Test]:
+    widths, step = grid
+    usable = measured.usable(step)
+    heads = [_some_rows(read_heads(measured, w, step, block)[usable[w]]) for w in widths]
+    if not all(h.size and np.isfinite(h).all() for h in heads):
+        return []
+    found = []
+    for kind, distance in KINDS.items():
+        where = {"block": name, "quantity": kind, "step": int(measured.steps[step])}
+        found += pair_rows(
+            measured,
+            CLAIM,
+            widths,
+            heads,
+            where | {"unit": "Jensen-Shannon divergence"},
+            distance=distance,
+            words=lambda x, n, m, kind=kind: (
+                f"Attention in `{name}` ({kind}) of networks of N = {n} and {m} "
+                f"differs by {x:.2g} nats (Jensen-Shannon)"
+            ),
+        )
+    return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from widthwise.audit.claim import Test, Untested
+from widthwise.audit.claims.classes import by_class, loss_kind, without_common_part
 from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, gap_test
 from widthwise.audit.measured import Measured
 
@@ -14,20 +15,24 @@ def tests(measured: Measured) -> list[Test] | Untested:
     at the last one.
 
     Single networks differ from the limit by N^-1/2, which `variance_scaling` tests; means by N^-1.
+    Of classes, of logits less their mean over classes, which no probability depends on.
     """
     if why := measured.missing("prediction"):
         return Untested(claim=CLAIM, why=why)
     candidates = measured.some_steps(32, "prediction")
     widths, steps = comparable(measured, candidates)
+    classes = by_class(measured) and loss_kind(measured) == "cross_entropy"
     found = []
     for which in (steps, steps[-1:]) if len(steps) > 1 else (steps,):
-        products = measured.products(widths, _predictions(measured, which, widths))
+        products = measured.products(widths, _predictions(measured, which, widths, classes=classes))
         key = "step" if len(which) == 1 else "until_step"
         where = {key: int(measured.steps[which[-1]])}
         found.append(gap_test(measured, CLAIM, products, where, what="mean predictions"))
     return found
 
 
-def _predictions(measured: Measured, steps: list[int], widths: list[int]) -> Iterator[Block]:
+def _predictions(
+    measured: Measured, steps: list[int], widths: list[int], *, classes: bool
+) -> Iterator[Block]:
     for _, block in alive_blocks(measured, "prediction", steps, widths):
-        yield block
+        yield [without_common_part(values, measured) for values in block] if classes else block

@@ -1,6 +1,7 @@
 """Networks of all widths learn at the same rate."""
 
 import numpy as np
+from jaxtyping import Float
 
 from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims.gaps import comparable, counting, gap_test
@@ -14,6 +15,21 @@ WINDOW = (0.9, 0.2)  # of the initial loss, mean over all networks
 def tests(measured: Measured) -> list[Test] | Untested:
     """Gaps of R_N shrink: the slope of -log(loss) against the step while the mean loss of all networks falls
     from 0.9 to 0.2 of its initial value (or as far as it gets), on the training split where there is one."""
+    found = rates_of(measured)
+    if isinstance(found, Untested):
+        return found
+    widths, rates, where = found
+    products = measured.products(widths, iter([[r[:, None] for r in rates]]))
+    values = ", ".join(
+        f"{r.mean():.3g} at N = {measured.widths[w]}" for r, w in zip(rates, widths, strict=True)
+    )
+    return [gap_test(measured, CLAIM, products, where, what=f"training rates ({values} per step)")]
+
+
+def rates_of(
+    measured: Measured,
+) -> tuple[list[int], list[Float[np.ndarray, " _"]], dict[str, str | int | float]] | Untested:
+    """Positions of the widths, R_N of each of their networks, and where it was measured; or why not."""
     name = next((n for n in ("loss", "batch_loss") if measured.has(n, "step")), None)
     if name is None:
         return Untested(claim=CLAIM, why="the records have no `loss`: record it")
@@ -39,12 +55,9 @@ def tests(measured: Measured) -> list[Test] | Untested:
     time = measured.steps[steps][inside].astype(float)
     slope = (time - time.mean()) / ((time - time.mean()) ** 2).sum()
     with np.errstate(all="ignore"):
-        rates = [-(np.log(curve[:, inside]) @ slope)[:, None] for curve in curves]
+        rates = [-(np.log(curve[:, inside]) @ slope) for curve in curves]
     if not all(np.isfinite(r).all() for r in rates):
         return Untested(claim=CLAIM, why=f"`{name}` is not positive in every network")
-    products = measured.products(widths, iter([rates]))
-    values = ", ".join(
-        f"{r.mean():.3g} at N = {measured.widths[w]}" for r, w in zip(rates, widths, strict=True)
-    )
-    where = {"split": names[split], "from_step": int(time[0]), "until_step": int(time[-1])}
-    return [gap_test(measured, CLAIM, products, where, what=f"training rates ({values} per step)")]
+    where: dict[str, str | int | float] = {"split": names[split]}
+    where |= {"from_step": int(time[0]), "until_step": int(time[-1])}
+    return widths, rates, where

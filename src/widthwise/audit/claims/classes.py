@@ -1,0 +1,125 @@
+"""Classes: how often networks of two widths choose other ones, and how far apart their probabilities are."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import special
+
+from widthwise.analysis.pairs import jensen_shannon
+from widthwise.audit.claim import Test
+from widthwise.audit.claims.described import pair_rows
+from widthwise.audit.claims.gaps import comparable
+from widthwise.audit.measured import Measured
+from widthwise.audit.reading import sound, thinned
+
+CLAIM = "predictions"
+MOST_POINTS = 512
+NEARLY = 0.05  # relative difference of a recorded loss from the cross entropy of the recorded outputs
+
+
+def loss_kind(measured: Measured) -> str:
+    """ "cross_entropy" or "mse": as the study or the records' attribute `loss` says, else what the recorded
+    losses are of the recorded outputs and targets at the first step; "mse" where nothing tells."""
+    named = measured.study.get("training", {}).get("loss", measured.records.attrs.get("loss"))
+    return str(named) if named is not None else _guessed(measured)
+
+
+def descriptions(measured: Measured) -> list[Test]:
+    """At the last step, on held-out points where there are some: the share of points on which a network of
+    each width and one of the widest choose different classes, and the Jensen-Shannon divergence of their
+    probabilities. Nothing if the loss is no cross entropy."""
+    if not by_class(measured) or loss_kind(measured) != "cross_entropy":
+        return []
+    widths, steps = comparable(measured, measured.some_steps(32, "prediction"))
+    points, split = points_of(measured)
+    points = points[np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))]
+    outputs = [outputs_of(measured, w, steps[-1])[measured.usable(steps[-1])[w]][:, points] for w in widths]
+    outputs = [each[sound(each).all(axis=(1, 2))] for each in outputs]
+    where = {"split": split, "step": int(measured.steps[steps[-1]])}
+    chosen = pair_rows(
+        measured,
+        CLAIM,
+        widths,
+        [each.argmax(axis=2).astype(float) for each in outputs],
+        {"quantity": "other class"} | where | {"unit": "share of points"},
+        distance=lambda a, b: float((a != b).mean()),
+        words=lambda x, n, m: (
+            f"Networks of N = {n} and {m} choose different classes on {x:.2g} of the points"
+        ),
+    )
+    apart = pair_rows(
+        measured,
+        CLAIM,
+        widths,
+        [special.softmax(each, axis=2) for each in outputs],
+        {"quantity": "class probabilities"} | where | {"unit": "Jensen-Shannon divergence"},
+        distance=lambda a, b: float(jensen_shannon(a, b).mean()),
+        words=lambda x, n, m: (
+            f"Class probabilities of N = {n} and {m} differ by {x:.2g} nats (Jensen-Shannon)"
+        ),
+    )
+    return [*chosen, *apart]
+
+
+def without_common_part(
+    values: Float[np.ndarray, "seed step _ _"], measured: Measured
+) -> Float[np.ndarray, "seed step _ _"]:
+    """Predictions as they were recorded less their mean over classes, which no probability depends on."""
+    dims = [str(d) for d in measured.records["prediction"].dims if d in ("point", "output")]
+    return values - values.mean(axis=dims.index("output") + 2, keepdims=True)
+
+
+def outputs_of(measured: Measured, width: int, step: int) -> Float[np.ndarray, "seed point output"]:
+    """Predictions at the positions of a width and a step, of the points that are read."""
+    dims = [str(d) for d in measured.records["prediction"].dims if d in ("point", "output")]
+    values = measured.read("prediction", width, [step])[:, 0]
+    return np.moveaxis(values, dims.index("point") + 1, 1)
+
+
+def points_of(measured: Measured) -> tuple[Int[np.ndarray, " point"], str]:
+    """Positions among the points that are read: held-out ones where there are some, else all."""
+    records = measured.records
+    read = thinned(records["prediction"], measured.settings).get("point")
+    read = np.arange(records.sizes["point"]) if read is None else read
+    if "split" in records.coords and records["split"].dims == ("point",):
+        names = np.array([str(name) for name in records["split"].to_numpy()])[read]
+        if (names == "test").any():
+            return np.flatnonzero(names == "test"), "test"
+    return np.arange(len(read)), "all"
+
+
+def by_class(measured: Measured) -> bool:
+    """Whether predictions are of several outputs of points."""
+    records = measured.records
+    return (
+        "prediction" in records
+        and set(map(str, records["prediction"].dims)) == {"width", "seed", "step", "point", "output"}
+        and records.sizes["output"] > 1
+    )
+
+
+def _guessed(measured: Measured) -> str:
+    """Whether the first recorded loss is that of probabilities, of the same points."""
+    records = measured.records
+    if not by_class(measured) or not measured.has("loss", "step") or "target" not in records:
+        return "mse"
+    target = records["target"]
+    if set(map(str, target.dims)) != {"point", "output"} or target.dtype.kind not in "fiub":
+        return "mse"
+    read = thinned(records["prediction"], measured.settings).get("point")
+    y = target.transpose("point", "output").to_numpy().astype(float)
+    y = y if read is None else y[read]
+    if not np.isfinite(y).all() or (y < 0).any() or not np.allclose(y.sum(axis=1), 1, atol=1e-3):
+        return "mse"
+    width = int(measured.usable(0).any(axis=1).argmax())
+    alive = measured.usable(0)[width]
+    losses = measured.read("loss", width, [0])[alive][:, 0]
+    logs = special.log_softmax(outputs_of(measured, width, 0)[alive], axis=2)
+    entropy = -(y * logs).sum(axis=2)  # (seed, point)
+    if not losses.size or not np.isfinite(losses).all() or not np.isfinite(entropy).all():
+        return "mse"
+    mean = float(losses.mean())
+    sizes = (float(entropy.mean()), float(entropy.sum(axis=1).mean()))
+    same = any(mean > 0 and abs(math.log(mean / max(size, 1e-300))) < NEARLY for size in sizes)
+    return "cross_entropy" if same else "mse"

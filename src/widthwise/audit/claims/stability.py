@@ -1,0 +1,126 @@
+"""At which steps large learning rates show, at each width: sharpening, the edge of stability, spikes."""
+
+import numpy as np
+from jaxtyping import Float
+
+from widthwise.analysis.stability import (
+    catapult_ratio,
+    first_crossing,
+    share_at_the_edge,
+    sharpening_slope,
+    spikes,
+    spikes_apart,
+    stability_threshold,
+)
+from widthwise.audit.claim import Test
+from widthwise.audit.claims.described import mean_rows, pair_rows
+from widthwise.audit.claims.gaps import comparable, counting
+from widthwise.audit.measured import Measured
+
+CLAIM = "large_rate"
+MOST_STEPS = 2048
+
+
+def descriptions(measured: Measured) -> list[Test]:
+    """For each width beside the widest: the slope at which the sharpness rises before it first crosses the
+    threshold of stability, the first crossing, the share of recorded steps at the threshold; how far the
+    largest loss is above the initial one, and which spikes two networks share."""
+    return [*_of_sharpness(measured), *_of_losses(measured)]
+
+
+def _of_sharpness(measured: Measured) -> list[Test]:
+    if not measured.has("sharpness", "step"):
+        return []
+    widths, steps = comparable(measured, measured.some_steps(MOST_STEPS, "sharpness"))
+    if len(widths) < 2:
+        return []
+    curves, labels = _read(measured, "sharpness", widths, steps), measured.steps[steps]
+    training = measured.study.get("training", {})
+    limit = stability_threshold(str(training.get("optimizer", "gd")), _number(training.get("momentum", 0.9)))
+    until = int(labels[-1])
+    crossings = [first_crossing(labels, c, limit) for c in curves]
+    found = mean_rows(
+        measured,
+        CLAIM,
+        widths,
+        [sharpening_slope(labels, c, limit) for c in curves],
+        {"quantity": "progressive sharpening", "until_step": until, "unit": "sharpness per step"},
+        words=lambda own, wide: (
+            f"Before it first crosses {limit:.3g} the sharpness rises by {own} and by {wide} per step."
+        ),
+    )
+    found += mean_rows(
+        measured,
+        CLAIM,
+        widths,
+        crossings,
+        {"quantity": "first crossing", "unit": "step"},
+        words=lambda own, wide: (
+            f"Where the sharpness crosses {limit:.3g}, it first does at step {own} and {wide}."
+        ),
+    )
+    found += mean_rows(
+        measured,
+        CLAIM,
+        widths,
+        [share_at_the_edge(c, limit) for c in curves],
+        {"quantity": "at the edge of stability", "until_step": until, "unit": "share of steps"},
+        words=lambda own, wide: (
+            f"The sharpness is within a tenth of {limit:.3g} at a share of recorded steps of "
+            f"{own} and {wide}."
+        ),
+    )
+    return found
+
+
+def _of_losses(measured: Measured) -> list[Test]:
+    name = next((n for n in ("batch_loss", "loss") if measured.has(n, "step")), None)
+    if name is None:
+        return []
+    widths, steps = comparable(measured, measured.some_steps(MOST_STEPS, name))
+    if len(widths) < 2 or len(steps) < 3:
+        return []
+    curves, until = _read(measured, name, widths, steps), int(measured.steps[steps[-1]])
+    ratios = [catapult_ratio(c) for c in curves]
+    sets, found = [spikes(c) for c in curves], []
+    if any((each > 1).any() for each in ratios):
+        found += mean_rows(
+            measured,
+            CLAIM,
+            widths,
+            ratios,
+            {"quantity": "catapult ratio", "until_step": until, "unit": "largest loss over the initial one"},
+            words=lambda own, wide: f"The largest `{name}` is {own} and {wide} times the initial one.",
+        )
+    if not any(each.any() for each in sets):
+        return found
+    where = {"quantity": "spikes of one alone", "until_step": until, "unit": "share of spikes"}
+    found += pair_rows(
+        measured,
+        CLAIM,
+        widths,
+        sets,
+        where,
+        distance=spikes_apart,
+        words=lambda x, n, m: (
+            f"Of the spikes of `{name}` of two networks, N = {n} and {m}, a share of {x:.2g} "
+            "is in one of them alone"
+        ),
+    )
+    return found
+
+
+def _read(
+    measured: Measured, name: str, widths: list[int], steps: list[int]
+) -> list[Float[np.ndarray, "_ step"]]:
+    """Curves of the networks that count at all steps, of the last split, where they are finite."""
+    counted = counting(measured, steps)
+    curves = [
+        measured.read(name, w, steps)[counted[w]].reshape(int(counted[w].sum()), len(steps), -1)[..., -1]
+        for w in widths
+    ]
+    return [curve[np.isfinite(curve).all(axis=1)] for curve in curves]
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and 0 <= value < 1 else 0.0
