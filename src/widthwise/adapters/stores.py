@@ -205,8 +205,8 @@ def _check_size(origin: str, name: str, array: zarr.Array) -> None:
     ):
         if size > most:
             raise StoreError(
-                f"{origin}: `{name}` {what} {size / 2**30:.3g} GB; {most / 2**30:.3g} GB is the most that can "
-                "be read at once: write it in smaller chunks, or record less"
+                f"{origin}: `{name}` {what} {size / 2**30:.3g} GB; at most {most / 2**30:.3g} GB can be "
+                "read at once: write it in smaller chunks, or record less"
             )
 
 
