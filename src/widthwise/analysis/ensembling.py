@@ -4,6 +4,7 @@ For squared errors exactly: $L_{single} = B^2 + V$, and the loss of an ensemble 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -14,6 +15,7 @@ from scipy import special
 
 from widthwise.analysis.estimate import Estimate
 from widthwise.analysis.exponents import Exponent, fit_estimates
+from widthwise.analysis.fits import limit_coefficients
 from widthwise.analysis.gaps import Products
 
 Kind = Literal["mse", "cross_entropy"]
@@ -114,6 +116,51 @@ def _losses(
         return 0.5 * ((outputs - target) ** 2).sum(axis=2).mean(axis=1)
     logs = outputs - special.logsumexp(outputs, axis=2, keepdims=True)
     return -(target * logs).sum(axis=2).mean(axis=1)
+
+
+@dataclass(frozen=True)
+class Gap:
+    r"""What separates one network of a width from infinite width: variance and bias.
+
+    **Fields:** `variance`, $L_N - B^2_N$; `bias`, $B^2_N - L_\infty$, negative where the wide are worse;
+    `share`, of the variance in both, a negative bias counting as none, with its `interval`; `error`, the
+    standard error of $B^2_N$.
+    """
+
+    variance: float
+    bias: float
+    share: float
+    interval: tuple[float, float]
+    error: float
+
+
+def split_gap(widths: Sequence[int], found: Sequence[Ensembling], index: int, alpha: float) -> Gap:
+    r"""The gap of the width at `index`: what ensembling removes of it, and what only width removes.
+
+    $L_\infty$ is the intercept of $B^2_N$ in 1/N, weighted with N; of fewer than four widths the widest's
+    $B^2_N$. The interval is a percentile one, of the seeds' resamples of all widths.
+    """
+    numbers = np.array(widths, dtype=float)
+    coefficients = np.eye(len(widths))[-1] if len(widths) < 4 else limit_coefficients(numbers, numbers)
+    own = found[index]
+    bias = own.infinite - float(coefficients @ np.array([each.infinite for each in found]))
+    count = min((len(each.draws) for each in found), default=0)
+    infinite = np.array([each.draws[:count] for each in found]).reshape(len(found), count)
+    spread = own.single_draws[:count] - infinite[index]
+    shares = _share(spread, infinite[index] - coefficients @ infinite)
+    low, high = np.quantile(shares, [alpha / 2, 1 - alpha / 2]) if count else (0.0, 1.0)
+    return Gap(
+        variance=own.variance_part,
+        bias=bias,
+        share=float(_share(np.array(own.variance_part), np.array(bias))),
+        interval=(float(low), float(high)),
+        error=float(own.draws.std()) if len(own.draws) else 0.0,
+    )
+
+
+def _share(variance: Float[np.ndarray, "*draw"], bias: Float[np.ndarray, "*draw"]) -> np.ndarray:
+    variance, bias = np.maximum(variance, 0.0), np.maximum(bias, 0.0)
+    return np.asarray(variance / np.maximum(variance + bias, 1e-300))
 
 
 def variance_exponent(products: Products) -> Exponent:

@@ -218,3 +218,30 @@ def _resampled(
         own[width] = pairs_sum / (len(mine) - 1) ** 2
     cross = weights @ products.gram @ weights.T
     return np.array([own[a] + own[b] - 2 * cross[a, b] for a, b in pairs])
+
+
+def gap_interval(
+    products: Products, pair: tuple[int, int], alpha: float, rng: np.random.Generator
+) -> tuple[float, tuple[float, float]]:
+    """Root mean square gap of two widths' mean functions, and its interval at 1 - `alpha`.
+
+    The unbiased squared gap, zero where noise covers it, -+ Student's t times the scatter of its bootstrap
+    resamples over seeds. Where the true gap is zero resamples scatter too far, since they are centered on a
+    gap that is all noise: the interval then errs to the wide side.
+
+    **Arguments:** `pair`, positions of two widths of two or more networks each.
+    """
+    counts = [bootstrap_counts(products.seeds(w), RESAMPLES, rng) for w in pair]
+    draws, dof = np.zeros(RESAMPLES), 0
+    for drawn, width in zip(counts, pair, strict=True):
+        block, seeds = products.own(width), products.seeds(width)
+        # Copies of a seed are not paired, as in `_resampled`.
+        draws += (((drawn @ block) * drawn).sum(axis=1) - drawn**2 @ np.diagonal(block)) / (seeds - 1) ** 2
+        dof += seeds - 1
+    cross = products.gram[np.ix_(products.owner == pair[0], products.owner == pair[1])]
+    draws -= 2 * ((counts[0] @ cross) * counts[1]).sum(axis=1) / cross.size
+    fewest = min(products.seeds(w) for w in pair)
+    half = float(stats.t.isf(alpha / 2, dof)) * float(draws.std(ddof=1)) * math.sqrt(fewest / (fewest - 1))
+    value = products.unbiased(*pair)
+    low, root, high = (math.sqrt(max(0.0, value + shift)) for shift in (-half, 0.0, half))
+    return root, (low, high)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from widthwise.analysis.ensembling import split_gap
 from widthwise.analysis.extrapolate import limits
-from widthwise.analysis.fits import limit_coefficients
 from widthwise.audit.claim import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
 from widthwise.audit.claims.gaps import comparable, counting
@@ -102,22 +102,14 @@ def _until(measured: Measured, width: int, gap: np.ndarray, steps: list[int], wh
 
 def _shares(ensembles: Ensembles) -> list[str]:
     """Of each width's gap to infinite width: what ensembling removes, and what only width removes."""
-    widths = np.array(ensembles.widths, dtype=float)
-    infinite = np.array([each.infinite for each in ensembles.found])
-    single = np.array([each.single for each in ensembles.found])
-    limit = float(limit_coefficients(widths, widths) @ infinite) if len(widths) >= 4 else float(infinite[-1])
-    errors = [float(each.draws.std()) if len(each.draws) else 0.0 for each in ensembles.found]
     found = []
-    for index in (0, len(widths) - 1):
-        gap = single[index] - limit
-        variance = single[index] - infinite[index]
-        bias = infinite[index] - limit
-        if gap <= 0 or variance <= 0 or gap <= 2 * errors[index]:
+    for index in (0, len(ensembles.widths) - 1):
+        gap = split_gap(ensembles.widths, ensembles.found, index, 0.05)
+        if gap.variance + gap.bias <= max(0.0, 2 * gap.error) or gap.variance <= 0:
             continue
-        share = min(1.0, max(0.0, variance / (variance + max(bias, 0.0))))
         found.append(
-            f"Of the remaining gap of N = {int(widths[index])} to infinite width on {ensembles.split} "
-            f"points, {share:.0%} is variance (ensembling removes it) and {1 - share:.0%} bias (only width "
-            "removes it)."
+            f"Of the remaining gap of N = {ensembles.widths[index]} to infinite width on {ensembles.split} "
+            f"points, {gap.share:.0%} is variance (ensembling removes it) and {1 - gap.share:.0%} bias (only "
+            "width removes it)."
         )
     return found
