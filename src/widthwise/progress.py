@@ -1,6 +1,11 @@
 """Progress is an object passed in; the library is silent unless it is given one that speaks."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
+
+LONG_SECONDS = 3.0  # after which somebody who waits wants to know what for
 
 
 @runtime_checkable
@@ -34,3 +39,15 @@ class SilentProgress:
 
 
 SILENT = SilentProgress()
+
+
+@contextmanager
+def said_if_long(progress: Progress, message: str, seconds: float = LONG_SECONDS) -> Iterator[None]:
+    """Say `message` once what is done within has taken `seconds`; what is quick passes in silence."""
+    timer = threading.Timer(seconds, progress.say, (message,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -2,12 +2,13 @@
 
 import io
 import sys
+import time
 
 import pytest
 
 from widthwise.cli import progress as module
 from widthwise.cli.progress import open_progress
-from widthwise.progress import Progress
+from widthwise.progress import Progress, said_if_long
 
 
 class Terminal(io.StringIO):
@@ -70,6 +71,34 @@ def test_long_stages_speak_every_ten_seconds_with_rate_and_time_left(stderr, clo
         "training: 80/100, 4/s, 5 s left",
         "training: 80/100 in 20.0 s",
     ]
+
+
+def test_before_anything_is_done_no_rate_is_made_up_and_long_times_are_in_hours(stderr, clock):
+    stream = stderr(io.StringIO())
+    with open_progress() as progress:
+        progress.start("training", 100)
+        clock[0] += 30.0
+        progress.advance(0)  # as when networks diverged at once
+        clock[0] += 70.0
+        progress.advance(1)
+    assert stream.getvalue().splitlines()[1:3] == [
+        "training: 0/100, 30 s so far",
+        "training: 1/100, 0.01/s, 2 h 45 min left",
+    ]
+
+
+def test_what_takes_long_is_said_once_and_what_is_quick_is_not(stderr):
+    stream = stderr(io.StringIO())
+    with open_progress() as progress:
+        with said_if_long(progress, "compiling", seconds=30.0):
+            pass
+        with said_if_long(progress, "reading", seconds=0.001):
+            while not stream.getvalue():
+                pass
+        with pytest.raises(KeyError), said_if_long(progress, "failing", seconds=0.05):
+            raise KeyError
+        time.sleep(0.1)
+    assert stream.getvalue() == "reading\n"
 
 
 def test_a_stage_with_nothing_to_do_takes_no_time(stderr):

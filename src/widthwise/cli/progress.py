@@ -114,6 +114,21 @@ class Clock:
         return f"{self.done / max(self.elapsed(), 1e-9):.3g}/s"
 
     def state(self) -> str:
-        """Done, rate and time left in words."""
-        left = (self.total - self.done) * self.elapsed() / max(self.done, 1)
-        return f"{self.done}/{self.total}, {self.rate()}, {left:.0f} s left"
+        """Done, rate and time left in words; before anything is done, there is no rate to tell from."""
+        if not self.done:
+            return f"0/{self.total}, {duration(self.elapsed())} so far"
+        left = (self.total - self.done) * self.elapsed() / self.done
+        return f"{self.done}/{self.total}, {self.rate()}, {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units.
+
+    >>> [duration(s) for s in (4.2, 61.0, 7300.0, 200000.0)]
+    ['4 s', '1 min 1 s', '2 h 1 min', '2 d 7 h']
+    """
+    whole = round(seconds)
+    for size, name, below, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {name} {whole % size // below} {smaller}"
+    return f"{whole} s"

@@ -1,5 +1,6 @@
 """How far a run is, in words."""
 
+from widthwise.cli.progress import duration
 from widthwise.records.status import STATES, CellStatus, RunStatus
 
 LONGEST_LIST = 12
@@ -12,7 +13,7 @@ def render_status(status: RunStatus) -> str:
     lines = [f"{total} cells: {', '.join(counts)}"]
     if status.count("done") < total:
         left = status.seconds_left
-        lines.append(f"time left: {'not known before a cell is done' if left is None else _duration(left)}")
+        lines.append(f"time left: {'not known before a cell is done' if left is None else duration(left)}")
     notable = [each for each in status.cells if each.state in ("running", "interrupted", "failed")]
     lines += [_line(each) for each in notable[:LONGEST_LIST]]
     if len(notable) > LONGEST_LIST:
@@ -24,16 +25,4 @@ def render_status(status: RunStatus) -> str:
 
 def _line(each: CellStatus) -> str:
     ending = f": {each.message}" if each.message else ""
-    return f"  {each.state}: {each.cell}, {_duration(each.seconds)} on {each.where}{ending}"
-
-
-def _duration(seconds: float) -> str:
-    """
-    >>> [_duration(s) for s in (4.2, 61.0, 7300.0, 200000.0)]
-    ['4 s', '1 min 1 s', '2 h 1 min', '2 d 7 h']
-    """
-    whole = round(seconds)
-    for size, name, below, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            return f"{whole // size} {name} {whole % size // below} {smaller}"
-    return f"{whole} s"
+    return f"  {each.state}: {each.cell}, {duration(each.seconds)} on {each.where}{ending}"

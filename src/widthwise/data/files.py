@@ -1,12 +1,12 @@
 """What all readers of files share: paths, contents hashed, room in memory, packages that may be missing."""
 
 import hashlib
-import os
 import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from widthwise.data.memory import machine_bytes
 from widthwise.errors import InputError
 from widthwise.study import Study
 
@@ -93,8 +93,8 @@ def _read(path: Path, start: int, size: int) -> bytes:
 
 
 def usable_bytes() -> int:
-    """The share of this machine's memory that a computation may take."""
-    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    """The share of this machine's memory, or of its container's, that a computation may take."""
+    return int(SHARE * machine_bytes())
 
 
 def require_room(needed: int, what: str) -> None:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from widthwise.data.targets import one_hot
+
 
 class Batch(NamedTuple):
     """Samples of one step. Inputs: numbers (sample, D), images (sample, row, column, channel), tokens
@@ -31,7 +33,7 @@ class Probes:
         """y; for tokens, one-hot of the token after the last position."""
         if self.answers.dtype.kind == "f":
             return np.asarray(self.answers, np.float64)
-        return np.eye(self.outputs)[self.answers[:, -1]]
+        return one_hot(self.answers[:, -1], self.outputs)
 
     @property
     def splits(self) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
+from widthwise.data.files import require_room
 from widthwise.data.points import Points
 from widthwise.data.targets import class_targets
 from widthwise.errors import InputError
@@ -27,8 +28,12 @@ def synthetic_points(data: DataSettings, loss: Loss) -> Points:
     - `single_index`: see `single_index`. - `fourier`: see `fourier`.
     - `sphere`: y = +-1 at random, nothing to learn but by heart; one-hot of the sign for cross-entropy.
 
-    **Errors:** `InputError` for cross-entropy with the two regression tasks.
+    **Errors:** `InputError` for cross-entropy with the two regression tasks, and for more than fits into
+    memory.
     """
+    count = data.train + data.test
+    # Inputs come from standard normal numbers, and both are there for a moment.
+    require_room(16 * count * (data.dimension + 1), f"{count:,} points in {data.dimension:,} dimensions")
     task = synthetic_task(data, loss)
     _, train, test = (np.random.default_rng(stream) for stream in np.random.SeedSequence(data.seed).spawn(3))
     # A row holds one point's inputs and sign, so that asking for more points leaves the first as they are.

@@ -125,10 +125,14 @@ class Layout:
         """Every cell, widths in the order of the study."""
         return cells_of(self.study)
 
+    def network_bytes(self) -> int:
+        """Size of all that is recorded of one network."""
+        return sum(self._bytes(name) for name in self.quantities())
+
     def seeds_at_once(self) -> int:
         """Networks recorded in one write: a divisor of `seeds_per_cell`, so that no cells share a chunk."""
         block = self.study.ensemble.seeds_per_cell
-        network = sum(self._bytes(name) for name in self.quantities())
+        network = self.network_bytes()
         return max(
             n for n in range(1, block + 1) if block % n == 0 and (n == 1 or n * network <= WRITE_BYTES)
         )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 POINT_KINDS: tuple[DataKind, ...] = ("arrays", "digits", "synthetic")
 IMAGE_KINDS: tuple[DataKind, ...] = ("image_folder", "cifar5m")
 ENDLESS_KINDS: tuple[DataKind, ...] = ("synthetic", "mnist1d")
+MOST_RECORDED_STEPS = 10**6
 CLASSIC: tuple[Quantity, ...] = (
     "prediction",
     "loss",
@@ -100,12 +101,12 @@ def _check_network(study: "Study") -> None:
         "huggingface",
         "arrays",
     )
-    require(images, "network.kind", network.kind, f'data.kind = "{data.kind}" are no images')
+    require(images, "network.kind", network.kind, f'it reads images, and data.kind = "{data.kind}" has none')
     if network.kind == "transformer":
         for width in (network.base_width, *study.ensemble.widths):
             unit = network.head_size or network.heads
             what = "network.head_size" if network.head_size else "network.heads"
-            require(width % unit == 0, what, unit, f"width {width} is no multiple of it")
+            require(width % unit == 0, what, unit, f"width {width} is no multiple of it: change either")
         require(
             study.training.loss == "cross_entropy",
             "training.loss",
@@ -134,18 +135,21 @@ def _check_training(study: "Study") -> None:
         f'a {network.kind} trains on the mean: give "mean"',
     )
     small = training.warmup < training.steps
-    require(small, "training.warmup", training.warmup, f"is no less than training.steps = {training.steps}")
+    advice = f"the rate would rise beyond the last of {training.steps} steps: lower it"
+    require(small, "training.warmup", training.warmup, advice)
     stepped = training.schedule == "step"
-    require(
-        stepped == bool(training.decay_steps),
-        "training.decay_steps",
-        training.decay_steps,
-        'goes with training.schedule = "step", and that with it',
-    )
+    if stepped:
+        advice = 'training.schedule = "step" needs the steps at which the rate falls, such as [60, 80]'
+    else:
+        advice = f'the rate does not fall at steps with training.schedule = "{training.schedule}": set "step"'
+    require(stepped == bool(training.decay_steps), "training.decay_steps", training.decay_steps, advice)
 
 
 def _check_quantities(study: "Study") -> None:
-    network, wanted = study.network, study.record.quantities
+    network, wanted, steps = study.network, study.record.quantities, study.training.steps
+    most = f'that would be {steps:,} of them: give "log" or a list of at most {MOST_RECORDED_STEPS:,} steps'
+    few = study.record.steps != "all" or steps <= MOST_RECORDED_STEPS
+    require(few, "record.steps", study.record.steps, most)
     if network.kind != "mlp":
         require(
             "gradient_kernel" not in wanted,

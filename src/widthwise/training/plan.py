@@ -18,7 +18,7 @@ from widthwise.study import Study
 from widthwise.study.combinations import is_full_batch_perceptron
 from widthwise.training.checkpoint import Checkpoint
 from widthwise.training.network import Trajectory
-from widthwise.training.program import compile_program
+from widthwise.training.program import compile_program, require_memory
 
 
 @runtime_checkable
@@ -32,11 +32,13 @@ class BlockTrainer(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """**Fields:** `trainer_of(width)` compiles; `units` of progress in a network."""
+    """**Fields:** `trainer_of(width)` compiles; `units` of progress in a network; `foresee(width)` refuses
+    what does not fit into memory, before anything is compiled, and says what takes surprisingly long."""
 
     layout: Layout
     trainer_of: Callable[[int], BlockTrainer]
     units: int
+    foresee: Callable[[int], str] = lambda width: ""
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,18 @@ def _on_points(study: Study, points: Points, processors: int | None) -> Plan:
 
         return train
 
-    return Plan(Layout(study, points), trainer_of, 1)
+    def foresee(width: int) -> str:
+        require_memory(study, points, width)
+        return ""
+
+    return Plan(Layout(study, points), trainer_of, 1, foresee)
 
 
 def _on_stream(study: Study, stream: Stream, store: Folder | None, processors: int | None) -> Plan:
+    from widthwise.training.foresight import foresee_stream
     from widthwise.training.labels import record_labels
     from widthwise.training.measures import tensor_names
-    from widthwise.training.stream_network import Tree
+    from widthwise.training.stream_network import Trainer, Tree
     from widthwise.training.stream_program import compile_stream_program
     from widthwise.training.stream_run import run_stream
 
@@ -127,4 +134,8 @@ def _on_stream(study: Study, stream: Stream, store: Folder | None, processors: i
 
         return train
 
-    return Plan(Layout(study, Watched(stream), record_labels(study, stream)), trainer_of, max(last, 1))
+    def foresee(width: int) -> str:
+        return foresee_stream(Trainer(study, stream.shape, stream.outputs, width), stream)
+
+    layout = Layout(study, Watched(stream), record_labels(study, stream))
+    return Plan(layout, trainer_of, max(last, 1), foresee)

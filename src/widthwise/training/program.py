@@ -72,7 +72,7 @@ def compile_program(study: Study, points: Points, width: int, processors: int | 
     **Arguments:** `processors` to use at most, all if not given.
     **Errors:** `InputError` when one network does not fit into this machine's memory.
     """
-    _require_memory(network_bytes(study, points, width), width)
+    require_memory(study, points, width)
     mesh = seed_mesh()
     one_by_one = jax.default_backend() == "cpu" and mesh is None
     together = (
@@ -101,8 +101,9 @@ def compile_program(study: Study, points: Points, width: int, processors: int | 
     return Program(compiled, task, width, study.ensemble.seed, precision, together, workers, mesh)
 
 
-def _require_memory(needed: int, width: int) -> None:
-    available = usable_bytes()
+def require_memory(study: Study, points: Points, width: int) -> None:
+    """Raise `InputError` unless one network of this width fits into memory."""
+    needed, available = network_bytes(study, points, width), usable_bytes()
     if needed > available:
         raise InputError(
             f"one network of width {width} and its records take about {needed / 1e9:.1f} GB, and "

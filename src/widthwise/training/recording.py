@@ -11,6 +11,7 @@ from widthwise.networks.trace import Trace
 from widthwise.records.schema import RECORDED_WITH
 from widthwise.training.loss import example_losses
 from widthwise.training.measures import (
+    OF_TANGENT_KERNEL,
     choose_block,
     feature_kernels,
     first_attention,
@@ -26,8 +27,6 @@ from widthwise.training.room import TANGENT_BYTES
 from widthwise.training.stream_network import Samples, State, Trainer, Tree, last_output
 
 ALWAYS = ("prediction", "loss")  # they decide on divergence
-
-SPECTRAL = ("tangent_kernel", "tangent_kernel_eigenvalue", "task_power")
 
 
 def measure(
@@ -60,7 +59,7 @@ def measure(
     add(("forward_change_rms",), lambda: (forward_change_rms(trace, _initial(state, points), layers),))
     add(("weight_rms",), lambda: (tensor_rms(state.weights),))
     add(("batch_loss", "gradient_rms", "update_rms"), lambda: _of_the_coming_step(trainer, state, batch))
-    add(SPECTRAL, lambda: _tangent(trainer, probes, state, points))
+    add(OF_TANGENT_KERNEL, lambda: _tangent(trainer, probes, state, points))
     add(("sharpness", "sharpness_residual"), lambda: _sharpness(trainer, probes, state, batch, points))
     kept = {*ALWAYS, *wanted, *(error for name in wanted for error in RECORDED_WITH.get(name, ()))}
     return {name: value for name, value in found.items() if name in kept}

@@ -10,8 +10,9 @@ from jax.sharding import Mesh
 from widthwise.data import Stream
 from widthwise.data.files import usable_bytes
 from widthwise.errors import InputError
+from widthwise.records import Layout
 from widthwise.records.evidence import usable_processors
-from widthwise.training.measures import Sizes, choose_block, require_room_to_measure
+from widthwise.training.measures import OF_TANGENT_KERNEL, Sizes, choose_block, require_room_to_measure
 from widthwise.training.network import network_keys
 from widthwise.training.sharding import shareable
 from widthwise.training.stream_network import Samples, State, Trainer
@@ -21,9 +22,10 @@ BUDGET_BYTES = 2**31  # what networks of one call may take together
 COPIES = 8  # of a network's state that training it takes on an accelerator, about
 
 
-def require_room(trainer: Trainer, stream: Stream, points: Samples) -> None:
+def require_room(trainer: Trainer, stream: Stream, points: Samples) -> Sizes:
     """Refuse, before anything is compiled, weights and recorded quantities that cannot fit.
 
+    **Returns:** the sizes that decided.
     **Errors:** `InputError` with what is needed and what is there.
     """
     state = state_shapes(trainer)
@@ -37,7 +39,7 @@ def require_room(trainer: Trainer, stream: Stream, points: Samples) -> None:
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.weights))
     count, record = len(points.inputs), trainer.study.record
     attention = next(iter(trace.attention.values()), None)
-    tangent = {"tangent_kernel", "tangent_kernel_eigenvalue", "task_power"} & set(record.quantities)
+    tangent = set(OF_TANGENT_KERNEL) & set(record.quantities)
     sizes = Sizes(
         parameters=parameters,
         tensors=len(jax.tree.leaves(state.weights)),
@@ -54,6 +56,23 @@ def require_room(trainer: Trainer, stream: Stream, points: Samples) -> None:
         precision=np.dtype(trainer.study.ensemble.precision).itemsize,
     )
     require_room_to_measure(record.quantities, sizes, available - weights)
+    return sizes
+
+
+def require_room_for_records(layout: Layout) -> None:
+    """Refuse, before anything is read or written, more recorded steps than can be held until they are.
+
+    **Errors:** `InputError` with what is needed and what is there.
+    """
+    # What is recorded of networks that are written together, and once more while it is packed.
+    needed, available = 2 * layout.seeds_at_once() * layout.network_bytes(), usable_bytes()
+    if needed > available:
+        steps = len(layout.study.recorded_steps())
+        raise InputError(
+            f"the records of one network at {steps:,} steps take {layout.network_bytes() / 1e9:.3g} GB, and "
+            f"twice that is needed of the {available / 1e9:.3g} GB that may be used: record fewer steps "
+            '(`record.steps` = "log" or a list), quantities, or points'
+        )
 
 
 def networks_in_a_call(trainer: Trainer, mesh: Mesh | None) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import xarray as xr
 
 from widthwise.data import Points
-from widthwise.progress import SILENT, Progress
+from widthwise.progress import SILENT, Progress, said_if_long
 from widthwise.records import Cell, Layout, RecordStore, open_records, open_store
 from widthwise.records.folder import open_folder
 from widthwise.study import Study
@@ -13,6 +13,7 @@ from widthwise.training.cell import sweep_checkpoints
 from widthwise.training.executors.process import run_in_process
 from widthwise.training.executors.ray import run_on_ray
 from widthwise.training.plan import Plan, plan_training
+from widthwise.training.room import require_room_for_records
 
 
 def train_ensemble(
@@ -35,7 +36,10 @@ def train_ensemble(
     **Returns:** records as in the schema, dimensions (width, seed, ...); lazily opened if `out` is given.
     **Errors:** `StoreError` if `out` cannot be used; `InputError` if the data or the disk cannot.
     """
-    plan = plan_training(study, points, None if out is None else open_folder(out))
+    with said_if_long(progress, "reading the data"):
+        plan = plan_training(study, points, None if out is None else open_folder(out))
+        if out is None or not open_folder(out).exists():
+            _foresee(plan, progress)
     with open_store(out, plan.layout) as store:
         pending = store.pending()
         _announce(plan.layout, store, pending, progress)
@@ -56,6 +60,15 @@ def _run(
         run_on_ray(plan, store, pending, progress, points)
     else:
         run_in_process(plan, store, pending, progress)
+
+
+def _foresee(plan: Plan, progress: Progress) -> None:
+    """Refuse what does not fit into memory at any width before anything is written, and say what will take
+    long at the widest."""
+    require_room_for_records(plan.layout)
+    remarks = [plan.foresee(width) for width in sorted(plan.layout.study.ensemble.widths)]
+    if remarks[-1]:
+        progress.say(remarks[-1])
 
 
 def _announce(layout: Layout, store: RecordStore, pending: list[Cell], progress: Progress) -> None:

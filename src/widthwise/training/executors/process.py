@@ -4,7 +4,7 @@ from itertools import groupby
 
 import numpy as np
 
-from widthwise.progress import Progress
+from widthwise.progress import Progress, said_if_long
 from widthwise.records import Cell, RecordStore
 from widthwise.training.cell import train_cell
 from widthwise.training.executors.divergence import report_divergence
@@ -14,6 +14,7 @@ from widthwise.training.plan import Plan
 def run_in_process(plan: Plan, store: RecordStore, pending: list[Cell], progress: Progress) -> None:
     """Train the cells in the order given, each written and marked done before the next."""
     for width, cells in groupby(pending, key=lambda cell: cell.width):
-        trainer = plan.trainer_of(width)
+        with said_if_long(progress, f"width {width}: compiling"):
+            trainer = plan.trainer_of(width)
         diverged_at = [train_cell(plan, trainer, store, cell, progress) for cell in cells]
         report_divergence(width, np.concatenate(diverged_at), progress)

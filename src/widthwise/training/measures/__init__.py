@@ -7,6 +7,7 @@ those that give names or plan memory can be compiled.
 from widthwise.training.measures.kernels import feature_kernels, first_attention
 from widthwise.training.measures.layers import attention_names, layer_names, tensor_names
 from widthwise.training.measures.memory import (
+    OF_TANGENT_KERNEL,
     Sizes,
     recorded_bytes,
     require_room_to_measure,
@@ -24,6 +25,7 @@ from widthwise.training.measures.tangent import (
 )
 
 __all__ = [
+    "OF_TANGENT_KERNEL",
     "Sharpness",
     "Sizes",
     "Spectrum",
