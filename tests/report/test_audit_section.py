@@ -4,19 +4,30 @@ import csv
 import io
 import json
 import re
+from functools import cache
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from audited import EVIDENCE, HOSTILE, audit_of, records_of, row
+from synthetic_records import correct_records
 
 from widthwise.errors import InputError
 from widthwise.report import write_report
 from widthwise.report.audit import Audited, audit_text, junit_xml, measure_gaps, read_verdict, write_verdict
-from widthwise.report.audit.figures import audit_figures
+from widthwise.report.audit.downloads import rows_csv
+from widthwise.report.audit.ensembles import ensemble_figure, ensembles_of, read_ensembles
+from widthwise.report.audit.figures import audit_figures, gap_figure
 from widthwise.report.audit.gaps import differences, distances, read_gaps
-from widthwise.report.audit.tables import rows_csv, tensor_lines
+from widthwise.report.audit.tables import tensor_lines
+
+
+@cache
+def with_targets():
+    """Correct records of predictions and their targets."""
+    return correct_records(np.random.default_rng(3))[["loss", "prediction", "target", "diverged_at"]]
+
 
 CONTROL = "a\x00b\x1b[31m\ud800"
 
@@ -32,8 +43,8 @@ def figures_in(page):
     return json.loads(found[1])
 
 
-def csv_in(page):
-    link = re.search(r'<a id="download-audit" href="data:text/csv;charset=utf-8,([^"]*)"', page)
+def csv_in(page, name="audit"):
+    link = re.search(rf'<a id="download-{name}" href="data:text/csv;charset=utf-8,([^"]*)"', page)
     assert link is not None
     return list(csv.DictReader(io.StringIO(unquote(link[1]))))
 
@@ -150,7 +161,7 @@ def test_junit_counts_what_it_holds():
 
 def test_a_verdict_is_read_as_it_was_written(tmp_path):
     gaps = measure_gaps(records_of("correct"))
-    written = Audited(MIXED, gaps, ("a", "b"), ("note",))
+    written = Audited(MIXED, gaps, ("a", "b"), ("note",), None, ensembles_of(with_targets()))
     found = read_verdict(write_verdict(written, tmp_path))
     assert found.audit.verdict == "inconsistent" and found.to_json() == written.to_json()
 
@@ -161,6 +172,98 @@ def test_numbers_that_are_not_finite_are_null(tmp_path):
     assert "Infinity" not in content and "NaN" not in content
     assert read_verdict(tmp_path / "verdict.json").audit.rows[0].estimate is None
     write_report(tmp_path)
+
+
+def test_every_number_can_be_downloaded(tmp_path):
+    gaps, ensembles = measure_gaps(records_of("correct")), ensembles_of(with_targets())
+    assert gaps is not None and ensembles is not None
+    page = page_of(tmp_path, MIXED, gaps=gaps, ensembles=ensembles)
+    lines = csv_in(page, "gaps")
+    assert len(lines) == len(gaps.gaps) * len(gaps.widths) * len(gaps.steps)
+    last = next(
+        x for x in lines if (x["quantity"], x["width"], x["step"]) == ("loss", "32", str(gaps.steps[-1]))
+    )
+    loss = records_of("correct")["loss"].to_numpy()[..., -1, 0].mean(axis=1)
+    assert float(last["gap"]) == pytest.approx(loss[1] / loss[3] - 1, rel=1e-3)
+    assert float(last["size"]) == pytest.approx(loss[3], rel=1e-3)
+    lines = csv_in(page, "ensembles")
+    assert [line["networks"] for line in lines[:7]] == ["1", "2", "3", "4", "5", "6", "infinite"]
+    assert float(lines[6]["low"]) < float(lines[6]["loss"]) < float(lines[6]["high"])
+
+
+def test_losses_of_ensembles_are_those_of_means_over_seeds():
+    """By hand, of 1/2 the squared error; and the limit without the variance's share of what is left."""
+    records, ensembles = with_targets(), ensembles_of(with_targets())
+    assert ensembles is not None and ensembles.widths == (16, 32, 64, 128)
+    f, y = records["prediction"].to_numpy()[:, :, -1], records["target"].to_numpy()
+    single = 0.5 * ((f - y) ** 2).sum(axis=-1).mean(axis=(1, 2))
+    whole = 0.5 * ((f.mean(axis=1) - y) ** 2).sum(axis=-1).mean(axis=1)
+    assert [curve[0] for curve in ensembles.curves] == pytest.approx(single.tolist(), rel=1e-3)
+    assert [curve[-1] for curve in ensembles.curves] == pytest.approx(whole.tolist(), rel=1e-3)
+    variance = 0.5 * f.var(axis=1, ddof=1).sum(axis=-1).mean(axis=1)
+    assert ensembles.infinite == pytest.approx((whole - variance / 6).tolist(), rel=1e-3)
+
+
+def test_ensembles_survive_their_file_and_strange_ones_are_none():
+    ensembles = ensembles_of(with_targets())
+    assert ensembles is not None
+    content = json.loads(json.dumps(ensembles.to_json()))
+    assert read_ensembles(content) == ensembles
+    for strange in (None, [], {}, content | {"widths": [0, 1, 2, 3]}, content | {"curves": [[1.0]]}):
+        assert read_ensembles(strange) is None
+    assert read_ensembles(content | {"infinite": ["x"] * 4}) is None
+    assert ensembles_of(with_targets().drop_vars("prediction")) is None
+
+
+def test_ensembles_are_compared_at_equal_networks_neurons_or_parameters():
+    ensembles = ensembles_of(with_targets())
+    assert ensembles is not None
+    figure = ensemble_figure(ensembles)
+    assert len(figure.views) == len(figure.controls[0].options) == 3
+    second = [next(t["x"] for t in view[0].data if t["name"] == "N = 32") for view in figure.views]
+    assert [x[1] for x in second] == [2, 64, 2048]
+
+
+def test_gaps_of_losses_are_shown_over_the_initial_loss_too():
+    gaps = measure_gaps(records_of("correct"))
+    assert gaps is not None
+    figure = gap_figure(gaps)
+    steps = len(gaps.steps)
+    assert len(figure.views) == 2 * steps and figure.controls[0].options == (
+        "the loss now",
+        "the initial loss",
+    )
+    loss = records_of("correct")["loss"].to_numpy()[..., 0].mean(axis=1)
+    means = [
+        next(t["y"] for t in figure.views[index][1].data if t["name"] == "mean over seeds")
+        for index in (steps - 1, 2 * steps - 1)
+    ]
+    assert means[0][0] == pytest.approx(loss[0, -1] / loss[3, -1] - 1, rel=2e-3)
+    assert means[1][0] == pytest.approx((loss[0, -1] - loss[3, -1]) / loss[3, 0], rel=2e-3)
+    first = [[t["y"] for t in figure.views[at][0].data] for at in (0, steps)]
+    assert first[0] == first[1], "predictions may begin at zero: theirs stay relative to what they are"
+
+
+def test_rows_of_different_units_are_not_drawn_on_one_axis():
+    share = row(where={"quantity": "x", "unit": "share of steps"}, p_value=None, estimate=0.7)
+    figure = audit_figures(Audited(audit_of(row("inconsistent"), share, row())))[0]
+    assert figure.controls[0].options == ("Exponent of the width", "Share of steps")
+    names = [{trace["name"] for trace in view[0].data} for view in figure.views]
+    assert names == [{"inconsistent", "consistent", "expected"}, {"described", "expected"}]
+    assert "1 of 2 tests fail" in figure.caption
+
+
+def test_descriptions_are_not_called_consistent(tmp_path):
+    told = row(where={"quantity": "x"}, p_value=None, claim="onset")
+    page = page_of(tmp_path, audit_of(row(), told))
+    assert page.count('<span class="chip described">described</span>') == 1
+    assert [line["kind"] for line in csv_in(page)] == ["test", "description"]
+
+
+def test_the_audit_comes_first_and_theory_after_it(make_run):
+    page = page_of(make_run(), MIXED)
+    heading = page[page.index("<h1") : page.index("</header>")]
+    assert heading.index("do not scale consistently") < heading.index("Theory and networks")
 
 
 BROKEN = {

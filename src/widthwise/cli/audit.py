@@ -18,7 +18,7 @@ from widthwise.progress import Progress
 from widthwise.records.read import damage_reported
 from widthwise.report import write_report
 from widthwise.report.atomic import write_bytes
-from widthwise.report.audit import Audited, audit_text, junit_xml, measure_gaps, write_verdict
+from widthwise.report.audit import Audited, audit_text, ensembles_of, junit_xml, measure_gaps, write_verdict
 from widthwise.report.audit.text import WIDTH
 from widthwise.report.gather import trained_networks
 from widthwise.report.inputs import read_theory_file
@@ -98,7 +98,8 @@ def run_audit(question: Question, directory: Path, junit: Path | None, progress:
             progress=progress,
         )
         gaps = measure_gaps(records, progress=progress)
-        audited = Audited(found, gaps, question.paths, _notes(records), trained_networks(records))
+        networks, ensembles = trained_networks(records), ensembles_of(records, question.alpha)
+        audited = Audited(found, gaps, question.paths, _notes(records), networks, ensembles)
     directory.mkdir(parents=True, exist_ok=True)
     write_verdict(audited, directory)
     if junit is not None:

@@ -60,9 +60,15 @@ def render(run: Gathered, sections: list[Section]) -> str:
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
         plotly=Markup(plotly.offline.get_plotlyjs()),
         figures=_script_json({f.id: f.to_json() for s in sections for f in s.figures}),
-        theme=_script_json(theme(len(run.shown_widths), _layers(run))),
+        theme=_script_json(theme(_widths(run), _layers(run))),
         verdicts=_script_json([row.to_json() for row in rows]),
     )
+
+
+def _widths(run: Gathered) -> int:
+    """How many widths have a color: those of networks, or those that were audited."""
+    ensembles = None if run.audited is None else run.audited.ensembles
+    return max(len(run.shown_widths), 0 if ensembles is None else len(ensembles.widths))
 
 
 def _layers(run: Gathered) -> int:

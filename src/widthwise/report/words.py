@@ -60,12 +60,18 @@ def part_title(part: str) -> str:
 
 
 def headline(run: Gathered) -> Headline:
-    """What was studied and whether theory and networks agree."""
+    """What was studied, what an audit found, and whether theory and networks agree."""
+    against_theory = _against_theory(run)
+    if run.audited is None:
+        return against_theory
+    found = conclude(run.audited.audit)
+    also = f" {against_theory.answer}" if run.comparison is not None else ""
+    return Headline(against_theory.subject, found.answer, f"{found.detail}{also}", found.mood)
+
+
+def _against_theory(run: Gathered) -> Headline:
     comparison = run.comparison
     if comparison is None:
-        if run.audited is not None:
-            found = conclude(run.audited.audit)
-            return Headline(subject(run), found.answer, found.detail, found.mood)
         if run.theory is None:
             answer = "Trained networks, not yet compared with theory."
         elif run.numbers is None:

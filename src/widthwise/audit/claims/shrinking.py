@@ -55,6 +55,7 @@ def _test(measured: Measured, law: TensorLaw, widths: list[int], ratios: list[np
             "quantity": "weight_rms over its initial value",
             "step": step,
             "rule": "weight_decay" if shrinks else "growth of weights",
+            "unit": "logarithm of the ratio",
         },
         estimate=means[-1] - means[-2],
         interval=(means[-1] - means[-2] - 2 * test.noise, means[-1] - means[-2] + 2 * test.noise),

@@ -1,5 +1,6 @@
 """What an audit says: in words, as text, as figures and tables of the page, as files. Begin at `files.py`."""
 
+from widthwise.report.audit.ensembles import Ensembles, ensembles_of
 from widthwise.report.audit.files import Audited, read_verdict, write_verdict
 from widthwise.report.audit.gaps import Gap, Gaps, measure_gaps
 from widthwise.report.audit.junit import junit_xml
@@ -7,9 +8,11 @@ from widthwise.report.audit.text import audit_text
 
 __all__ = [
     "Audited",
+    "Ensembles",
     "Gap",
     "Gaps",
     "audit_text",
+    "ensembles_of",
     "junit_xml",
     "measure_gaps",
     "read_verdict",

@@ -11,6 +11,7 @@ from widthwise.analysis.verdict import Verdict
 from widthwise.audit import Audit, ClaimRow, Untested
 from widthwise.errors import InputError
 from widthwise.report.atomic import write_bytes
+from widthwise.report.audit.ensembles import Ensembles, read_ensembles
 from widthwise.report.audit.gaps import Gaps, read_gaps
 
 NAME = "verdict.json"
@@ -21,7 +22,7 @@ AGAIN = "delete it, or make it again with `widthwise audit`"
 @dataclass(frozen=True)
 class Audited:
     """An audit as its file holds it; `sources`, what was audited; `notes`, what was left out on opening;
-    `networks`, how many were trained then, None if unknown.
+    `networks`, how many were trained then, None if unknown; `ensembles`, losses against their size.
     """
 
     audit: Audit
@@ -29,12 +30,15 @@ class Audited:
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     networks: int | None = None
+    ensembles: Ensembles | None = None
 
     def to_json(self) -> dict[str, object]:
         """As the file."""
         records = {"paths": list(self.sources), "notes": list(self.notes), "networks": self.networks}
         content = self.audit.to_json() | {"records": records}
-        return content if self.gaps is None else content | {"gaps": self.gaps.to_json()}
+        for name, part in (("gaps", self.gaps), ("ensembles", self.ensembles)):
+            content |= {} if part is None else {name: part.to_json()}
+        return content
 
     def text(self) -> str:
         """The file's text; numbers that are not finite are null."""
@@ -83,7 +87,8 @@ def _audited(content: Any) -> Audited:
     sources, notes = (tuple(str(each) for each in _list(records.get(key))) for key in ("paths", "notes"))
     networks = records.get("networks")
     known = None if networks is None else int(networks)
-    return Audited(audit, read_gaps(content.get("gaps")), sources, notes, known)
+    gaps, ensembles = read_gaps(content.get("gaps")), read_ensembles(content.get("ensembles"))
+    return Audited(audit, gaps, sources, notes, known, ensembles)
 
 
 def _row(content: Any) -> ClaimRow:

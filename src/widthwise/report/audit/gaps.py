@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,8 @@ from widthwise.progress import SILENT, Progress
 from widthwise.report.figure import plain
 
 MOST_STEPS = 48
-Rows = list[list[float | int | None]]
+Numbers = list[float | int | None]
+Rows = list[Numbers]
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,15 @@ class Gap:
 
     **Fields:** `gap`, of the mean over seeds to that of the widest, relative to the widest's; of predictions
     the root mean square distance without the noise of the means, of a loss with its sign; `noise`, standard
-    error of that; `single`, typical distance of one network.
+    error of that; `single`, typical distance of one network; `size`, at each step, of the widest's, empty if
+    unknown.
     """
 
     quantity: str
     gap: Rows
     noise: Rows
     single: Rows
+    size: Numbers = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Gaps:
             "widths": list(self.widths),
             "steps": list(self.steps),
             "quantities": [
-                {"quantity": g.quantity, "gap": g.gap, "noise": g.noise, "single": g.single}
+                {"quantity": g.quantity, "gap": g.gap, "noise": g.noise, "single": g.single, "size": g.size}
                 for g in self.gaps
             ],
         }
@@ -77,6 +80,7 @@ def _gaps_of(
 ) -> list[Gap]:
     labels = ["prediction"] if name == "prediction" else _splits(measured)
     numbers = np.full((len(labels), 3, len(widths), len(steps)), math.nan)
+    sizes = np.full((len(labels), len(steps)), math.nan)
     column = 0
     for part in measured.slabs(name, steps):
         block = [measured.read(name, width, part) for width in widths]
@@ -86,14 +90,16 @@ def _gaps_of(
             flat = [v.reshape(len(v), -1) for v in values]
             if name == "prediction":
                 numbers[0, :, :, column] = distances(flat)
+                sizes[0, column] = _size(flat[-1])
             else:
                 for split in range(len(labels)):
                     numbers[split, :, :, column] = differences([v[:, split] for v in flat])
+                    sizes[split, column] = _size(flat[-1][:, [split]])
             column += 1
             progress.advance()
     return [
-        Gap(label, *([plain(row) for row in table] for table in tables))
-        for label, tables in zip(labels, numbers, strict=True)
+        Gap(label, *([plain(row) for row in table] for table in tables), size=plain(size))
+        for label, tables, size in zip(labels, numbers, sizes, strict=True)
         if np.isfinite(tables).any()
     ]
 
@@ -104,7 +110,7 @@ def distances(functions: Sequence[Float[np.ndarray, "_ element"]]) -> Float[np.n
     found = np.full((3, len(functions)), math.nan)
     if not len(functions[-1]):
         return found
-    size = math.sqrt(float((functions[-1].mean(axis=0) ** 2).mean()))
+    size = _size(functions[-1])
     noise = [_variance(f) / max(len(f), 1) for f in functions]
     for width, values in enumerate(functions):
         if not len(values) or not size > 0:
@@ -146,10 +152,11 @@ def read_gaps(content: object) -> Gaps | None:
             Gap(
                 str(g["quantity"]),
                 *(_rows(g[name], len(widths), len(steps)) for name in ("gap", "noise", "single")),
+                size=_rows([g["size"]], 1, len(steps))[0] if g.get("size") else [],
             )
             for g in content["quantities"]
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
     return Gaps(widths, steps, gaps) if gaps and len(widths) > 1 and steps else None
 
@@ -159,6 +166,11 @@ def _rows(content: object, height: int, length: int) -> Rows:
     if array.shape != (height, length):
         raise ValueError(f"shape {array.shape}")
     return [plain(row) for row in array]
+
+
+def _size(values: Float[np.ndarray, "seed element"]) -> float:
+    """Root mean square of the mean over seeds."""
+    return math.sqrt(float((values.mean(axis=0) ** 2).mean())) if len(values) else math.nan
 
 
 def _variance(values: Float[np.ndarray, "seed element"]) -> float:

@@ -1,19 +1,15 @@
-"""Tables of an audit for the page, and all its rows as CSV."""
+"""Tables of an audit for the page."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from widthwise.audit import ClaimRow
+from widthwise.report.audit.downloads import Download, downloads
 from widthwise.report.audit.files import Audited
-from widthwise.report.audit.words import Conclusion, conclude, title_of, where_words
+from widthwise.report.audit.words import Conclusion, conclude, kind_of, title_of, where_words
 from widthwise.report.words import number
 
 RANK = {"inconsistent": 0, "underpowered": 1, "consistent": 2}
-FIRST = ("claim", "verdict", "where", "tensor", "layer", "quantity", "step", "width")
-NUMBERS = ("estimate", "low", "high", "expected", "resolution", "p_value", "more_seeds")
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class TensorLine:
 class AuditPart:
     """What the page's section on the audit shows beside figures.
 
-    **Fields:** `rows`, dictionaries of texts; `csv`, a data link that holds all rows; `evidence`, pairs.
+    **Fields:** `rows`, dictionaries of texts; `downloads`, files that the page holds; `evidence`, pairs.
     """
 
     conclusion: Conclusion
@@ -43,7 +39,7 @@ class AuditPart:
     rows: tuple[dict[str, str], ...]
     untested: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
-    csv: str
+    downloads: tuple[Download, ...]
 
 
 def audit_part(audited: Audited) -> AuditPart:
@@ -59,7 +55,7 @@ def audit_part(audited: Audited) -> AuditPart:
         rows=tuple(map(_texts, audit.rows)),
         untested=tuple((title_of(each.claim), each.why) for each in audit.untested),
         notes=audited.notes,
-        csv="data:text/csv;charset=utf-8," + quote(rows_csv(audit.rows)),
+        downloads=downloads(audited),
     )
 
 
@@ -83,31 +79,6 @@ def tensor_lines(rows: Sequence[ClaimRow]) -> tuple[tuple[str, ...], tuple[Tenso
     return quantities, tuple(sorted(lines, key=lambda line: RANK[line.verdict]))
 
 
-def rows_csv(rows: Sequence[ClaimRow]) -> str:
-    """All rows; texts that a spreadsheet would take for a formula are preceded by an apostrophe."""
-    columns = (*FIRST, *NUMBERS, "advice")
-    stream = io.StringIO()
-    writer = csv.writer(stream)
-    writer.writerow(columns)
-    for row in rows:
-        low, high = (None, None) if row.interval is None else row.interval
-        known = {name: row.where.get(name) for name in FIRST[3:]}
-        known |= {"claim": row.claim, "verdict": row.verdict, "where": where_words(row.where)}
-        known |= {"estimate": row.estimate, "low": low, "high": high, "expected": row.expected}
-        known |= {"resolution": row.resolution, "p_value": row.p_value, "more_seeds": row.more_seeds}
-        known["advice"] = row.advice
-        writer.writerow([_harmless(known[name]) for name in columns])
-    return stream.getvalue()
-
-
-def _harmless(value: object) -> object:
-    if value is None:
-        return ""
-    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
-        return f"'{value}"
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
 def _owner(row: ClaimRow) -> str:
     for kind in ("tensor", "layer"):
         if kind in row.where:
@@ -124,6 +95,7 @@ def _texts(row: ClaimRow) -> dict[str, str]:
     return {
         "claim": title_of(row.claim),
         "verdict": row.verdict,
+        "label": kind_of(row),
         "where": where_words(row.where),
         "estimate": number(row.estimate),
         "interval": interval,

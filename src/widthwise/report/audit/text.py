@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from widthwise.audit import Audit, ClaimRow, Untested
-from widthwise.report.audit.words import conclude, estimate_words, plain_number, where_words
+from widthwise.report.audit.words import conclude, estimate_words, kind_of, plain_number, where_words
 
 COLUMNS = ("claim", "verdict", "estimate [interval]", "expected", "where")
 MOST_ROWS = 12
@@ -58,7 +58,7 @@ def _table(rows: Sequence[ClaimRow], width: int) -> str:
             printable(cell)
             for cell in (
                 row.claim,
-                row.verdict,
+                kind_of(row),
                 estimate_words(row),
                 plain_number(row.expected),
                 where_words(row.where),
@@ -83,8 +83,8 @@ def _line(cells: Sequence[str], sizes: Sequence[int]) -> str:
 def _counts(rows: Sequence[ClaimRow], width: int) -> str:
     parts = []
     for claim in sorted({row.claim for row in rows}):
-        found = [row.verdict for row in rows if row.claim == claim]
-        kinds = ("inconsistent", "underpowered", "consistent")
+        found = [kind_of(row) for row in rows if row.claim == claim]
+        kinds = ("inconsistent", "underpowered", "consistent", "described")
         parts.append(f"{claim} " + ", ".join(f"{found.count(v)} {v}" for v in kinds if v in found))
     return _wrapped("by claim: " + "; ".join(parts), width) if parts else ""
 

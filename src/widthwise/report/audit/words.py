@@ -39,11 +39,23 @@ class Conclusion:
 def title_of(claim: str) -> str:
     """A claim as a reader calls it.
 
-    >>> title_of("loss_curves"), title_of("my_claim")
-    ('Loss curves', 'My claim')
+    >>> title_of("loss_curves"), title_of("my_claim"), title_of("theory: shift_scaling")
+    ('Loss curves', 'My claim', 'Measured against predicted: shift scaling')
     """
     words = claim.replace("_", " ")
+    if claim.startswith("theory: "):
+        return f"Measured against predicted: {words.removeprefix('theory: ')}"
     return TITLES.get(claim, words[:1].upper() + words[1:])
+
+
+def is_description(row: ClaimRow) -> bool:
+    """Whether a row describes, and rules on nothing."""
+    return row.p_value is None and row.verdict == "consistent"
+
+
+def kind_of(row: ClaimRow) -> str:
+    """The verdict, or "described" of a row that rules on nothing."""
+    return "described" if is_description(row) else row.verdict
 
 
 def where_words(where: Mapping[str, object]) -> str:
@@ -77,7 +89,7 @@ def conclude(audit: Audit) -> Conclusion:
     """What a practitioner should take away."""
     counts = {verdict: sum(row.verdict == verdict for row in audit.rows) for verdict in MOODS}
     # Rows that describe, and rule on nothing, are no tests.
-    tests = sum(row.p_value is not None or row.verdict != "consistent" for row in audit.rows)
+    tests = sum(not is_description(row) for row in audit.rows)
     rate = f"chance of a false alarm anywhere: {_percent(audit.evidence.get('alpha'))}"
     open_ones = counts["underpowered"]
     match audit.verdict:

@@ -1,0 +1,97 @@
+"""Every number of an audit as CSV, in links that hold their files."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from widthwise.audit import ClaimRow
+from widthwise.report.audit.ensembles import Ensembles
+from widthwise.report.audit.files import Audited
+from widthwise.report.audit.gaps import Gaps
+from widthwise.report.audit.words import is_description, where_words
+
+FIRST = ("claim", "kind", "verdict", "where", "tensor", "layer", "quantity", "step", "width", "unit")
+NUMBERS = ("estimate", "low", "high", "expected", "resolution", "p_value", "more_seeds")
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file to save: the `name` of it, its `label` on the page, and a data link that holds it."""
+
+    key: str
+    name: str
+    label: str
+    link: str
+
+
+def downloads(audited: Audited) -> tuple[Download, ...]:
+    """All rows of the audit, and the gaps and ensembles where they were measured."""
+    found = [_download("audit", "all tests", rows_csv(audited.audit.rows))] if audited.audit.rows else []
+    if audited.gaps is not None:
+        found.append(_download("gaps", "gaps at every step", gaps_csv(audited.gaps)))
+    if audited.ensembles is not None:
+        found.append(_download("ensembles", "ensembles", ensembles_csv(audited.ensembles)))
+    return tuple(found)
+
+
+def rows_csv(rows: Sequence[ClaimRow]) -> str:
+    """All rows; texts that a spreadsheet would take for a formula are preceded by an apostrophe."""
+    columns = (*FIRST, *NUMBERS, "advice")
+    lines = []
+    for row in rows:
+        low, high = (None, None) if row.interval is None else row.interval
+        known: dict[str, object] = {name: row.where.get(name) for name in FIRST[4:]}
+        known |= {"claim": row.claim, "verdict": row.verdict, "where": where_words(row.where)}
+        known |= {"kind": "description" if is_description(row) else "test"}
+        known |= {"estimate": row.estimate, "low": low, "high": high, "expected": row.expected}
+        known |= {"resolution": row.resolution, "p_value": row.p_value, "more_seeds": row.more_seeds}
+        known["advice"] = row.advice
+        lines.append([known[name] for name in columns])
+    return _table(columns, lines)
+
+
+def gaps_csv(gaps: Gaps) -> str:
+    """A line for each quantity, width and step, relative to the widest's `size` there."""
+    lines = []
+    for gap in gaps.gaps:
+        size = gap.size or [None] * len(gaps.steps)
+        for at, width in enumerate(gaps.widths):
+            for column, step in enumerate(gaps.steps):
+                numbers = (rows[at][column] for rows in (gap.gap, gap.noise, gap.single))
+                lines.append([gap.quantity, width, gaps.widths[-1], step, *numbers, size[column]])
+    columns = ("quantity", "width", "against", "step", "gap", "noise", "one_network", "size")
+    return _table(columns, lines)
+
+
+def ensembles_csv(ensembles: Ensembles) -> str:
+    """A line for each width and size, and one of infinitely many networks with its interval."""
+    lines = []
+    for at, width in enumerate(ensembles.widths):
+        start = [ensembles.split, ensembles.step, width]
+        lines += [[*start, n, loss, None, None] for n, loss in enumerate(ensembles.curves[at], start=1)]
+        lines.append([*start, "infinite", ensembles.infinite[at], ensembles.low[at], ensembles.high[at]])
+    return _table(("split", "step", "width", "networks", "loss", "low", "high"), lines)
+
+
+def _download(key: str, label: str, text: str) -> Download:
+    link = "data:text/csv;charset=utf-8," + quote(text)
+    return Download(f"download-{key}", f"{key}.csv", f"Download {label} (CSV)", link)
+
+
+def _table(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(columns)
+    for line in lines:
+        writer.writerow([_harmless(value) for value in line])
+    return stream.getvalue()
+
+
+def _harmless(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
+        return f"'{value}"
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

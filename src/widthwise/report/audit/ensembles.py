@@ -1,0 +1,136 @@
+"""Losses of ensembles against their size, at every width: what averaging removes and what only width does."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from widthwise.audit import AuditSettings, Untested
+from widthwise.audit.claims.bias import measure_ensembles
+from widthwise.audit.measured import measure
+from widthwise.report.figure import Control, Figure, Panel, Trace, plain, value_axis
+
+Numbers = list[float | int | None]
+# What is made equal, as powers of the width; parameters if most are in matrices between hidden layers.
+BUDGETS = {"networks n": 0, "neurons n N": 1, "parameters n N²": 2}
+
+
+@dataclass(frozen=True)
+class Ensembles:
+    """Ensembles at one step, on one split's points.
+
+    **Fields:** `curves`, for each width the mean loss of ensembles of 1, 2, .. networks; `infinite`, of
+    infinitely many, with the bounds of its interval.
+    """
+
+    step: int
+    split: str
+    widths: tuple[int, ...]
+    curves: tuple[Numbers, ...]
+    infinite: Numbers
+    low: Numbers
+    high: Numbers
+
+    def to_json(self) -> dict[str, object]:
+        """As `verdict.json` keeps it, under "ensembles"."""
+        return {
+            "step": self.step,
+            "split": self.split,
+            "widths": list(self.widths),
+            "curves": list(self.curves),
+            "infinite": self.infinite,
+            "low": self.low,
+            "high": self.high,
+        }
+
+
+def ensembles_of(records: xr.Dataset, alpha: float = 0.05) -> Ensembles | None:
+    """At the last step at which every width has two networks; None without predictions and targets."""
+    found = measure_ensembles(measure(records, alpha, AuditSettings()))
+    if isinstance(found, Untested):
+        return None
+    bounds = []
+    for each in found.found:
+        draws = each.draws - each.draws.mean() + each.infinite if len(each.draws) else np.full(1, math.nan)
+        bounds.append(np.quantile(draws, [alpha / 2, 1 - alpha / 2]))
+    low, high = np.array(bounds).T
+    return Ensembles(
+        found.step,
+        found.split,
+        found.widths,
+        tuple(plain(each.curve) for each in found.found),
+        plain([each.infinite for each in found.found]),
+        plain(low),
+        plain(high),
+    )
+
+
+def read_ensembles(content: object) -> Ensembles | None:
+    """From their JSON; None for anything else."""
+    if not isinstance(content, Mapping):
+        return None
+    try:
+        widths = tuple(int(width) for width in content["widths"])
+        curves = tuple(plain(np.array(curve, dtype=float)) for curve in content["curves"])
+        infinite, low, high = (plain(np.array(content[k], dtype=float)) for k in ("infinite", "low", "high"))
+        step, split = int(content["step"]), str(content["split"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    same = {len(widths), len(curves), len(infinite), len(low), len(high)}
+    good = len(same) == 1 and widths and all(curves) and min(widths) > 0
+    return Ensembles(step, split, widths, curves, infinite, low, high) if good else None
+
+
+def ensemble_figure(ensembles: Ensembles) -> Figure:
+    """Loss against size at every width, at equal numbers of networks, neurons or parameters."""
+    known = [np.array(curve, dtype=float) for curve in ensembles.curves]
+    known.append(np.array([ensembles.infinite, ensembles.low, ensembles.high], dtype=float).ravel())
+    views = []
+    for budget, power in BUDGETS.items():
+        data = [trace for index in range(len(ensembles.widths)) for trace in _curve(ensembles, index, power)]
+        axis: dict[str, object] = {"title": {"text": budget}, "type": "log"}
+        if not power:
+            axis["tickvals"] = plain(2.0 ** np.arange(24))
+        views.append([Panel(data, {"xaxis": axis, "yaxis": value_axis("loss", known)})])
+    return Figure(
+        id="audit-ensembles",
+        title="Ensembles or width",
+        caption=f"Mean loss of ensembles of n networks at step {ensembles.step} on {ensembles.split} points; "
+        "dotted, of infinitely many. What a curve falls by is variance over initializations; what is left "
+        "between the dotted lines is the bias of narrower width, which no ensemble removes.",
+        panels=("",),
+        views=views,
+        controls=(Control("Compare at equal", tuple(BUDGETS)),),
+    )
+
+
+def _curve(ensembles: Ensembles, index: int, power: int) -> list[Trace]:
+    """A width's curve with its markers, and its limit as a dotted line of the same length."""
+    width, color = ensembles.widths[index], f"@w{index}"
+    curve, limit = ensembles.curves[index], ensembles.infinite[index]
+    x = plain(np.arange(1, len(curve) + 1) * float(width) ** power, digits=12)
+    name = f"N = {width}"
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": name,
+            "legendgroup": name,
+            "x": x,
+            "y": curve,
+            "line": {"color": color, "width": 1.8, "dash": "solid"},
+            "marker": {"color": color, "size": 6, "symbol": "circle"},
+        },
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": f"{name}, infinitely many",
+            "legendgroup": name,
+            "band": "edge",
+            "x": [x[0], x[-1]],
+            "y": [limit, limit],
+            "line": {"color": color, "width": 1.4, "dash": "dot"},
+        },
+    ]
