@@ -149,9 +149,10 @@ class Measured:
         """The study the records were made from, as plain tables; empty where they do not carry one."""
         try:
             found = json.loads(str(self.records.attrs["study"]))
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
+        tables = found if isinstance(found, dict) else {}
+        return {name: table for name, table in tables.items() if isinstance(table, dict)}
 
 
 def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measured:
