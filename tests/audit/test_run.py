@@ -7,7 +7,9 @@ from synthetic_records import correct_records
 from synthetic_run import Truth, make_records, make_theory
 
 import widthwise as ww
-from widthwise.audit import audit
+from widthwise.audit import AuditSettings, audit
+from widthwise.audit.measured import measure
+from widthwise.audit.sentences import summarize
 
 SMALL = {"steps": 5, "train": 1, "test": 2, "modes": 3, "kernels": False}
 
@@ -21,6 +23,46 @@ def test_theory_that_is_right_agrees_and_one_with_a_wrong_shift_does_not(seed):
     assert any(row.claim.startswith("theory: ") for row in agreeing.rows)
     failing = audit(make_records(wrong, rng), make_theory(wrong))
     assert "theory: shift_scaling" in {r.claim for r in failing.rows if r.verdict == "inconsistent"}
+
+
+def test_theory_is_the_limit_that_sentences_speak_of(seed):
+    """Networks that are theory's, but for a mean shift of 3/N of the loss and scatter: each width is within
+    3/N of infinite width and no nearer, and the share of the variance is theirs against theory's loss."""
+    rng, widths, steps = np.random.default_rng(seed), np.array([64, 128, 256]), np.arange(0, 50, 10)
+    f = np.exp(-steps / 30)[:, None, None] * np.ones((1, 4, 1))
+    loss = 0.5 * f[:, :, 0] ** 2
+    run = ("width", "seed", "step")
+    bias, scatter = 0.02, 0.04
+    own = f[None, None] + bias + scatter * rng.standard_normal((3, 40, 1, 4, 1))
+    shift = (1 + 3 / widths)[:, None, None, None] * (1 + 1e-7 * rng.standard_normal((3, 40, 1, 1)))
+    records = xr.Dataset(
+        {
+            "prediction": ((*run, "point", "output"), own),
+            "loss": ((*run, "split"), loss.mean(axis=1)[:, None] * shift),
+            "target": (("point", "output"), np.zeros((4, 1))),
+        },
+        coords={"width": widths, "seed": np.arange(40), "step": steps},
+    )
+    theory = xr.Dataset(
+        {
+            "prediction": (("step", "point", "output"), f),
+            "prediction_variance": (("step", "point", "output"), 0.1 + 0 * f),
+            "loss": (("step", "split"), loss.mean(axis=1)[:, None]),
+            "target": (("point", "output"), np.zeros((4, 1))),
+        },
+        coords={"step": steps},
+    )
+    measured = measure(records, 0.05, AuditSettings())
+    told = summarize(measured, (), theory)
+    assert "N = 64 tracks infinite width, as theory has it, within 5% of the loss to the last step." in told
+    assert "N = 256 tracks infinite width, as theory has it, within 2% of the loss to the last step." in told
+    assert any("N = 128 tracks N = 256 within 2%" in sentence for sentence in summarize(measured, ()))
+    last = float(f[-1, 0, 0])
+    share = 0.5 * scatter**2 / (0.5 * ((last + bias) ** 2 + scatter**2) - 0.5 * last**2)
+    start = "Of the remaining gap of N = 64"
+    (sentence,) = [s for s in told if s.startswith(start)]
+    assert abs(int(sentence.split(", ")[1].split("%")[0]) / 100 - share) < 0.08 < share
+    assert not any(s.startswith(start) for s in summarize(measured, ())), "the widest shares the bias"
 
 
 OTHERS = {

@@ -64,7 +64,7 @@ def measure_ensembling(
             continue
         weights = np.bincount(chosen, minlength=seeds) / seeds
         draws.append(_infinite(outputs, target, kind, weights))
-        singles.append(float(weights @ _losses(outputs, target, kind)))
+        singles.append(float(weights @ losses_of(outputs, target, kind)))
     infinite = _infinite(outputs, target, kind, np.full(seeds, 1 / seeds))
     return Ensembling(curve, infinite, np.array(draws), np.array(singles))
 
@@ -80,18 +80,21 @@ def _infinite(
     Exact for squared errors whatever the weights, where seeds drawn twice count as one network.
     """
     count = 1 / float(weights @ weights)
-    whole = float(_losses(np.tensordot(weights, outputs, 1)[None], target, kind)[0])
+    whole = float(losses_of(np.tensordot(weights, outputs, 1)[None], target, kind)[0])
     if count <= 1:
         return whole
     if kind == "mse" or count < 4:
-        single = float(weights @ _losses(outputs, target, kind))
+        single = float(weights @ losses_of(outputs, target, kind))
         return whole - (single - whole) / (count - 1)
     halves = []  # from n = E/2 and E, since cross entropy is curved in 1/n at small n
     order = np.flatnonzero(weights > 0)
     for part in (order[::2], order[1::2]):
         share = weights[part] / weights[part].sum()
         halves.append(
-            (1 / float(share @ share), _losses(np.tensordot(share, outputs[part], 1)[None], target, kind)[0])
+            (
+                1 / float(share @ share),
+                losses_of(np.tensordot(share, outputs[part], 1)[None], target, kind)[0],
+            )
         )
     half, loss = np.mean(halves, axis=0)
     return float(whole - (loss - whole) * (1 / count) / (1 / half - 1 / count))
@@ -105,13 +108,13 @@ def _mean_loss(
         subsets = [list(s) for s in combinations(range(seeds), size)]
     else:
         subsets = [rng.permutation(seeds)[:size].tolist() for _ in range(MOST_SUBSETS)]
-    return float(np.mean([_losses(outputs[s].mean(axis=0)[None], target, kind)[0] for s in subsets]))
+    return float(np.mean([losses_of(outputs[s].mean(axis=0)[None], target, kind)[0] for s in subsets]))
 
 
-def _losses(
+def losses_of(
     outputs: Float[np.ndarray, "network point output"], target: Float[np.ndarray, "point output"], kind: Kind
 ) -> Float[np.ndarray, " network"]:
-    """Mean over points of 1/2 the squared error, or the cross entropy."""
+    """Of each network, the mean over points of 1/2 the squared error, or of the cross entropy."""
     if kind == "mse":
         return 0.5 * ((outputs - target) ** 2).sum(axis=2).mean(axis=1)
     logs = outputs - special.logsumexp(outputs, axis=2, keepdims=True)
@@ -134,20 +137,30 @@ class Gap:
     error: float
 
 
-def split_gap(widths: Sequence[int], found: Sequence[Ensembling], index: int, alpha: float) -> Gap:
+def split_gap(
+    widths: Sequence[int],
+    found: Sequence[Ensembling],
+    index: int,
+    alpha: float,
+    *,
+    limit: float | None = None,
+) -> Gap:
     r"""The gap of the width at `index`: what ensembling removes of it, and what only width removes.
 
     $L_\infty$ is the intercept of $B^2_N$ in 1/N, weighted with N; of fewer than four widths the widest's
-    $B^2_N$. The interval is a percentile one, of the seeds' resamples of all widths.
+    $B^2_N$; `limit` in its place where theory knows it. The interval is a percentile one, of the seeds'
+    resamples of all widths.
     """
     numbers = np.array(widths, dtype=float)
     coefficients = np.eye(len(widths))[-1] if len(widths) < 4 else limit_coefficients(numbers, numbers)
     own = found[index]
-    bias = own.infinite - float(coefficients @ np.array([each.infinite for each in found]))
+    fitted = float(coefficients @ np.array([each.infinite for each in found]))
+    bias = own.infinite - (fitted if limit is None else limit)
     count = min((len(each.draws) for each in found), default=0)
     infinite = np.array([each.draws[:count] for each in found]).reshape(len(found), count)
     spread = own.single_draws[:count] - infinite[index]
-    shares = _share(spread, infinite[index] - coefficients @ infinite)
+    limits = coefficients @ infinite if limit is None else limit
+    shares = _share(spread, infinite[index] - limits)
     low, high = np.quantile(shares, [alpha / 2, 1 - alpha / 2]) if count else (0.0, 1.0)
     return Gap(
         variance=own.variance_part,

@@ -109,10 +109,11 @@ def audit(
     rows = judge(tests, alpha if comparison is None else alpha / 2)
     if comparison is not None:
         rows = sort_rows((*rows, *theory_rows(comparison)))
+    reference = theory if comparison is not None else None
     found = _evidence(measured)
     if comparison is not None:
         found["theory_alpha"] = comparison.alpha
-    return Audit(rows, tuple(untested), found, summarize(measured, rows), comparison)
+    return Audit(rows, tuple(untested), found, summarize(measured, rows, reference), comparison)
 
 
 def _described(name: str, measured: Measured) -> list[Test]:

@@ -1,6 +1,7 @@
 """What an audit found, in sentences for a practitioner."""
 
 import numpy as np
+import xarray as xr
 
 from widthwise.analysis.ensembling import split_gap
 from widthwise.analysis.extrapolate import limits
@@ -8,19 +9,26 @@ from widthwise.audit.claim import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
 from widthwise.audit.claims.gaps import comparable, counting
 from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.theory_limit import ensemble_loss, loss_curve
 
 TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
-def summarize(measured: Measured, rows: tuple[ClaimRow, ...]) -> tuple[str, ...]:
-    """The verdict's cause, how far each width can be trusted, and what of the gap is variance."""
+def summarize(
+    measured: Measured, rows: tuple[ClaimRow, ...], theory: xr.Dataset | None = None
+) -> tuple[str, ...]:
+    """The verdict's cause, how far each width can be trusted, and what of the gap is variance.
+
+    **Arguments:** `theory` of the same study, whose infinite width is the reference then.
+    """
     sentences = [_cause(rows)]
     # Where scaling is wrong there is no limit to be near to.
     if not any(row.verdict == "inconsistent" for row in rows):
-        sentences += _tracking(measured)
+        sentences += _tracking(measured, theory)
         ensembles = measure_ensembles(measured)
         if not isinstance(ensembles, Untested):
-            sentences += _shares(ensembles)
+            limit = None if theory is None else ensemble_loss(theory, measured, ensembles)
+            sentences += _shares(ensembles, limit)
     if measured.notes:
         sentences.append(f"Left out as copies of another network: {', '.join(measured.notes)}.")
     if measured.diverged.any():
@@ -49,7 +57,7 @@ def _cause(rows: tuple[ClaimRow, ...]) -> str:
     return f"No test fails; {len(weak)} of {len(tested)} had too little data to tell{more}."
 
 
-def _tracking(measured: Measured) -> list[str]:
+def _tracking(measured: Measured, theory: xr.Dataset | None) -> list[str]:
     """Until which step the mean loss of each width is within a tolerance of its reference."""
     name = next((n for n in ("loss", "batch_loss") if measured.has(n, "step")), None)
     if name is None or len(measured.widths) < 2:
@@ -60,6 +68,8 @@ def _tracking(measured: Measured) -> list[str]:
         return []
     if len(widths) < 2:
         return []
+    known = loss_curve(theory, measured, steps) if theory is not None and name == "loss" else None
+    steps = steps if known is None else known[0]
     counted = counting(measured, steps)
     curves = []
     for width in widths:
@@ -71,12 +81,15 @@ def _tracking(measured: Measured) -> list[str]:
     squared = np.array([curve.var(axis=0, ddof=1) / len(curve) for curve in curves])
     numbers = np.array([measured.widths[w] for w in widths], dtype=float)
     extrapolated = len(widths) >= 4
-    if extrapolated:
+    if known is not None:
+        reference, errors = known[1], np.sqrt(squared + known[2] ** 2)
+    elif extrapolated:
         reference, errors = limits(numbers, means, squared)
     else:
         reference, errors = means[-1], np.sqrt(squared + squared[-1])
     what = "the extrapolated limit of infinite width" if extrapolated else f"N = {int(numbers[-1])}"
-    shown = range(len(widths)) if extrapolated else range(len(widths) - 1)
+    what = what if known is None else "infinite width, as theory has it,"
+    shown = range(len(widths)) if extrapolated or known is not None else range(len(widths) - 1)
     unit = np.maximum(np.abs(reference), 1e-300)
     # What noise leaves open is not agreement: the upper end of the gap counts.
     gaps = (np.abs(means - reference) + 2 * errors) / unit
@@ -100,11 +113,11 @@ def _until(measured: Measured, width: int, gap: np.ndarray, steps: list[int], wh
     return f"N = {width} tracks {what} within {tolerance:.0%} of the loss {when}."
 
 
-def _shares(ensembles: Ensembles) -> list[str]:
+def _shares(ensembles: Ensembles, limit: float | None) -> list[str]:
     """Of each width's gap to infinite width: what ensembling removes, and what only width removes."""
     found = []
     for index in (0, len(ensembles.widths) - 1):
-        gap = split_gap(ensembles.widths, ensembles.found, index, 0.05)
+        gap = split_gap(ensembles.widths, ensembles.found, index, 0.05, limit=limit)
         if gap.variance + gap.bias <= max(0.0, 2 * gap.error) or gap.variance <= 0:
             continue
         found.append(
