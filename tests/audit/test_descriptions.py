@@ -254,3 +254,55 @@ def test_single_networks_scatter_as_the_root_of_the_width(seed):
     assert len(rows) == 2
     for row in rows:
         assert row.interval[0] < -0.5 < row.interval[1] and row.interval[1] - row.interval[0] < 0.4
+
+
+# Thin and broken records
+
+THIN = {
+    "one width": lambda r: r.isel(width=[0]),
+    "two widths": lambda r: r.isel(width=[0, 3]),
+    "one seed": lambda r: r.isel(seed=[0]),
+    "one seed at one width": lambda r: r.where((r["width"] > 16) | (r["seed"] == 0)),
+    "one step": lambda r: r.isel(step=[0]),
+    "two steps": lambda r: r.isel(step=[0, 8]),
+    "copies of one seed": lambda r: r.isel(seed=[0, 0, 0]).assign_coords(seed=[0, 1, 2]),
+    "constant": lambda r: r.map(lambda v: v * 0 + 1),
+    "zero": lambda r: r.map(lambda v: v * 0),
+    "negative": lambda r: r.map(lambda v: -v),
+    "all but the loss not finite": lambda r: r.map(lambda v: v if v.name == "loss" else v * np.nan),
+    "one network not finite": lambda r: r.map(
+        lambda v: v if v.name == "loss" else v.where((r["width"] > 16) | (r["seed"] > 0))
+    ),
+    "huge": lambda r: r.map(lambda v: v * 1e60),
+    "no labels": lambda r: r.drop_vars("quantile"),
+    "levels that fall": lambda r: r.isel(quantile=slice(None, None, -1)),
+}
+
+
+@pytest.fixture(scope="module")
+def everything():
+    """Correct records with quantiles, sharpness, entropies and batches beside the others."""
+    rng = np.random.default_rng(7)
+    records = correct_records(rng).drop_vars("diverged_at")
+    steps = records.sizes["step"]
+    quantiles = stats.norm.ppf(QUANTILE_LEVELS) + 0.1 * rng.standard_normal((4, 6, steps, 2, 3, 1))
+    return records.assign(
+        preactivation_quantile=((*RUN, "layer", "point_of_layer", "quantile"), quantiles),
+        sharpness=(RUN, 1.5 + np.cumsum(rng.random((4, 6, steps)), axis=2) / 5),
+        attention_entropy=((*RUN, "block", "head"), rng.random((4, 6, steps, 1, 2))),
+        batch_loss=(RUN, records["loss"].to_numpy()[..., 0] * rng.uniform(0.3, 3, (4, 6, steps))),
+    ).assign_coords(quantile=list(QUANTILE_LEVELS))
+
+
+@pytest.mark.parametrize("name", THIN)
+def test_thin_records_are_described_as_far_as_they_go(everything, name):
+    """No traceback, no number that is not plain, and no verdict that the tests would not give."""
+    renamed = everything["preactivation_quantile"].rename(point_of_layer="point").isel(point=[0, 1, 2])
+    records = everything.drop_vars("preactivation_quantile").isel(point=[0, 1, 2], point_b=[0, 1, 2])
+    thin = THIN[name](records.assign(preactivation_quantile=renamed))
+    target = records["target"]
+    found = audit(thin.assign(target=target) if "target" in thin else thin)
+    assert found.verdict != "inconsistent" or name in ("negative", "huge")
+    for row in found.rows:
+        numbers = [row.estimate, row.expected, *(row.interval or ())]
+        assert all(number is None or isinstance(number, float) for number in numbers), row

@@ -79,7 +79,7 @@ def _distances(
     measured: Measured, widths: list[int], levels: np.ndarray, curves: list[np.ndarray], where: dict
 ) -> list[Test]:
     rng = np.random.default_rng(measured.settings.seed)
-    unit = float(np.nanmean(shape_of(raw_moments(levels, curves[-1]).mean(axis=1))[0]))
+    unit = float(_over_points(shape_of(raw_moments(levels, curves[-1]).mean(axis=1)))[0])
     if not unit > 0:
         return []
     found = []
@@ -106,7 +106,7 @@ def _shapes(
 ) -> list[Test]:
     rng = np.random.default_rng(measured.settings.seed)
     ends = [raw_moments(levels, curves[at]) for at in (0, -1)]  # (4, seed, point)
-    values = [np.nanmean(shape_of(moments.mean(axis=1)), axis=1) for moments in ends]
+    values = [_over_points(shape_of(moments.mean(axis=1))) for moments in ends]
     draws = [_resampled(moments, rng) for moments in ends]
     n, last = measured.widths[widths[0]], measured.widths[widths[-1]]
     found = []
@@ -117,7 +117,10 @@ def _shapes(
             continue
         alpha = measured.alpha
         shifted = draws[0][:, index] / scale
-        low, high = np.nanquantile(shifted - np.nanmean(shifted) + value, [alpha / 2, 1 - alpha / 2])
+        shifted = shifted[np.isfinite(shifted)]
+        if not len(shifted):
+            continue
+        low, high = np.quantile(shifted - shifted.mean() + value, [alpha / 2, 1 - alpha / 2])
         found.append(
             Test(
                 claim=CLAIM,
@@ -137,7 +140,14 @@ def _resampled(moments: Float[np.ndarray, "4 seed point"], rng: np.random.Genera
     seeds = moments.shape[1]
     counts = bootstrap_counts(seeds, RESAMPLES, rng) / seeds
     pooled = np.einsum("ds,ksp->kdp", counts, moments)
-    return np.nanmean(shape_of(pooled), axis=2).T
+    return _over_points(shape_of(pooled)).T
+
+
+def _over_points(shapes: Float[np.ndarray, "3 *draw point"]) -> Float[np.ndarray, "3 *draw"]:
+    """Mean over the points that have a spread; NaN where none has."""
+    known = np.isfinite(shapes)
+    with np.errstate(all="ignore"):
+        return np.where(known, shapes, 0.0).sum(axis=-1) / known.sum(axis=-1)
 
 
 def _levels(measured: Measured) -> Float[np.ndarray, " level"] | None:
