@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
-from widthwise.analysis.ensembling import Ensembling, measure_ensembling, split_gap
+from widthwise.analysis.ensembling import Ensembling, losses_of, measure_ensembling, split_gap
 
 WIDTHS = (16, 32, 64, 128)
 
@@ -45,3 +46,31 @@ def test_narrow_networks_that_are_better_have_no_bias(seed):
     gap = split_gap(WIDTHS[:2], found, 0, 0.05)
     assert gap.bias < 0
     assert gap.share == 1
+
+
+def test_losses_are_those_of_a_library(seed):
+    """Also of logits whose exponentials overflow."""
+    rng = np.random.default_rng(seed)
+    logits, target = 1000 * rng.standard_normal((4, 5, 3)), np.eye(3)[rng.integers(3, size=5)]
+    expected = -(target * special.log_softmax(logits, axis=2)).sum(axis=2).mean(axis=1)
+    np.testing.assert_allclose(losses_of(logits, target, "cross_entropy"), expected, rtol=1e-12)
+    squared = ((logits - target) ** 2).sum(axis=2).mean(axis=1) / 2
+    np.testing.assert_allclose(losses_of(logits, target, "mse"), squared)
+
+
+@pytest.mark.parametrize("kind", ["mse", "cross_entropy"])
+def test_infinite_ensembles_are_those_of_the_true_mean(seed, kind):
+    """Of 100 ensembles of 8 networks, in units of what ensembling removes of one network's loss: the mean of
+    the extrapolated loss is that of the mean outputs within 0.05 (4 standard errors or more), where the
+    largest ensemble at hand is off by more than 0.1."""
+    rng = np.random.default_rng(seed)
+    center, target = rng.standard_normal((300, 3)), np.eye(3)[rng.integers(3, size=300)]
+    truth = float(losses_of(center[None], target, kind)[0])
+    left, largest = [], []
+    for _ in range(100):
+        found = measure_ensembling(center + 0.7 * rng.standard_normal((8, 300, 3)), target, kind, rng)
+        assert (np.diff(found.curve) < 0).all()
+        left.append((found.infinite - truth) / (found.single - truth))
+        largest.append((found.curve[-1] - truth) / (found.single - truth))
+    assert np.std(left) / 10 < 0.0125, "resolved"
+    assert abs(np.mean(left)) < 0.05 and np.mean(largest) > 0.1
