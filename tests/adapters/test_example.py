@@ -1,4 +1,4 @@
-"""The example for PyTorch, smaller than it is: what is broken is found, what is right is not accused."""
+"""The examples for PyTorch, smaller than they are: what is broken is found, what is right is not accused."""
 
 import runpy
 from pathlib import Path
@@ -8,14 +8,14 @@ import pytest
 import widthwise as ww
 
 pytest.importorskip("torch")
-EXAMPLE = Path(__file__).parents[2] / "examples" / "torch_mlp.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", [False, True])
 def test_the_example_finds_what_is_broken(tmp_path, broken):
     audit = pytest.importorskip("widthwise.audit").audit
-    train = runpy.run_path(str(EXAMPLE))["train"]
+    train = runpy.run_path(str(EXAMPLES / "torch_mlp.py"))["train"]
     train.__globals__["STEPS"] = 11
     for width in (32, 64, 128, 256):
         for seed in range(4):
@@ -23,3 +23,26 @@ def test_the_example_finds_what_is_broken(tmp_path, broken):
     found = audit(ww.open_runs(tmp_path), claims=["scales"])
     accused = [row.where.get("tensor") for row in found.rows if row.verdict == "inconsistent"]
     assert ("2.weight" in accused) if broken else (accused == [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_gpt2_with_wrong_attention_and_rates_is_found_and_its_causes_come_first(tmp_path, broken):
+    pytest.importorskip("transformers")
+    train = runpy.run_path(str(EXAMPLES / "gpt2_width.py"))["train"]
+    train.__globals__.update(STEPS=2, BATCH=8)
+    for width in (32, 64, 128, 256):
+        for seed in range(6):
+            train(width, seed, str(tmp_path), broken)
+    found = ww.audit(ww.open_runs(tmp_path), claims=["scales", "attention"])
+    accused = [row for row in found.rows if row.verdict == "inconsistent"]
+    attention = [row.where["block"] for row in accused if row.where.get("rule") == "attention_scale"]
+    updates = [row.where["tensor"] for row in accused if row.where.get("quantity") == "update_rms"]
+    matrices = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+    hidden = {f"transformer.h.{block}.{matrix}.weight" for block in (0, 1) for matrix in matrices}
+    if not broken:
+        assert accused == []
+    else:
+        assert sorted(attention) == ["block 0", "block 1"] and set(updates) == hidden
+        causes = {"attention logits", "update_rms"}
+        assert all(row.where["quantity"] in causes for row in accused[: 2 + len(hidden)])

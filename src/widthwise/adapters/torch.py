@@ -52,10 +52,10 @@ class Recorder:
     that is `batch_loss`; `splits`, "train" or "test" of each probe, by default "test"; `quantities`, of
     `DEFAULT` and `ON_REQUEST`; `features`, applied to layers' outputs before `feature_kernel`, such as
     `torch.relu`; `attention`, from what the model returns to weights (point, head, query, key) of each block,
-    by default those of `MultiheadAttention`; `mode`, "eval" (no dropout, running statistics) or "train" while
-    measuring; `multipliers`, by name of tensor, where the network multiplies it by a factor that depends on
-    the width: recorded are weights, updates with and gradients without it; `tensor_roles`, where shapes do
-    not tell: "input", "hidden", "readout" or "scalar".
+    by default those of `MultiheadAttention` or the output's `attentions`; `mode`, "eval" (no dropout, running
+    statistics) or "train" while measuring; `multipliers`, by name of tensor, where the network multiplies it
+    by a factor that depends on the width: recorded are weights, updates with and gradients without it;
+    `tensor_roles`, where shapes do not tell: "input", "hidden", "readout" or "scalar".
     **Errors:** `InputError` if PyTorch is missing or an argument is wrong; sharded models (FSDP) cannot be
     recorded.
     """
@@ -257,7 +257,11 @@ class Recorder:
             found["attention_entropy"][name] = attention_entropy(weights)
         wanted = {name: each for name, each in found.items() if name in self._wanted}
         if wanted and not seen.attention:
-            raise InputError("no attention was seen: give `attention`, a function of what the model returns")
+            raise InputError(
+                "no attention was seen: give `attention`, a function of what the model returns; make a "
+                'Hugging Face model with attn_implementation="eager", and give probes as a dictionary with '
+                '"output_attentions": True'
+            )
         return wanted
 
     def _finish(self, loss: Any) -> None:

@@ -88,12 +88,8 @@ def observe(
                     stack.enter_context(_hook(handle))
                     stack.enter_context(_hook(module.register_forward_hook(_keeper(weights, clean(name), 1))))
         raw = _call(model, probes)
-    if watch_attention and attention is not None:
-        found = attention(raw)
-        named = (
-            found.items() if isinstance(found, Mapping) else ((f"block {i}", w) for i, w in enumerate(found))
-        )
-        weights = {str(name): each.detach().float() for name, each in named}
+    if watch_attention and not weights:
+        weights = _named_attention(attention(raw) if attention is not None else _part_of(raw, "attentions"))
     weights = {name: _joined(each) for name, each in weights.items()}
     for name, each in weights.items():
         if each.ndim != 4:
@@ -101,6 +97,13 @@ def observe(
                 f"attention {name!r} has shape {tuple(each.shape)}: it must be (point, head, query, key)"
             )
     return Forward(raw, _prediction(raw, outputs), {n: _joined(v) for n, v in layers.items()}, weights)
+
+
+def _named_attention(found: Any) -> dict[str, Any]:
+    """Weights by block, from a dictionary or a sequence; a block that gave none, as None, is left out."""
+    if not isinstance(found, Mapping):
+        found = {f"block {i}": weights for i, weights in enumerate(() if found is None else found)}
+    return {str(name): weights.detach().float() for name, weights in found.items() if weights is not None}
 
 
 def _keeper(found: dict[str, Any], name: str, place: int | None = None) -> Callable[..., None]:
@@ -162,12 +165,17 @@ def _tensor_in(output: Any) -> Any:
     torch = require_torch()
     if isinstance(output, torch.Tensor):
         return output
-    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    logits = _part_of(output, "logits")
     if logits is not None:
         return _tensor_in(logits)
     if isinstance(output, tuple | list) and len(output):
         return _tensor_in(output[0])
     return None
+
+
+def _part_of(output: Any, name: str) -> Any:
+    """A named part of what a model returned, None if there is none."""
+    return output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
 
 
 def _prediction(raw: Any, outputs: Callable[[Any], Any] | None) -> Any:
