@@ -166,3 +166,19 @@ def test_intervals_of_gaps_cover_the_true_gap(seed, gap):
     assert stats.binom.cdf(bound, repeats, 0.2) < 0.05, "too few repeats for this resolution"
     assert missed <= bound
     assert np.median(halves) < 3.5  # single networks scatter by 2
+
+
+def test_what_all_networks_share_does_not_widen_intervals(seed):
+    """A function ten times as large as the gaps, added to every network: same gaps, same intervals."""
+    rng = np.random.default_rng(seed)
+    means = np.array([1.0, 0.5, 0.25, 0.125])[:, None] * np.ones((1, 30))
+    functions = ensemble(rng, means, 6, 8, spread=0.1)
+    common = 10 * rng.standard_normal(30)
+    found = []
+    for shift in (0.0, common):
+        products, draws = products_of([f + shift for f in functions]), np.random.default_rng(1)
+        exponent = gap_exponent(products, 0.05, draws)
+        assert exponent is not None
+        value, interval = gap_interval(products, (0, 3), 0.05, draws)
+        found.append([exponent[0], *exponent[1], value, *interval])
+    assert found[1] == pytest.approx(found[0], rel=1e-6)

@@ -30,6 +30,14 @@ class Products:
     owner: Int[np.ndarray, " network"]
     gram: Float[np.ndarray, "network network"]
 
+    def centered(self) -> "Products":
+        """The same of functions less the mean of all networks, on which no gap depends.
+
+        Resamples of uncentered products scatter with the functions' own size, since those of distinct seeds
+        are as many as they happen to be.
+        """
+        return Products(self.widths, self.owner, centered_products(self.gram))
+
     def own(self, width: int) -> Float[np.ndarray, "seed seed"]:
         """The block of one width."""
         mine = self.owner == width
@@ -196,7 +204,8 @@ def gap_exponent(
     if (squared <= 2 * noise).any() or (squared <= 0).any():
         return None
     value = -0.5 * float(slope @ np.log(squared))
-    draws = np.array([_resampled(products, pairs, rng) for _ in range(RESAMPLES)])
+    centered = products.centered()
+    draws = np.array([_resampled(centered, pairs, rng) for _ in range(RESAMPLES)])
     logs = -0.5 * np.log(np.maximum(draws, 0.01 * squared)) @ slope
     low, high = np.quantile(logs - logs.mean() + value, [alpha / 2, 1 - alpha / 2])
     return value, (float(low), float(high))
@@ -231,6 +240,7 @@ def gap_interval(
 
     **Arguments:** `pair`, positions of two widths of two or more networks each.
     """
+    products = products.centered()
     counts = [bootstrap_counts(products.seeds(w), RESAMPLES, rng) for w in pair]
     draws, dof = np.zeros(RESAMPLES), 0
     for drawn, width in zip(counts, pair, strict=True):
