@@ -37,6 +37,14 @@ def test_a_diverged_network_rules_its_value_out():
     assert find_optimum(data)["best"].item() == 0.5
 
 
+def test_a_width_that_diverged_at_every_value_has_no_best_one():
+    data = sweep([1.0, 1.0])
+    data["loss"][:, 1, 3] = np.nan
+    found = find_optimum(data)
+    assert found["best"][0] == 1.0 and found["best"].isel(width=1).isnull() and not found["at_end"][1]
+    assert all(found[name].isel(width=1).isnull() for name in ("optimum", "optimum_low", "optimum_high"))
+
+
 def test_the_interval_holds_the_optimum_as_often_as_it_says():
     """95 % nominal; 200 sweeps, so that between 88 % and 99.5 % has a false-alarm rate below 1e-3."""
     rng = np.random.default_rng(1)

@@ -109,11 +109,30 @@ def test_a_sweep_writes_its_losses_and_names_the_best_value(stream, folder):
         ("training.learning_rate=0.1,0.1", "different values"),
         ("training.learning_rate=-1,2,3", "training.learning_rate"),
         ("training.learning_rate=nan,2,3", "training.learning_rate"),
+        ("training.learning_rate=0.1,0.2", "three or more"),
+        ("training.point_rate=1,2,3", "give a key of"),
+        ("training.learning_rat=1,2,3", "did you mean training.learning_rate?"),
     ],
 )
 def test_sweeps_over_nothing_sensible_are_refused(stream, folder, text, part):
     assert_refused(call("sweep", stream, text, "--out", "out"), part)
     assert not list((folder / "out").glob("*/*")) if (folder / "out").exists() else True
+
+
+def test_sweeps_that_could_not_be_judged_or_kept_are_refused_before_training(stream, folder):
+    values = "training.learning_rate=0.1,0.2,0.3"
+    assert_refused(call("sweep", stream, values, "--out", "s3://bucket/x"), "a sweep goes to a folder")
+    blind = ("--set", "record.quantities=['prediction']", "--out", "out")
+    assert_refused(call("sweep", stream, values, *blind), 'a sweep needs "loss"')
+    assert not list(folder.glob("out*/*")) and not (folder / "s3:").exists()
+
+
+def test_a_sweep_in_which_everything_diverged_has_no_optimum(stream):
+    rates, one = "training.learning_rate=1e28,2e28,4e28", ("--set", "ensemble.widths=[4]", "--quiet")
+    result = call("sweep", stream, rates, *one, "--out", "out")
+    assert result.exit_code == 0 and result.stderr == ""
+    result = call("sweep", stream, rates, *one[:2], "--out", "out")
+    assert "at every value some network diverged at N = 4" in result.stdout and "nan" not in result.stdout
 
 
 def test_values_are_numbers_in_order():

@@ -125,7 +125,7 @@ def test_a_test_folder_gives_the_held_out_images(tmp_path):
     write_images(tmp_path / "i" / "test", CLASSES, 2, first=500)
     train, held = list_images(tmp_path / "i")
     assert {p.parts[-3] for p in train.files} == {"train"} and {p.parts[-3] for p in held.files} == {"test"}
-    with pytest.raises(InputError, match=r"`data\.test` = 7: there are only 6 held-out"):
+    with pytest.raises(InputError, match=r"`data\.test` = 7: .*i has 6 images"):
         opened(tmp_path / "i", train=4, test=7, size=8)
 
 

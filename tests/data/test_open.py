@@ -132,7 +132,7 @@ def test_a_batch_larger_than_the_training_set_is_refused_and_full_batches_take_a
 
 @for_each([kind for kind in OFFLINE if kind not in ("arrays", "mnist1d")])
 def test_too_many_training_points_are_refused_with_the_number_there_are(study):
-    with pytest.raises(InputError, match=r"only \d+|has \d+ images"):
+    with pytest.raises(InputError, match=r"only \d+|has \d+ (images|windows)"):
         open_stream(replace(study, data=replace(study.data, train=999)))
 
 

@@ -109,7 +109,14 @@ def test_another_encoding_is_named_with_its_place(tmp_path, monkeypatch, content
 @pytest.mark.parametrize("kind", ["tokens", "text"])
 def test_a_text_that_is_too_short_is_refused_with_the_number_of_windows(tmp_path, content, kind):
     (tmp_path / "w.tokens").write_text(content)
-    with pytest.raises(InputError, match=r"`data\.test` = 4: there are only 0 windows of 6 tokens"):
+    with pytest.raises(InputError, match=r"`data\.test` = 4: .*w\.tokens has 0 windows of 6 tokens"):
+        open_stream(study_of(tmp_path, kind=kind, path="w.tokens"))
+
+
+@pytest.mark.parametrize(("kind", "content"), [("tokens", "\n" * 90), ("text", "a" * 90)])
+def test_a_text_of_one_word_leaves_nothing_to_predict(tmp_path, content, kind):
+    (tmp_path / "w.tokens").write_text(content)
+    with pytest.raises(InputError, match=r"w\.tokens: all of the text to train on is '(<eos>|a)'"):
         open_stream(study_of(tmp_path, kind=kind, path="w.tokens"))
 
 

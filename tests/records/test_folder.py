@@ -77,6 +77,23 @@ def test_a_file_url_is_a_path():
     assert open_folder("file:///tmp/with%20blank") == LocalFolder(Path("/tmp/with blank"))
 
 
+def test_a_url_with_a_slash_too_few_makes_no_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for slip in ("s3:/bucket/x", Path("s3://bucket/x"), Path("a::s3://bucket")):
+        with pytest.raises(InputError, match=r"a URL begins with .*s3:// and is given as text"):
+            open_folder(slip)
+    (tmp_path / "odd:").mkdir()
+    assert open_folder("odd:/x").local == Path("odd:/x")
+    assert open_folder("c:/x").local is not None and not list(tmp_path.glob("s3*"))
+
+
+def test_a_place_that_does_not_answer_is_named_once():
+    with pytest.raises(InputError) as caught:
+        open_folder("ftp://localhost:1/x").read("z")
+    assert str(caught.value).count("ftp://localhost:1/x") == 1
+    assert "cannot be reached: " in str(caught.value) and "check the URL" in str(caught.value)
+
+
 def test_a_url_that_nobody_knows_is_one_clear_error():
     with pytest.raises(InputError, match=r"nonsense://x cannot be used.*install"):
         open_folder("nonsense://x").read("z")

@@ -1,5 +1,7 @@
 """Where a loss is least along a swept setting, at each width, and how far that place moves."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
@@ -14,8 +16,8 @@ def find_optimum(sweep: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
 
     The best of the values tried, by the mean loss over seeds, and between them the minimum of the parabola
     through the mean losses of it and its neighbors, in the logarithm of the value. A value at which any
-    network diverged counts as infinitely bad. At an end of the sweep the best value is the end itself, and
-    the true one may lie beyond.
+    network diverged counts as infinitely bad; without any other there is no best value (NaN). At an end
+    of the sweep the best value is the end itself, and the true one may lie beyond.
 
     **Arguments:** `sweep`, `loss` (value, width, seed) with positive values, ascending.
     **Returns:** by width: `best`, of the values tried; `optimum`, between them; `optimum_low` and
@@ -23,8 +25,7 @@ def find_optimum(sweep: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
     **Errors:** `InputError` if the values are not positive and ascending, or fewer than three.
     """
     values = sweep["value"].to_numpy().astype(float)
-    if len(values) < 3 or values[0] <= 0 or (np.diff(values) <= 0).any():
-        raise InputError(f"values {values.tolist()}: give three or more positive ones, ascending")
+    require_values(values)
     losses = sweep["loss"].transpose("value", "width", "seed").to_numpy().astype(float)
     losses = np.where(np.isfinite(losses), losses, np.inf)
     rng = np.random.default_rng(seed)
@@ -33,6 +34,9 @@ def find_optimum(sweep: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
         mean, seeds = one.mean(axis=1), one.shape[1]
         drawn = rng.integers(seeds, size=(RESAMPLES, seeds))
         found = _minima(values, one[:, drawn].mean(axis=2)) if seeds > 1 else np.array([np.nan])
+        if not np.isfinite(mean).any():
+            rows.append((np.nan, np.nan, np.nan, np.nan, False))
+            continue
         best = int(np.argmin(mean))
         low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         at_end = best in (0, len(values) - 1)
@@ -44,6 +48,13 @@ def find_optimum(sweep: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
         coords={"width": sweep["width"].to_numpy()},
         attrs=sweep.attrs,
     )
+
+
+def require_values(values: Sequence[float] | Float[np.ndarray, " value"]) -> None:
+    """Raise `InputError` unless a minimum can be sought among these values of a setting."""
+    if len(values) < 3 or values[0] <= 0 or (np.diff(values) <= 0).any():
+        shown = ", ".join(f"{value:g}" for value in values)
+        raise InputError(f"values {shown}: give three or more different positive ones, ascending")
 
 
 def _minima(

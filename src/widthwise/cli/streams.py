@@ -60,5 +60,5 @@ def _to_nowhere(stream: Stream) -> None:
 
 
 def is_url(text: str) -> bool:
-    """Whether it names a place by a protocol; a `Path` keeps only one slash of two."""
-    return re.match(r"[a-z0-9+.-]{2,}:/", text) is not None
+    """Whether it names a place by a protocol, or by a chain of them; a `Path` keeps only one slash of two."""
+    return re.match(r"[a-zA-Z][a-zA-Z0-9+.:-]+:/", text) is not None

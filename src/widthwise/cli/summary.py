@@ -83,15 +83,29 @@ def render_sweep(sweep: xr.Dataset, optima: xr.Dataset) -> str:
         ]
         table.add_row(f"{value:g}", *cells)
     ranges = zip(*(optima[n].to_numpy() for n in ("optimum", "optimum_low", "optimum_high")), strict=True)
-    cells = [f"{at:.2g} ({low:.2g} to {high:.2g})" for at, low, high in ranges]
-    table.add_row("optimum", *cells)
-    places = optima["optimum"].to_numpy()
-    moved = np.abs(np.log2(places[-1] / places[0]))
-    ends = [int(sweep["width"][at]) for at in (0, -1)]
-    line = f"from N = {ends[0]} to {ends[1]} the optimum moves by a factor {2**moved:.2f}"
+    table.add_row("optimum", *(_optimum(*each) for each in ranges))
+    return _rendered(_console(WIDTH_IN_FILES), table, _moves(sweep, optima))
+
+
+def _optimum(at: float, low: float, high: float) -> str:
+    """With its interval, if several networks gave one."""
+    interval = f" ({low:.2g} to {high:.2g})" if np.isfinite(low + high) else ""
+    return f"{at:.2g}{interval}" if np.isfinite(at) else "-"
+
+
+def _moves(sweep: xr.Dataset, optima: xr.Dataset) -> str:
+    """How far the optimum moves with the width, as far as can be told."""
+    places, widths = optima["optimum"].to_numpy(), sweep["width"].to_numpy().astype(int)
+    found = np.flatnonzero(np.isfinite(places))
+    lost = ", ".join(str(width) for width in widths[~np.isfinite(places)])
+    parts = [f"at every value some network diverged at N = {lost}"] if lost else []
+    if len(found) > 1:
+        first, last = found[[0, -1]]
+        moved = 2 ** np.abs(np.log2(places[last] / places[first]))
+        parts.append(f"from N = {widths[first]} to {widths[last]} the optimum moves by a factor {moved:.2f}")
     if bool(optima["at_end"].any()):
-        line += "; where it is at an end of the sweep, the true one may lie beyond"
-    return _rendered(_console(WIDTH_IN_FILES), table, line)
+        parts.append("where the optimum is at an end of the sweep, the true one may lie beyond")
+    return "; ".join(parts)
 
 
 def render_theory(

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from widthwise.analysis.optimum import find_optimum
+from widthwise.analysis.optimum import find_optimum, require_values
+from widthwise.cli.streams import is_url
 from widthwise.cli.summary import render_sweep
 from widthwise.errors import InputError
 from widthwise.progress import Progress
 from widthwise.records.folder import open_folder
 from widthwise.study import Study
-from widthwise.training.sweep import train_sweep
+from widthwise.training.sweep import sweep_studies, train_sweep
 
 
 def run_sweep(study: Study, text: str, directory: Path, progress: Progress) -> str:
@@ -18,6 +19,10 @@ def run_sweep(study: Study, text: str, directory: Path, progress: Progress) -> s
     **Errors:** `InputError` for a text that is no setting with numbers.
     """
     key, values = parse_values(text)
+    if is_url(str(directory)):
+        raise InputError(f"{directory}: a sweep goes to a folder; only `widthwise train` takes a URL")
+    sweep_studies(study, key, values)
+    require_values(values)  # before hours of training
     found = train_sweep(study, key, values, directory, progress=progress)
     optima = find_optimum(found)
     content = found.merge(optima).to_netcdf(engine="h5netcdf")

@@ -24,7 +24,7 @@ from widthwise.data.targets import class_targets
 from widthwise.data.watched import probes_of
 from widthwise.errors import InputError
 from widthwise.study import Study
-from widthwise.study.settings import Loss
+from widthwise.study.settings import DataSettings, Loss
 
 READ_TOGETHER = 64
 Numbers = Int[np.ndarray, "_"]
@@ -119,23 +119,25 @@ def choose_images(labels: Numbers, held_labels: Numbers | None, study: Study) ->
     data = study.data
     chance = stream_rng(data.seed, HELD_OUT)
     if held_labels is None:
-        held = _balanced(labels, np.arange(len(labels)), data.test, chance, "held-out")
+        held = _balanced(labels, np.arange(len(labels)), "test", data, chance)
     else:
         numbers = len(labels) + np.arange(len(held_labels))
-        held = _balanced(held_labels, numbers, data.test, chance, "held-out")
+        held = _balanced(held_labels, numbers, "test", data, chance)
     rest = np.setdiff1d(np.arange(len(labels)), held)
     chance = stream_rng(data.seed, CHOICE)
     if data.order == "online":
         return chance.permutation(rest), held
-    return _balanced(labels[rest], rest, data.train, chance, "training"), held
+    return _balanced(labels[rest], rest, "train", data, chance), held
 
 
 def _balanced(
-    labels: Numbers, numbers: Numbers, wanted: int, chance: np.random.Generator, what: str
+    labels: Numbers, numbers: Numbers, key: str, data: DataSettings, chance: np.random.Generator
 ) -> Numbers:
+    wanted: int = getattr(data, key)
     if wanted > len(labels):
-        key = "data.train" if what == "training" else "data.test"
-        raise InputError(f"`{key}` = {wanted}: there are only {len(labels)} {what} images; lower it")
+        held = f" beside `data.test` = {data.test}" if key == "train" else ""
+        found = f"{data.path} has {len(labels)} images for it{held}"
+        raise InputError(f"`data.{key}` = {wanted}: {found}; lower it")
     available = np.bincount(labels) if len(labels) else np.zeros(1, int)
     own = [chance.permutation(numbers[labels == label]) for label in range(len(available))]
     taken = [each[:n] for each, n in zip(own, shares(wanted, available), strict=True)]

@@ -42,9 +42,9 @@ def offline_batches(take: Take, count: int, study: Study) -> Batches:
     if training.optimizer in ("gd", "gradient_flow"):
         return lambda start: _same(take, count, training.steps - start)
     if training.batch > count:
+        more = "or give more points" if study.data.kind == "arrays" else "or raise `data.train`"
         raise InputError(
-            f"`training.batch` = {training.batch}: there are only {count} training points; "
-            "lower it or raise `data.train`"
+            f"`training.batch` = {training.batch}: is more than all {count} training points: lower it, {more}"
         )
 
     def batches(start: int) -> Iterator[Batch]:

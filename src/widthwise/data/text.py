@@ -103,8 +103,9 @@ def _decoded(path: Path, block: bytes, begin: int, line: int) -> str:
         where, what = len(text[:bad].encode()), "holds a zero byte (another encoding, or no text)"
     except UnicodeDecodeError as error:
         where, what = error.start, f"is not UTF-8 ({error.reason})"
+    encoding = "UTF-16" if begin == 0 and block[:2] in (b"\xff\xfe", b"\xfe\xff") else "LATIN1"
     where_line = line + block[:where].count(b"\n")
     raise InputError(
         f"{path}: {what} at byte {begin + where:,}, line {where_line:,}; convert it, for instance with "
-        "`iconv -f LATIN1 -t UTF-8`"
+        f"`iconv -f {encoding} -t UTF-8`"
     )

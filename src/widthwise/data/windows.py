@@ -33,10 +33,10 @@ def window_stream(text: Text, study: Study) -> Stream:
     from the held-out part.
 
     **Returns:** inputs and answers int32 (sample, position); `outputs`, the number of different tokens.
-    **Errors:** `InputError` with the number available if there are too few windows.
+    **Errors:** `InputError` with the number available if there are too few windows; if there is but one word.
     """
     data = study.data
-    length = data.sequence_length + 1
+    source, length = data.path or "the help of this Python", data.sequence_length + 1
     split = text.train
     if split is None:
         split = max(0, len(text.tokens) // length - data.test) * length
@@ -57,9 +57,14 @@ def window_stream(text: Text, study: Study) -> Stream:
     for key, number, windows in wanted:
         if number > len(windows):
             raise InputError(
-                f"`{key}` = {number}: there are only {len(windows)} windows of {length} tokens for it; "
-                "lower it, or lower `data.sequence_length`, or give more text"
+                f"`{key}` = {number}: {source} has {len(windows)} windows of {length} tokens for it; lower "
+                "it or `data.sequence_length`, or give more text"
             )
+    if len(vocabulary.names) == 1:
+        raise InputError(
+            f"{source}: all of the text to train on is {vocabulary.names[0]!r}, so that there is nothing to "
+            "predict; give another text"
+        )
     chosen = chance.permutation(len(train))[: None if online else data.train]
     watched = stream_rng(data.seed, HELD_OUT).permutation(len(held))[: data.test]
     take = lambda numbers: window_batch(train[chosen[numbers]])  # noqa: E731

@@ -1,5 +1,6 @@
 """A folder of files, on a disk or at a URL; whatever is written there is seen whole or not at all."""
 
+import re
 import shutil
 import tempfile
 import uuid
@@ -13,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 from widthwise.errors import InputError
 
 TEMPORARY = ".partial"
+# What becomes of a URL in a `Path`; a name that ends with a colon may still be that of a folder.
+ONE_SLASH = re.compile(r"([a-zA-Z][a-zA-Z0-9+.:-]+:)/")
 
 
 @runtime_checkable
@@ -77,7 +80,7 @@ class Folder(Protocol):
 def open_folder(location: str | Path | Folder) -> Folder:
     """The folder at a path, or at a URL that fsspec knows, such as s3://bucket/run; `file://` is a path.
 
-    **Errors:** `InputError` for a URL whose kind needs a package that is not installed.
+    **Errors:** `InputError` for what looks like a URL with a slash too few.
 
     >>> open_folder("runs/a.zarr").beside(".", ".lock").name
     'runs/.a.zarr.lock'
@@ -85,7 +88,9 @@ def open_folder(location: str | Path | Folder) -> Folder:
     if isinstance(location, LocalFolder | RemoteFolder):
         return location
     text = str(location)
-    if isinstance(location, Path) or "://" not in text:
+    if "://" not in text:
+        if (slip := ONE_SLASH.match(text)) and not Path(slip[1]).exists():
+            raise InputError(f"{text}: a URL begins with {slip[1]}// and is given as text, not as a Path")
         return LocalFolder(Path(text))
     parts = urlsplit(text)
     if parts.scheme == "file":
@@ -217,16 +222,16 @@ class RemoteFolder:
     def has(self, file: str) -> bool:
         """Whether there is such a file."""
         system, root = self._open()
-        system.invalidate_cache()
-        return bool(system.isfile(f"{root}/{file}"))
+        with self._reached():
+            system.invalidate_cache()
+            return bool(system.isfile(f"{root}/{file}"))
 
     def read(self, file: str) -> bytes | None:
         """Its content, None if there is no such file."""
         system, root = self._open()
-        try:
+        with self._reached(), suppress(FileNotFoundError):
             return system.cat_file(f"{root}/{file}")
-        except FileNotFoundError:
-            return None
+        return None
 
     def write(self, file: str, content: bytes) -> None:
         """In one piece."""
@@ -250,11 +255,10 @@ class RemoteFolder:
     def files(self) -> list[str]:
         """Sorted."""
         system, root = self._open()
-        system.invalidate_cache()
-        try:
+        found = []
+        with self._reached(), suppress(FileNotFoundError, NotADirectoryError):
+            system.invalidate_cache()
             found = system.ls(root, detail=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
         return sorted(entry["name"].rpartition("/")[2] for entry in found if entry["type"] == "file")
 
     @contextmanager
@@ -279,10 +283,23 @@ class RemoteFolder:
         try:
             from fsspec.core import url_to_fs
 
-            system, root = url_to_fs(self.url)
+            with self._reached():
+                system, root = url_to_fs(self.url)
+        except InputError:
+            raise
         except (ImportError, ValueError) as error:
             raise InputError(
                 f"{self.url} cannot be used: {error}; give a path, or install what that kind of URL needs "
                 "(`fsspec`, and for example `s3fs` for s3://)"
             ) from error
         return system, root.rstrip("/")
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """A place that does not answer, or to us, is the user's to mend."""
+        try:
+            yield
+        except OSError as error:
+            lines = str(error).splitlines() or [type(error).__name__]
+            what = f"{self.url} cannot be reached: {lines[0]}"
+            raise InputError(f"{what}; check the URL and your access") from error

@@ -283,8 +283,9 @@ def _open_group(folder: Folder, layout: Layout) -> zarr.Group:
             if found != (plan.shape, plan.chunks, plan.dtype):
                 raise ValueError(f"`{name}` has shape, chunks and type {found}")
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        fault = f"`{error.args[0]}` is not there" if isinstance(error, KeyError) else error
         raise StoreError(
-            f"{folder.name} is damaged ({error}): move it away or delete it, and give the same command again"
+            f"{folder.name} is damaged ({fault}): move it away or delete it, and give the same command again"
         ) from error
     return group
 

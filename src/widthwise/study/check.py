@@ -96,7 +96,7 @@ def check_study(study: "Study") -> None:
 
 def _bound(value: int | float) -> str:
     """Whole numbers with all their digits."""
-    return f"{value:,}" if isinstance(value, int) and value < LARGEST_SEED else f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) and value <= LARGEST_SEED else f"{value:g}"
 
 
 def _check_name(study: "Study") -> None:

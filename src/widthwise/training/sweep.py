@@ -1,7 +1,7 @@
 """The same study at several values of one setting, such as the learning rate."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +10,29 @@ import xarray as xr
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
+from widthwise.study.values import nearest, shown
 from widthwise.training.train import train_ensemble
 
 
 def sweep_studies(study: Study, key: str, values: Sequence[object]) -> list[Study]:
     """The study with `key`, as in "training.learning_rate", at each value.
 
-    **Errors:** `InputError` for a key that no study has, values that it cannot have, or fewer than two.
+    **Errors:** `InputError` for a key that no study has, values that it cannot have, or fewer than two; for a
+    study that records no loss.
 
     >>> [s.training.batch for s in sweep_studies(Study(name="a"), "training.batch", [32, 64])]
     [32, 64]
     """
     table, _, name = key.partition(".")
-    if table not in ("network", "training") or not hasattr(getattr(study, table), name):
-        raise InputError(f"`{key}`: give a key of [network] or [training], such as training.learning_rate")
+    known = [each.name for each in fields(getattr(study, table))] if table in ("network", "training") else []
+    if name not in known:
+        close = nearest(name, known)
+        meant = f"; did you mean {table}.{close}?" if close else ", such as training.learning_rate"
+        raise InputError(f"`{key}`: give a key of [network] or [training]{meant}")
+    if "loss" not in study.record.quantities:
+        raise InputError(
+            f'`record.quantities` = {shown(study.record.quantities)}: a sweep needs "loss" there'
+        )
     if len(values) < 2 or len(set(values)) < len(values):
         raise InputError(f"`{key}` = {list(values)}: give two or more different values")
     settings = getattr(study, table)
