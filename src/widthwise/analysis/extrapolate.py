@@ -10,6 +10,7 @@ from widthwise.analysis.fits import limit_coefficients
 
 EXPONENTS = np.linspace(0.25, 2.0, 36)
 RESAMPLES = 300
+SMALLEST = 1e-100  # of means whose squares can be weighed
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Extrapolation:
 def extrapolate(
     widths: Sequence[int], values: Sequence[Float[np.ndarray, " _"]], alpha: float, rng: np.random.Generator
 ) -> Extrapolation | None:
-    """Weighted least squares over a grid of exponents from 1/4 to 2; None with fewer than four widths.
+    """Weighted least squares over a grid of exponents from 1/4 to 2; None with fewer than four widths, or
+    where all means are zero or as good as infinite.
 
     **Arguments:** `values` of each seed at each ascending width, two or more; weights are one over the
     variance of their mean. The prediction of the widest keeps the exponent of all where three widths remain.
@@ -41,6 +43,8 @@ def extrapolate(
         return None
     n = np.array(widths, dtype=float)
     means = np.array([v.mean() for v in values])
+    if not SMALLEST < np.abs(means).max() < 1 / SMALLEST:
+        return None
     errors = np.array([v.var(ddof=1) / len(v) for v in values])
     weights = 1 / (errors + 1e-12 * (np.abs(means).max() ** 2 + 1e-300))
     limit, amplitude, exponent = _fit(n, means, weights)

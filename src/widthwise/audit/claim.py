@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from widthwise.analysis.power import Power, seeds_to_settle
@@ -73,6 +73,11 @@ class ClaimRow:
     more_seeds: int | None
     depth: int
 
+    @property
+    def judges(self) -> bool:
+        """Whether it is a test, and no description."""
+        return self.p_value is not None or self.verdict != "consistent" or self.claim.startswith("theory: ")
+
     def to_json(self) -> dict[str, object]:
         """The row as `verdict.json` writes it: numbers that are not finite are null."""
         interval = None if self.interval is None else [_number(bound) for bound in self.interval]
@@ -96,6 +101,7 @@ def judge(tests: Sequence[Test], alpha: float) -> tuple[ClaimRow, ...]:
     A test that does not fail is consistent only if its resolution, at the level of Holm's first step, is
     `useful`: silence of a test that could not have spoken is no evidence.
     """
+    tests = [_speechless(test) for test in tests]
     judged = [test for test in tests if test.p_value is not None and not test.weak]
     adjusted = dict(zip(map(id, judged), holm([_p(test) for test in judged]), strict=True))
     level = alpha / max(len(judged), 1)
@@ -115,6 +121,13 @@ def sort_rows(rows: Sequence[ClaimRow]) -> tuple[ClaimRow, ...]:
     return tuple(sorted(rows, key=badness))
 
 
+def _speechless(test: Test) -> Test:
+    """A test whose numbers overflowed tells nothing."""
+    if test.p_value is None or not math.isnan(test.p_value):
+        return test
+    return replace(test, weak="Its numbers are too large or too small to compare.")
+
+
 def _rule(test: Test, adjusted: float | None, level: float, alpha: float) -> ClaimRow:
     resolution = None if test.power is None or test.weak else test.power.smallest(level)
     verdict: Verdict = "consistent"
@@ -123,7 +136,7 @@ def _rule(test: Test, adjusted: float | None, level: float, alpha: float) -> Cla
         verdict, advice = "underpowered", test.weak
     elif adjusted is not None and adjusted < alpha:
         verdict, advice = "inconsistent", test.advice_bad
-    elif adjusted is not None and resolution is not None and resolution > test.useful:
+    elif adjusted is not None and resolution is not None and not resolution <= test.useful:
         more = None if test.power is None else seeds_to_settle(test.power, level, test.useful)
         verdict, advice = "underpowered", _ask(resolution, test.useful, more)
     return ClaimRow(

@@ -15,8 +15,8 @@ from widthwise.audit.settings import AuditSettings
 from widthwise.errors import InputError
 
 RUN_DIMS = ("width", "seed")
-LARGEST_WIDTH = 2**53
-# Dimensions of which one entry tells whether a step was recorded.
+LARGEST_WIDTH, LARGEST_STEP = 2**40, 2**53
+# Dimensions of which three entries tell whether a step was recorded.
 LONG_DIMS = ("point", "point_b", "output", "quantile", "query", "key", "head", "mode")
 
 
@@ -53,8 +53,10 @@ class Measured:
         absent = [name for name in names if name not in self.records]
         if absent:
             return f"the records have no {' and no '.join(f'`{name}`' for name in absent)}: record it"
-        odd = [name for name in names if not self.has(name)]
-        return f"`{odd[0]}` has dimensions {self.records[odd[0]].dims}: give width and seed" if odd else ""
+        odd = [name for name in names if not self.has(name, "step")]
+        return (
+            f"`{odd[0]}` has dimensions {self.records[odd[0]].dims}: give width, seed and step" if odd else ""
+        )
 
     def usable(self, step: int) -> Bool[np.ndarray, "width seed"]:
         """Networks that count at the position `step`."""
@@ -118,8 +120,9 @@ class Measured:
             return np.arange(len(self.steps))
         counted = (self.trained[:, :, None] & self.alive).sum(axis=2)
         width, seed = np.unravel_index(int(counted.argmax()), counted.shape)
-        first = {dim: 0 for dim in LONG_DIMS if dim in array.dims}
-        entry = array.isel(first | {"width": int(width), "seed": int(seed)}).load().transpose("step", ...)
+        sizes = {dim: array.sizes[dim] for dim in LONG_DIMS if dim in array.dims}
+        few = {dim: np.unique([0, size // 2, size - 1]) for dim, size in sizes.items()}
+        entry = array.isel(few | {"width": int(width), "seed": int(seed)}).load().transpose("step", ...)
         found = sound(entry.to_numpy().astype(np.float64)).reshape(len(self.steps), -1).any(axis=1)
         return np.flatnonzero(found | ~self.alive[width, seed])
 
@@ -141,7 +144,7 @@ class Measured:
             gram = flat @ flat.T if gram is None else gram + flat @ flat.T
             elements += flat.shape[1]
         if gram is None or not elements:
-            raise NothingToCompare("what it compares is zero, or not finite, in every network")
+            raise NothingToCompare("nothing of it is finite, and not zero, in every network that counts")
         return Products(tuple(self.widths[w] for w in widths), owner, gram / elements)
 
     @property
@@ -172,6 +175,8 @@ def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measu
             f"records: dimensions {sorted(map(str, records.dims))}; an ensemble has `width` and `seed`, and "
             f"{', '.join(f'`{dim}`' for dim in absent)} is missing"
         )
+    if all(records.sizes.get(dim, 1) for dim in (*RUN_DIMS, "step")):
+        records = records.drop_vars([name for name in records.data_vars if not records[name].size])
     names = [str(n) for n in records.data_vars if {*RUN_DIMS, "step"} <= set(map(str, records[n].dims))]
     for name in names:
         kind = records[name].dtype.kind
@@ -191,9 +196,7 @@ def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measu
     diverged = trained & np.isfinite(_diverged_at(records))
     trained &= alive.any(axis=2)
     if not trained.any():
-        raise InputError(
-            "records: no network is finite at any recorded step: train again with a lower learning rate"
-        )
+        raise InputError("records: no network is done, or none is finite at any recorded step: train again")
     trained, notes = _without_copies(records, names, trained, settings)
     return Measured(
         records=records,
@@ -233,8 +236,9 @@ def _steps(records: xr.Dataset) -> Int[np.ndarray, " step"]:
     if "step" not in records.coords:
         return np.arange(records.sizes["step"])
     values = records["step"].to_numpy()
-    if values.dtype.kind not in "iuf" or not np.isfinite(values.astype(float)).all():
-        raise InputError(f"records: `step` = {values.tolist()[:8]!r}: give whole numbers")
+    whole = values.dtype.kind in "iuf" and (values == np.rint(values)).all() and (values >= 0).all()
+    if not whole or (values > LARGEST_STEP).any():
+        raise InputError(f"records: `step` = {values.tolist()[:8]!r}: give whole numbers from 0 on")
     if (np.diff(values.astype(float)) <= 0).any():
         raise InputError("records: `step` does not ascend: sort the records by step, each step once")
     return values.astype(np.int64)
@@ -286,17 +290,20 @@ def _without_copies(
     trained: Bool[np.ndarray, "width seed"],
     settings: AuditSettings,
 ) -> tuple[Bool[np.ndarray, "width seed"], tuple[str, ...]]:
-    """Networks whose last half of recorded numbers is that of another one of the same width count once."""
-    name = next((name for name in ("prediction", "loss") if name in names), names[0])
+    """Networks whose predictions and losses at the last two steps are those of another one of the same width
+    count once."""
+    names = [name for name in ("prediction", "loss") if name in names] or list(names[:1])
     seeds, notes = records["seed"].to_numpy() if "seed" in records.coords else None, []
     trained = trained.copy()
     for width in range(records.sizes["width"]):
-        block = read_part(records[name], {"width": width, "step": slice(-2, None)}, settings)
+        last: dict[str, Place] = {"width": width, "step": slice(-2, None)}
+        blocks = [read_part(records[name], last, settings) for name in names]
         first: dict[bytes, int] = {}
         for seed in np.flatnonzero(trained[width]):
-            content = np.ascontiguousarray(block[seed]).tobytes()
-            if not np.isfinite(block[seed].astype(float)).any() or not block[seed].any():
+            own = [np.ascontiguousarray(block[seed]) for block in blocks]
+            if not any((sound(values) & (values != 0)).any() for values in own):
                 continue
+            content = b"".join(values.tobytes() for values in own)
             if content in first:
                 trained[width, seed] = False
                 label = seed if seeds is None else seeds[seed]

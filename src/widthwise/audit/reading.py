@@ -12,11 +12,11 @@ from widthwise.audit.settings import AuditSettings
 Place = int | slice | np.ndarray
 # One step of all networks is held in float64 below this, with as many points as fit.
 SLAB_BYTES = 128 * 2**20
-LARGEST = 1e100  # a number beyond it has overflown as good as infinity: squares of it would
+LARGEST = 1e60  # a number beyond it is as good as infinite: fourth powers of it would overflow
 
 
 def sound(values: np.ndarray) -> Bool[np.ndarray, "..."]:
-    """Where values are finite, and far enough from overflow to be squared and summed.
+    """Where values are finite, and far enough from overflow for variances of their squares.
 
     >>> sound(np.array([1.0, np.inf, -1e200, np.nan])).tolist()
     [True, False, False, False]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import xarray as xr
 
 from widthwise.analysis.compare import Comparison
@@ -38,11 +39,11 @@ class Audit:
 
     @property
     def verdict(self) -> Verdict:
-        """Inconsistent if any row is, else underpowered if any is or there is none, else consistent."""
-        verdicts = {row.verdict for row in self.rows}
+        """Inconsistent if any row is, else underpowered if any is or none judges, else consistent."""
+        verdicts = {row.verdict for row in self.rows if row.judges}
         if "inconsistent" in verdicts:
             return "inconsistent"
-        return "underpowered" if "underpowered" in verdicts or not self.rows else "consistent"
+        return "underpowered" if "underpowered" in verdicts or not verdicts else "consistent"
 
     def __repr__(self) -> str:
         return f"Audit({self.verdict}: {len(self.rows)} rows, {len(self.untested)} untested)"
@@ -59,6 +60,7 @@ class Audit:
         }
 
 
+@np.errstate(all="ignore")  # what overflows is not finite, and is never judged
 def audit(
     records: xr.Dataset,
     theory: xr.Dataset | None = None,

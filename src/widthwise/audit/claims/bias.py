@@ -49,7 +49,7 @@ def measure_ensembles(measured: Measured) -> Ensembles | Untested:
         return Untested(claim=CLAIM, why="`prediction` is not by (width, seed, step, point, output)")
     points = thinned(records["prediction"], measured.settings).get("point")
     target = records["target"].transpose("point", "output").to_numpy()
-    if target.dtype.kind not in "fiub" or not np.isfinite(target).all():
+    if target.dtype.kind not in "fiub" or not sound(target).all():
         return Untested(claim=CLAIM, why="`target` has values that are no finite numbers")
     try:
         widths, steps = comparable(measured, measured.some_steps(64, "prediction"))

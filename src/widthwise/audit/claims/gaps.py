@@ -95,5 +95,9 @@ def comparable(measured: Measured, candidates: Sequence[int]) -> tuple[list[int]
     if not candidates:
         raise NothingToCompare("no network that counts has a finite loss at these steps: record it")
     start = [w for w in range(len(measured.widths)) if measured.usable(candidates[0])[w].any()]
-    steps = [s for s in candidates if all(measured.usable(s)[w].sum() >= 2 for w in start)]
+    steps, kept = [], measured.trained
+    for step in candidates:  # two that count at all of them: networks may be missing at some steps only
+        still = kept & measured.usable(step)
+        if (still[start].sum(axis=1) >= 2).all():
+            steps, kept = [*steps, step], still
     return start, steps or list(candidates[:1])

@@ -32,6 +32,9 @@ def _tests(measured: Measured, claim: str, what: str) -> list[Test] | Untested:
         if not measured.has(name, *own, "point", "point_b"):
             whys.append(measured.missing(name) or f"`{name}` is not by ({', '.join(own)}, point, point_b)")
             continue
+        if measured.records.sizes["point"] != measured.records.sizes["point_b"]:
+            whys.append(f"`{name}` is no square of points")
+            continue
         try:
             found += _tests_of(measured, name, claim, what)
         except NothingToCompare as reason:
@@ -57,8 +60,14 @@ def _tests_of(measured: Measured, name: str, claim: str, what: str) -> list[Test
             mine = [k[:, :, at] for k in kernels] if name == FEATURE else kernels
             where = {"layer": layers[layer]} if name == FEATURE else {"kernel": "tangent"}
             title = f"layer `{layers[layer]}`" if name == FEATURE else "the network (tangent kernel)"
-            products = measured.products(widths, _blocks(mine, changes=claim == CHANGE))
             where |= {"until_step": until}
+            try:
+                products = measured.products(widths, _blocks(mine, changes=claim == CHANGE))
+            except NothingToCompare as reason:
+                found.append(
+                    Test(claim=claim, where=where, weak=f"The {what} {title} cannot tell: {reason}.")
+                )
+                continue
             found.append(gap_test(measured, claim, products, where, what=f"{what} {title}"))
     return found
 

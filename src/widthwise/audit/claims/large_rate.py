@@ -8,7 +8,7 @@ from scipy import stats
 
 from widthwise.audit.claim import SYMPTOM, Test, Untested
 from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, gap_test
-from widthwise.audit.measured import Measured
+from widthwise.audit.measured import Measured, NothingToCompare
 
 CLAIM = "large_rate"
 
@@ -32,20 +32,29 @@ class _Counts:
 def tests(measured: Measured) -> list[Test] | Untested:
     """Wide networks do not diverge more often; sharpness curves, largest losses and their spikes agree."""
     found = [_divergence(measured)] if len(measured.widths) > 1 else []
-    widths, steps = comparable(measured, measured.some_steps(64))
-    if measured.has("sharpness", "step"):
-        products = measured.products(widths, _positive(measured, "sharpness", (widths, steps)))
-        where = {"quantity": "sharpness", "until_step": int(measured.steps[steps[-1]])}
-        found.append(gap_test(measured, CLAIM, products, where, what="sharpness curves", size=1.0))
     name = next((n for n in ("batch_loss", "loss") if measured.has(n, "step")), None)
-    if name is not None and len(steps) > 2:
-        products = measured.products(widths, _catapults(measured, name, (widths, steps)))
-        where = {
-            "quantity": "largest loss over the initial one",
-            "until_step": int(measured.steps[steps[-1]]),
-        }
-        found.append(gap_test(measured, CLAIM, products, where, what="largest losses", size=1.0))
+    for variable, what in (("sharpness", "sharpness"), (name, "largest loss over the initial one")):
+        if variable is None or not measured.has(variable, "step"):
+            continue
+        try:
+            found += _curves(measured, variable, what)
+        except NothingToCompare:
+            continue
     return found or Untested(claim=CLAIM, why="there is one width: train at least 2, better 4")
+
+
+def _curves(measured: Measured, name: str, quantity: str) -> list[Test]:
+    """Gaps of sharpness, or of the largest losses if more than two steps can be compared."""
+    grid = comparable(measured, measured.some_steps(64, name))
+    widths, steps = grid
+    sharpness = name == "sharpness"
+    if not sharpness and len(steps) < 3:
+        return []
+    read = _positive if sharpness else _catapults
+    products = measured.products(widths, read(measured, name, grid))
+    where = {"quantity": quantity, "until_step": int(measured.steps[steps[-1]])}
+    what = "sharpness curves" if sharpness else "largest losses"
+    return [gap_test(measured, CLAIM, products, where, what=what, size=1.0)]
 
 
 def _divergence(measured: Measured) -> Test:

@@ -23,7 +23,12 @@ def tests(measured: Measured) -> list[Test] | Untested:
     if not late:
         return Untested(claim=CLAIM, why="one step was recorded: record more of them")
     if quadratic:
-        meters = [_meter(measured, layer, late) for layer in range(len(layer_names(measured)))]
+        able = measured.some_steps(len(measured.steps), "feature_kernel")
+        late = max([s for s in able if s <= late] or able[:1])
+        late = able[1] if late == able[0] and len(able) > 1 else late
+        if late == able[0]:
+            return Untested(claim=CLAIM, why="`feature_kernel` was recorded at one step: record more of them")
+        meters = _meters(measured, able[0], late)
     elif measured.has("forward_change_rms", "layer", "step") and measured.has("forward_rms", "layer", "step"):
         pairs = [measured.numbers(name) for name in ("forward_change_rms", "forward_rms")]
         with np.errstate(all="ignore"):
@@ -51,12 +56,16 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found or Untested(claim=CLAIM, why="fewer than two widths have features that move")
 
 
-def _meter(measured: Measured, layer: int, late: int) -> list[Float[np.ndarray, " _"]]:
-    found = []
+def _meters(measured: Measured, first: int, late: int) -> list[list[Float[np.ndarray, " _"]]]:
+    """Of each layer, at each width."""
+    ratios = []
     for width in range(len(measured.widths)):
-        first, last = (measured.read("feature_kernel", width, [s], layer)[:, 0] for s in (0, late))
+        both = measured.read("feature_kernel", width, [first, late])  # (seed, step, layer, point, point_b)
         with np.errstate(all="ignore"):
-            ratio = np.sqrt(((last - first) ** 2).sum(axis=(1, 2)) / (first**2).sum(axis=(1, 2)))
-        ratio[~(measured.usable(0)[width] & measured.usable(late)[width])] = np.nan
-        found.append(ratio)
-    return found
+            change, start = (
+                (values**2).sum(axis=(-2, -1)) for values in (both[:, 1] - both[:, 0], both[:, 0])
+            )
+            ratio = np.sqrt(change / start)
+        ratio[~(measured.usable(first)[width] & measured.usable(late)[width])] = np.nan
+        ratios.append(ratio)
+    return [[ratio[:, layer] for ratio in ratios] for layer in range(ratios[0].shape[1])]

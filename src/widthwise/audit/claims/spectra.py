@@ -1,11 +1,15 @@
 """Spectra of the tangent kernel agree between widths; what differs is the task's power in its modes."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from jaxtyping import Float
 
 from widthwise.analysis.swap import residual_curves, residual_times, swap_test
 from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
-from widthwise.audit.measured import Measured
+from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.reading import sound
 
 CLAIM = "spectra"
 
@@ -23,12 +27,13 @@ def tests(measured: Measured) -> list[Test] | Untested:
     widths, steps = comparable(measured, measured.some_steps(64, name))
     found = []
     for step in dict.fromkeys((steps[0], steps[-1])):
-        values = _read(measured, name, widths, step)
+        values = [each[0] for each in _read(measured, (name,), widths, step)]
         where = {"quantity": "eigenvalues", "step": int(measured.steps[step])}
         products = measured.products(widths, iter([values]))
         found.append(gap_test(measured, CLAIM, products, where, what="spectra"))
         if measured.has("task_power", "step", "mode"):
-            power = _read(measured, "task_power", widths, step)
+            both = _read(measured, (name, "task_power"), widths, step)
+            values, power = ([pair[index] for pair in both] for index in range(2))
             times = residual_times(values)
             curves = [residual_curves(v, c, times) for v, c in zip(values, power, strict=True)]
             where = {"quantity": "residual curve", "step": int(measured.steps[step])}
@@ -38,11 +43,19 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found
 
 
-def _read(measured: Measured, name: str, widths: list[int], step: int) -> Block:
+def _read(
+    measured: Measured, names: Sequence[str], widths: list[int], step: int
+) -> list[Float[np.ndarray, "quantity _ mode"]]:
+    """Of each width, in the modes at which all of it is finite in every network."""
     counted = counting(measured, [step])
-    values = [measured.read(name, width, [step])[counted[width]][:, 0] for width in widths]
-    good = np.all([np.isfinite(v).all(axis=0) for v in values], axis=0)
-    return [v[:, good] for v in values]
+    values = [
+        np.stack([measured.read(name, width, [step])[counted[width]][:, 0] for name in names])
+        for width in widths
+    ]
+    good = np.all([sound(each).all(axis=(0, 1)) for each in values], axis=0)
+    if not good.any():
+        raise NothingToCompare(f"no mode of {' and '.join(names)} is finite in every network")
+    return [each[..., good] for each in values]
 
 
 def _swap(measured: Measured, both: tuple[Block, Block], where: dict) -> Test:

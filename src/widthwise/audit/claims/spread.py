@@ -16,10 +16,10 @@ def descriptions(measured: Measured) -> list[Test]:
         return []
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, NAME))
     usable, found = measured.usable(steps[-1]), []
+    blocks = [measured.read(NAME, w, steps[-1:])[usable[w]][:, 0] for w in widths]  # (seed, layer, ...)
     for layer, name in enumerate(layer_names(measured)):
-        block = [measured.read(NAME, w, steps[-1:], layer)[usable[w]] for w in widths]
         try:
-            products = measured.products(widths, iter([block]))
+            products = measured.products(widths, iter([[kernels[:, layer] for kernels in blocks]]))
         except NothingToCompare:
             continue
         variances = [products.variance(w) for w in range(len(widths))]

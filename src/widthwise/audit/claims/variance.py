@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from widthwise.analysis.ensembling import variance_exponent
 from widthwise.analysis.exponents import Exponent
 from widthwise.analysis.power import SlopePower
 from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, too_few
 from widthwise.audit.measured import Measured
+from widthwise.audit.reading import sound
 from widthwise.errors import InputError
 
 CLAIM = "variance_scaling"
@@ -64,7 +67,11 @@ def _scaled(measured: Measured, steps: list[int], widths: list[int]) -> Iterator
     """Each step in units of its own spread, so that no step outweighs the others."""
     for part, block in alive_blocks(measured, "prediction", steps, widths):
         for index in range(len(part)):
-            at = [values[:, index] for values in block]
+            at = [values[:, index].reshape(len(values), -1) for values in block]
+            good = np.all([sound(v).all(axis=0) for v in at], axis=0)
+            at = [v[:, good] for v in at]
+            if not good.any():
+                continue
             spread = max(float((v - v.mean(axis=0)).std()) if len(v) > 1 else 0.0 for v in at)
             if spread > 0:
                 yield [v / spread for v in at]

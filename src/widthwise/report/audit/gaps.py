@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from widthwise.audit import AuditSettings
 from widthwise.audit.measured import Measured, measure
+from widthwise.audit.reading import sound
 from widthwise.progress import SILENT, Progress
 from widthwise.report.figure import plain
 
@@ -56,6 +57,7 @@ class Gaps:
         }
 
 
+@np.errstate(all="ignore")  # what overflows is not finite, and is not shown
 def measure_gaps(records: xr.Dataset, *, progress: Progress = SILENT) -> Gaps | None:
     """Gaps of predictions and losses; None with fewer than two widths that have networks.
 
@@ -87,7 +89,8 @@ def _gaps_of(
         for at, step in enumerate(part):
             usable = measured.usable(step)
             values = [block[i][usable[w], at] for i, w in enumerate(widths)]
-            flat = [v.reshape(len(v), -1) for v in values]
+            flat = [v.reshape(len(v), math.prod(v.shape[1:])) for v in values]
+            flat = [v[sound(v).all(axis=1)] for v in flat]
             if name == "prediction":
                 numbers[0, :, :, column] = distances(flat)
                 sizes[0, column] = _size(flat[-1])
