@@ -103,7 +103,7 @@ def main() -> None:
         audit, said = audited(records)
         rows = [*rows_of(measure(records, 0.05, ww.AuditSettings())), *audited_rows(audit)]
         loss = records["loss"].isel(split=-1, step=-1).mean("seed").to_numpy()
-        said |= {"test_loss_at_the_end": loss.round(5).tolist()}
+        said |= {"test_loss_at_the_end": loss.astype(float).round(5).tolist()}
         result["settings"][study.name] = said | {
             "rows": [row.to_json() for row in sorted(rows, key=claim_of)]
         }
