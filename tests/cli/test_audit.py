@@ -158,7 +158,11 @@ WRONG = {
     "another file": ("x.txt", lambda f: (f / "x.txt").touch(), "is a file"),
     "no path": ("", None, "is no path"),
     "texts": ("bad", spoiled(lambda r: r.assign(loss=r["loss"].astype(str))), "give real numbers"),
-    "nothing finite": ("bad", spoiled(lambda r: r * np.nan), "finite"),
+    "nothing finite": (
+        "bad",
+        spoiled(lambda r: (r * np.nan).assign(diverged_at=r["diverged_at"])),
+        "finite",
+    ),
     "no widths": ("bad", spoiled(lambda r: r.isel(width=[])), "no networks"),
     "widths twice": ("bad", spoiled(lambda r: r.assign_coords(width=[16, 16, 32, 64])), "recorded twice"),
     "other order": (
