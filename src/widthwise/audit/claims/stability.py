@@ -46,7 +46,7 @@ def _of_sharpness(measured: Measured) -> list[Test]:
         [sharpening_slope(labels, c, limit) for c in curves],
         {"quantity": "progressive sharpening", "until_step": until, "unit": "sharpness per step"},
         words=lambda own, wide: (
-            f"Before it first crosses {limit:.3g} the sharpness rises by {own} and by {wide} per step."
+            f"Before it first crosses {limit:.3g} the sharpness changes by {own} and by {wide} per step."
         ),
     )
     found += mean_rows(
@@ -59,11 +59,14 @@ def _of_sharpness(measured: Measured) -> list[Test]:
             f"Where the sharpness crosses {limit:.3g}, it first does at step {own} and {wide}."
         ),
     )
+    shares = [share_at_the_edge(c, limit) for c in curves]
+    if not any(each.any() for each in shares):
+        return found
     found += mean_rows(
         measured,
         CLAIM,
         widths,
-        [share_at_the_edge(c, limit) for c in curves],
+        shares,
         {"quantity": "at the edge of stability", "until_step": until, "unit": "share of steps"},
         words=lambda own, wide: (
             f"The sharpness is within a tenth of {limit:.3g} at a share of recorded steps of "
