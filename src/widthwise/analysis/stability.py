@@ -78,7 +78,7 @@ def spikes_apart(first: Bool[np.ndarray, " step"], second: Bool[np.ndarray, " st
     """Share of the spikes of two networks that only one of them has: 0 equal sets, or none; 1 disjoint ones.
 
     >>> spikes_apart(np.array([True, True, False]), np.array([False, True, True]))
-    0.6666666666666666
+    0.666...
     """
     either = int((first | second).sum())
     return 0.0 if either == 0 else 1 - int((first & second).sum()) / either
