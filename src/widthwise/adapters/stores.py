@@ -23,7 +23,7 @@ READ_ERRORS = (
 )
 # Beyond these a store's metadata promises more than any records hold, or than can be read a part at a time.
 MOST_NETWORKS, MOST_STEPS, LARGEST_NUMBER = 2**16, 2**22, 2**53
-SMALL_BYTES, CHUNK_BYTES, STEP_BYTES = 2**28, 2**30, 2**33
+SMALL_BYTES, CHUNK_BYTES, STEP_BYTES = 2**28, 2**30, 2**31
 SEEN_BYTES = 2**26  # read at once to see where a network's numbers end
 
 
@@ -137,19 +137,21 @@ def _run(
     fans = [small.get(f"tensor_fan_{side}") for side in ("out", "in")]
     names = labels.names.get("tensor", ())
     shape = (len(set(small["width"].tolist())), len(names))
-    if not labels.shapes and all(fan is not None and fan.shape == shape for fan in fans):
-        rows = [fan[cell[0]].tolist() for fan in fans if fan is not None]
+    if not labels.shapes and all(fan is not None and fan.shape == shape and _is_size(fan) for fan in fans):
+        rows = [fan[cell[0]].astype(int).tolist() for fan in fans if fan is not None]
         labels = replace(labels, shapes=dict(zip(names, zip(*rows, strict=True), strict=True)))
     own: dict[str, RunArray] = {
         name: Stored(array, cell, f"{origin}: `{name}`", unsplit=name == "loss" and array.ndim == 3)
         for name, array in arrays.items()
     }
-    if "done" in flags and "diverged_at" in flags:
-        done, diverged = bool(flags["done"][cell]), int(flags["diverged_at"][cell])
-    else:
-        done, diverged = _seen(own, steps)
-        done = bool(flags["done"][cell]) if "done" in flags else done
+    done, diverged = (True, -1) if {"done", "diverged_at"} <= flags.keys() else _seen(own, steps)
+    done = bool(flags["done"][cell]) if "done" in flags else done
+    diverged = int(flags["diverged_at"][cell]) if "diverged_at" in flags else diverged
     return Run(origin, width, seed, steps, own, labels, done, max(diverged, -1) if done else -1)
+
+
+def _is_size(values: np.ndarray) -> bool:
+    return values.dtype.kind in "iuf" and bool(((values >= 0) & (values <= LARGEST_NUMBER)).all())
 
 
 def _flags(origin: str, small: Mapping[str, np.ndarray], shape: tuple[int, int]) -> dict[str, np.ndarray]:

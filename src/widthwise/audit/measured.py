@@ -16,6 +16,7 @@ from widthwise.errors import InputError
 
 RUN_DIMS = ("width", "seed")
 LARGEST_WIDTH, LARGEST_STEP = 2**40, 2**53
+MOST_STEPS = 4096  # of those recorded that are read
 # Dimensions of which three entries tell whether a step was recorded.
 LONG_DIMS = ("point", "point_b", "output", "quantile", "query", "key", "head", "mode")
 
@@ -189,8 +190,9 @@ def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measu
         )
     widths = _widths(records)
     order = np.argsort(widths, kind="stable")
-    records = records.isel(width=order)
     steps = _steps(records)
+    chosen = _fewer(len(steps))
+    records, steps = records.isel(width=order, step=chosen), steps[chosen]
     trained = _flags(records, "done", np.ones((len(widths), records.sizes["seed"]), dtype=bool))
     alive = _alive(records, names, steps, settings)
     diverged = trained & np.isfinite(_diverged_at(records))
@@ -242,6 +244,14 @@ def _steps(records: xr.Dataset) -> Int[np.ndarray, " step"]:
     if (np.diff(values.astype(float)) <= 0).any():
         raise InputError("records: `step` does not ascend: sort the records by step, each step once")
     return values.astype(np.int64)
+
+
+def _fewer(count: int) -> slice | Int[np.ndarray, " chosen"]:
+    """Positions of at most `MOST_STEPS` steps, half of them the first ones, the others evenly spread."""
+    if count <= MOST_STEPS:
+        return slice(None)
+    first = MOST_STEPS // 2
+    return np.concatenate([np.arange(first), np.linspace(first, count - 1, first).round().astype(int)])
 
 
 def _flags(records: xr.Dataset, name: str, otherwise: Bool[np.ndarray, "w s"]) -> Bool[np.ndarray, "w s"]:

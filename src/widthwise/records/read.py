@@ -65,7 +65,7 @@ def read_attributes(path: str | Path | Folder) -> dict[str, object]:
         content = json.loads(folder.read("zarr.json") or b"")
         attributes = dict(content.get("attributes", {}))
         version = int(attributes.get("schema_version", SCHEMA_VERSION))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"{name} is damaged (its zarr.json cannot be read: {error}): {AGAIN}") from error
     if version > SCHEMA_VERSION:
         raise StoreError(

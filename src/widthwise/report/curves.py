@@ -195,7 +195,8 @@ def _split_names(run: Gathered, count: int) -> list[str]:
 def _target(run: Gathered, point: int, output: int) -> float | None:
     for data in (run.theory, run.records):
         if data is not None and "target" in data:
-            return float(data["target"].to_numpy()[point, output])
+            found = float(data["target"].to_numpy()[point, output])
+            return found if np.isfinite(found) else None
     return None
 
 

@@ -131,8 +131,9 @@ def _study(files: RunFiles) -> dict[str, dict[str, object]]:
         if data is not None and "study" in data.attrs:
             try:
                 tables = json.loads(str(data.attrs["study"]))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
+            tables = tables if isinstance(tables, dict) else {}
             return {str(k): dict(v) for k, v in tables.items() if isinstance(v, dict)}
     return {}
 
