@@ -291,7 +291,7 @@ def test_wrong_calls_name_what_is_wrong(key):
         ww.parametrize(Perceptron, 16, base_width=8, key=key, tags={".nothing": "input"})
     with pytest.raises(ValueError, match="without weights"):
         ww.parametrize(lambda width: {"name": "empty"}, 16, base_width=8, key=key)
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match="give a whole number"):
         ww.parametrize(Perceptron, 16, base_width=0, key=key)
     found = ww.parametrize(Perceptron, 8, base_width=8, key=key)
     with pytest.raises(ValueError, match="takes no steps"):

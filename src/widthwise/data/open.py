@@ -10,6 +10,7 @@ from widthwise.data.stream import Stream
 from widthwise.data.text import character_text, word_text
 from widthwise.data.windows import window_stream
 from widthwise.study import Study
+from widthwise.study.check import require_study
 
 
 def open_stream(study: Study) -> Stream:
@@ -29,6 +30,7 @@ def open_stream(study: Study) -> Stream:
     >>> stream.shape, stream.outputs, [batch.inputs.shape for batch in stream.batches(7)]
     ((3,), 1, [(5, 3), (5, 3)])
     """
+    require_study(study)
     match study.data.kind:
         case "arrays" | "digits":
             return fixed_stream(study)

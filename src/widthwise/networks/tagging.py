@@ -109,6 +109,8 @@ def _plan(
     fan_in, fan_out = _fans(path, shape, grows, role, known)
     base_fan_in, _ = _fans(path, base, grows, role, known)
     found = np.asarray(values, np.float64)
+    if not np.isfinite(found).all():
+        raise ValueError(f"{path}: has entries that are not finite at the base width, which set its scale")
     # One number alone, such as the bias of a single output, tells a constant from a draw only if it is 1.
     constant = (found == 1).all() or ((found.size > 1 or not shape) and (found == found.flat[0]).all())
     start: Start = "zero" if not found.any() else "one" if constant else "normal"

@@ -80,13 +80,15 @@ class Folder(Protocol):
 def open_folder(location: str | Path | Folder) -> Folder:
     """The folder at a path, or at a URL that fsspec knows, such as s3://bucket/run; `file://` is a path.
 
-    **Errors:** `InputError` for what looks like a URL with a slash too few.
+    **Errors:** `InputError` for what looks like a URL with a slash too few, or is no path at all.
 
     >>> open_folder("runs/a.zarr").beside(".", ".lock").name
     'runs/.a.zarr.lock'
     """
     if isinstance(location, LocalFolder | RemoteFolder):
         return location
+    if not isinstance(location, str | Path):
+        raise InputError(f"{type(location).__name__} names no place: give a path or a URL, as text or Path")
     text = str(location)
     if "://" not in text:
         if (slip := ONE_SLASH.match(text)) and not Path(slip[1]).exists():

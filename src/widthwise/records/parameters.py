@@ -42,17 +42,23 @@ def read_parameters(
     **Returns:** weight tensors by name, in the precision of training.
     **Errors:** `InputError` if they were not kept, naming what is there, or if the file is damaged.
     """
+    for name, number in (("width", width), ("seed", seed), ("step", 0 if step is None else step)):
+        if not isinstance(number, int | np.integer):
+            raise InputError(f"`{name}` = {number!r}: give a whole number")
     folder = open_folder(directory)
     if not folder.name.endswith(SUFFIX):
         folder = parameters_folder(folder)
     steps = kept_steps(folder, width, seed)
-    step = steps[-1] if step is None and steps else step
+    if not steps:
+        raise InputError(
+            f"{folder.name} has no weights of width {width}, seed {seed}: they are kept with "
+            "`record.parameters`, of the study's widths and seeds"
+        )
+    step = steps[-1] if step is None else step
     if step not in steps:
         raise InputError(
-            f"{folder.name} has no weights of width {width}, seed {seed}, step {step}; "
-            f"its steps are {steps or 'none'}: they are kept with `record.parameters`"
+            f"{folder.name} has no weights of width {width}, seed {seed} at step {step}: steps are {steps}"
         )
-    assert step is not None
     file = _file(width, seed, step)
     content = folder.read(file)
     try:

@@ -1,12 +1,14 @@
 """Cross-checks of a study, made once when it is built. Each message names the key and what to do."""
 
 from dataclasses import fields
-from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from widthwise.errors import InputError
-from widthwise.study.combinations import check_combinations
+from widthwise.study.combinations import check_combinations, check_falls
 from widthwise.study.require import require
+from widthwise.study.settings import TrainingSettings
 from widthwise.study.values import expected, matches, nearest, shown
 
 if TYPE_CHECKING:
@@ -79,12 +81,7 @@ def check_study(study: "Study") -> None:
     """
     _check_name(study)
     for table in TABLES:
-        _check_types(table, getattr(study, table))
-    for key, (least, greatest, meaning) in BOUNDS.items():
-        table, name = key.split(".")
-        value = getattr(getattr(study, table), name)
-        advice = f"give {_bound(least)} to {_bound(greatest)}; {meaning}"
-        require(least <= value <= greatest, key, value, advice)
+        check_table(table, getattr(study, table))
     _check_data(study)
     _check_lists(study)
     check_combinations(study)
@@ -92,6 +89,40 @@ def check_study(study: "Study") -> None:
         sites = getattr(study.theory, name)
         power = sites & (sites - 1) == 0 and (sites == 0 or sites >= FEWEST_SITES)
         require(power, f"theory.{name}", sites, f"give a power of two from {FEWEST_SITES} on (Sobol points)")
+
+
+def check_table(table: str, settings: object) -> None:
+    """Raise `InputError` at the first value of one table that has another type, or is out of its bounds."""
+    _check_types(table, settings)
+    for key, (least, greatest, meaning) in BOUNDS.items():
+        home, name = key.split(".")
+        if home == table:
+            value = getattr(settings, name)
+            advice = f"give {_bound(least)} to {_bound(greatest)}; {meaning}"
+            require(least <= value <= greatest, key, value, advice)
+
+
+def require_study(study: object) -> None:
+    """Raise `InputError` unless it is a study, and not, say, the path of one."""
+    from widthwise.study.study import Study
+
+    if not isinstance(study, Study):
+        raise InputError(f"`study` is {type(study).__name__}: give a Study, such as load_study(path) returns")
+
+
+def require_width(name: str, width: Any) -> None:
+    """Raise `InputError` unless a network can have this width."""
+    whole = isinstance(width, int | np.integer) and not isinstance(width, bool)
+    if not whole or not 1 <= width <= LARGEST_WIDTH:
+        raise InputError(f"`{name}` = {width!r}: give a whole number from 1 to {LARGEST_WIDTH:,}")
+
+
+def check_training(training: object) -> None:
+    """Raise `InputError` for settings that no training can have, whatever the study."""
+    if not isinstance(training, TrainingSettings):
+        raise InputError(f"`training` is {type(training).__name__}: give TrainingSettings(...)")
+    check_table("training", training)
+    check_falls(training)
 
 
 def _bound(value: int | float) -> str:
@@ -176,9 +207,6 @@ def _check_lists(study: "Study") -> None:
         scan,
         f"give at most {LONGEST_SCAN} different numbers from {least:g} to {greatest:g}; {meaning}",
     )
-    decays = study.training.decay_steps
-    rising = all(0 < a < b for a, b in pairwise(decays)) and all(a > 0 for a in decays)
-    require(rising, "training.decay_steps", decays, "give steps above 0, ascending")
     blocks = study.network.blocks
     require(
         bool(blocks) and all(1 <= n <= 100 for n in blocks) and len(blocks) <= 8,

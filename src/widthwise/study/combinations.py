@@ -1,10 +1,11 @@
 """Which values of a study go together: kinds of data, network, training and recorded quantities."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from widthwise.errors import InputError
 from widthwise.study.require import require
-from widthwise.study.settings import TEXT_KINDS, DataKind, Quantity
+from widthwise.study.settings import TEXT_KINDS, DataKind, Quantity, TrainingSettings
 from widthwise.study.values import shown
 
 if TYPE_CHECKING:
@@ -137,12 +138,19 @@ def _check_training(study: "Study") -> None:
     small = training.warmup < training.steps
     advice = f"the rate would rise beyond the last of {training.steps} steps: lower it"
     require(small, "training.warmup", training.warmup, advice)
-    stepped = training.schedule == "step"
+    check_falls(training)
+
+
+def check_falls(training: TrainingSettings) -> None:
+    """Raise `InputError` unless a rate that falls at steps has them, in order, and no other has."""
+    decays, stepped = training.decay_steps, training.schedule == "step"
+    rising = all(a < b for a, b in pairwise((0, *decays)))
+    require(rising, "training.decay_steps", decays, "give steps above 0, ascending")
     if stepped:
         advice = 'training.schedule = "step" needs the steps at which the rate falls, such as [60, 80]'
     else:
         advice = f'the rate does not fall at steps with training.schedule = "{training.schedule}": set "step"'
-    require(stepped == bool(training.decay_steps), "training.decay_steps", training.decay_steps, advice)
+    require(stepped == bool(decays), "training.decay_steps", decays, advice)
 
 
 def _check_quantities(study: "Study") -> None:

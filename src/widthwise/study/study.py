@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePath
 from typing import Literal
 
 import numpy as np
@@ -32,7 +33,7 @@ MOST_POINTS = 10**6
 class Study:
     """What is studied. Immutable; equal studies have equal hashes.
 
-    Lists, NumPy numbers and whole numbers for floats are accepted in code and stored as a study file
+    Lists, paths, NumPy numbers and whole numbers for floats are accepted in code and stored as a study file
     would give them. `folder` is where a relative data path starts from; it is not part of the content.
 
     **Errors:** `InputError` for the first value that no study can have, naming its key.
@@ -58,6 +59,8 @@ class Study:
             if type(settings) is not kind:
                 raise InputError(f"`{table}` = {settings!r}: give {getattr(kind, '__name__', kind)}(...)")
             object.__setattr__(self, table, plain_settings(settings))
+        if isinstance(self.folder, PurePath):
+            object.__setattr__(self, "folder", str(self.folder))
         object.__setattr__(self, "record", _without_defaults(self))
         check_study(self)
 

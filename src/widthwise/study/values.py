@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import fields, replace
+from pathlib import PurePath
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -37,6 +38,8 @@ def plain_settings(settings: Settings) -> Settings:
 def _plain(value: Any, hint: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
+    if isinstance(value, PurePath):
+        return str(value)
     if isinstance(value, list | range):
         value = tuple(value)
     if isinstance(value, tuple):

@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 
 from widthwise.networks.parametrization import Rule, is_rule
 from widthwise.study import TrainingSettings
+from widthwise.study.check import check_training
+from widthwise.study.values import plain_settings
 
 Tree = Any
 
@@ -26,8 +28,12 @@ def make_optimizer(rules: Tree, training: TrainingSettings) -> optax.GradientTra
     **Returns:** a transformation for gradients as `jax.grad` or `eqx.filter_grad` give them: where a module
     holds no weight there is None; what has a gradient but no rule stays as it is, and so does what has a
     rule and, frozen, no gradient.
-    **Errors:** `ValueError` for "gradient_flow", which takes no steps.
+    **Errors:** `ValueError` for "gradient_flow", which takes no steps; for settings that no training can
+    have; for `rules` that hold other things than rules.
     """
+    training = plain_settings(training) if isinstance(training, TrainingSettings) else training
+    check_training(training)
+    _check_rules(rules)
     if training.optimizer == "gradient_flow":
         raise ValueError(
             '`training.optimizer` = "gradient_flow" takes no steps: choose gd, sgd, momentum, adam or adamw'
@@ -45,6 +51,16 @@ def make_optimizer(rules: Tree, training: TrainingSettings) -> optax.GradientTra
         shares = tree_of(rules, lambda rule: training.weight_decay if rule.decays else 0.0)
         stages.append(add_weights(shares))
     return only_ruled(optax.chain(*stages, optax.scale_by_learning_rate(make_schedule(training))), rules)
+
+
+def _check_rules(rules: Tree) -> None:
+    leaves = jax.tree.leaves(rules, is_leaf=is_rule)
+    foreign = next((leaf for leaf in leaves if not is_rule(leaf)), None)
+    if foreign is not None or not leaves:
+        found = "none" if foreign is None else f"also {type(foreign).__name__}"
+        raise ValueError(
+            f"`rules` is to hold rules alone, and there are {found}: give `parametrize(...).rules`"
+        )
 
 
 def make_schedule(training: TrainingSettings) -> optax.Schedule:

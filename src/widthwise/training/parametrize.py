@@ -14,6 +14,7 @@ from widthwise.networks.parametrization import TABLE, draw, is_rule, rules_of
 from widthwise.networks.rule_table import TensorRow, format_rows, table_rows
 from widthwise.networks.tagging import blueprint_of
 from widthwise.study import Study
+from widthwise.study.check import require_study, require_width
 from widthwise.study.settings import Parametrization
 
 Tree = Any  # a module, or one with rules or tensors in place of its weights
@@ -60,8 +61,8 @@ def parametrize(
     learning rates were or will be chosen; `tags`, roles by path where the one seen from shapes is not wanted,
     "fixed" for arrays that are no weights (see `networks/tagging.py`). The same key gives the same weights;
     under `jax.vmap` over keys, an ensemble.
-    **Errors:** `ValueError` naming the tensor whose role is not clear; for an unknown parametrization, path
-    or role.
+    **Errors:** `ValueError` naming the tensor whose role is not clear, or whose entries are not finite; for
+    an unknown parametrization, path or role; for what is no width, key or function.
     **Source:** Yang and Hu (2022), arXiv 2203.03466, table 8.
 
     >>> import equinox as eqx
@@ -76,8 +77,14 @@ def parametrize(
     """
     if parametrization not in TABLE:
         raise ValueError(f"`parametrization` = {parametrization!r}: expected one of {', '.join(TABLE)}")
-    if min(width, base_width) < 1:
-        raise ValueError(f"`width` = {width} and `base_width` = {base_width} must be positive")
+    for name, value in (("width", width), ("base_width", base_width)):
+        require_width(name, value)
+    if not callable(make):
+        raise ValueError(f"`make` = {type(make).__name__}: give a function of the width, such as make(width)")
+    if getattr(key, "dtype", None) is None:
+        raise ValueError(f"`key` = {key!r}: give a key, such as jax.random.key(0)")
+    if tags is not None and not isinstance(tags, Mapping):
+        raise ValueError(f"`tags` = {tags!r}: give roles by path, such as {{'.layers[0].weight': 'input'}}")
     plan, base = (blueprint_of(make, size, base_width, tags) for size in (width, base_width))
     rules = rules_of(plan, base, parametrization)
     rows = table_rows(plan, base, rules)
@@ -106,8 +113,10 @@ def describe_parametrization(study: Study, width: int) -> str:
     Standard deviations and rates are of the arrays as they are kept: a perceptron's are N(0, 1), and its
     forward pass divides.
 
-    **Errors:** `InputError` if the data cannot be read, or not by such a network.
+    **Errors:** `InputError` if the data cannot be read, or not by such a network; for what is no width.
     """
+    require_study(study)
+    require_width("width", width)
     stream, network = open_stream(study), study.network
     plan, base = (
         blueprint(network, stream.shape, stream.outputs, size) for size in (width, network.base_width)

@@ -9,6 +9,7 @@ from widthwise.progress import SILENT, Progress, said_if_long
 from widthwise.records import Cell, Layout, RecordStore, open_records, open_store
 from widthwise.records.folder import open_folder
 from widthwise.study import Study
+from widthwise.study.check import require_study
 from widthwise.training.cell import sweep_checkpoints
 from widthwise.training.executors.process import run_in_process
 from widthwise.training.executors.ray import run_on_ray
@@ -36,6 +37,7 @@ def train_ensemble(
     **Returns:** records as in the schema, dimensions (width, seed, ...); lazily opened if `out` is given.
     **Errors:** `StoreError` if `out` cannot be used; `InputError` if the data or the disk cannot.
     """
+    require_study(study)
     with said_if_long(progress, "reading the data"):
         plan = plan_training(study, points, None if out is None else open_folder(out))
         if out is None or not open_folder(out).exists():
