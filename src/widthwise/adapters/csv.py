@@ -11,6 +11,7 @@ from widthwise.adapters.run import Held, Labels, Run
 from widthwise.errors import InputError
 
 NEEDED = ("width", "seed", "step", "loss")
+LARGEST_NUMBER = 2**53
 ORDER = {"train": 0, "test": 1}
 
 
@@ -33,7 +34,11 @@ def runs_of_csv(path: str | Path) -> list[Run]:
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
-            columns = {str(name).strip().lower(): str(name) for name in reader.fieldnames or ()}
+            named = [str(name).strip().lower() for name in reader.fieldnames or ()]
+            columns = dict(zip(named, map(str, reader.fieldnames or ()), strict=True))
+            twice = [name for name in (*NEEDED, "split") if named.count(name) > 1]
+            if twice:
+                raise InputError(f"{path} has {named.count(twice[0])} columns {twice[0]}: keep one of them")
             missing = [name for name in NEEDED if name not in columns]
             if missing:
                 raise InputError(
@@ -69,8 +74,8 @@ def _row(where: str, row: dict[str, str], columns: dict[str, str]) -> tuple[tupl
 
     def whole(name: str) -> int:
         value = number(name)
-        if not value.is_integer():
-            raise InputError(f"{where}: {name} is {value}, which is no whole number")
+        if not value.is_integer() or abs(value) > LARGEST_NUMBER:
+            raise InputError(f"{where}: {name} is {value}, which is no whole number, or too large")
         return int(value)
 
     try:

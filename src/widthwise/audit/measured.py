@@ -199,7 +199,7 @@ def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measu
     trained &= alive.any(axis=2)
     if not trained.any():
         raise InputError("records: no network is done, or none is finite at any recorded step: train again")
-    trained, notes = _without_copies(records, names, trained, settings)
+    trained, notes = _without_copies(records, names, (trained, alive), settings)
     return Measured(
         records=records,
         widths=tuple(int(widths[i]) for i in order),
@@ -297,26 +297,26 @@ def _diverged_at(records: xr.Dataset) -> Float[np.ndarray, "width seed"]:
 def _without_copies(
     records: xr.Dataset,
     names: Sequence[str],
-    trained: Bool[np.ndarray, "width seed"],
+    networks: tuple[Bool[np.ndarray, "width seed"], Bool[np.ndarray, "width seed step"]],
     settings: AuditSettings,
 ) -> tuple[Bool[np.ndarray, "width seed"], tuple[str, ...]]:
-    """Networks whose predictions and losses at the last two steps are those of another one of the same width
-    count once."""
+    """Networks whose predictions and losses at the last two steps before they diverged are those of another
+    one of the same width count once."""
     names = [name for name in ("prediction", "loss") if name in names] or list(names[:1])
     seeds, notes = records["seed"].to_numpy() if "seed" in records.coords else None, []
-    trained = trained.copy()
+    trained, alive = networks[0].copy(), networks[1]
     for width in range(records.sizes["width"]):
-        last: dict[str, Place] = {"width": width, "step": slice(-2, None)}
-        blocks = [read_part(records[name], last, settings) for name in names]
-        first: dict[bytes, int] = {}
-        for seed in np.flatnonzero(trained[width]):
-            own = [np.ascontiguousarray(block[seed]) for block in blocks]
-            if not any((sound(values) & (values != 0)).any() for values in own):
-                continue
-            content = b"".join(values.tobytes() for values in own)
+        ends = {seed: np.flatnonzero(alive[width, seed])[-2:] for seed in np.flatnonzero(trained[width])}
+        steps = np.unique(np.concatenate([np.zeros(0, dtype=int), *ends.values()]))
+        chosen: dict[str, Place] = {"width": width, "step": steps}
+        blocks = [read_part(records[name], chosen, settings) for name in names] if len(steps) else []
+        first: set[bytes] = set()
+        for seed, end in ends.items():
+            own = [block[seed, np.searchsorted(steps, end)] for block in blocks]
+            content = b"".join([end.tobytes(), *(np.ascontiguousarray(values).tobytes() for values in own)])
             if content in first:
                 trained[width, seed] = False
                 label = seed if seeds is None else seeds[seed]
                 notes.append(f"seed {label} of width {records['width'].to_numpy()[width]}")
-            first.setdefault(content, int(seed))
+            first.add(content)
     return trained, tuple(notes)

@@ -9,6 +9,7 @@ from widthwise.audit.claim import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
 from widthwise.audit.claims.gaps import comparable, counting
 from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.reading import sound
 from widthwise.audit.theory_limit import ensemble_loss, loss_curve
 
 TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
@@ -90,7 +91,9 @@ def _tracking(measured: Measured, theory: xr.Dataset | None) -> list[str]:
     what = "the extrapolated limit of infinite width" if extrapolated else f"N = {int(numbers[-1])}"
     what = what if known is None else "infinite width, as theory has it,"
     shown = range(len(widths)) if extrapolated or known is not None else range(len(widths) - 1)
-    unit = np.maximum(np.abs(reference), 1e-300)
+    unit = np.abs(reference)
+    if not (sound(reference) & (unit > 0)).all():
+        return []
     # What noise leaves open is not agreement: the upper end of the gap counts.
     gaps = (np.abs(means - reference) + 2 * errors) / unit
     return [_until(measured, int(numbers[w]), gaps[w], steps, what) for w in shown]

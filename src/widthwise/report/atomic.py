@@ -10,8 +10,11 @@ from widthwise.errors import InputError
 def write_bytes(target: Path, content: bytes) -> None:
     """Write under a temporary name beside the target, then put it in place at once.
 
-    **Errors:** `InputError` if the folder cannot be written or the disk is full; an older target stays.
+    **Errors:** `InputError` if the folder cannot be written, the disk is full, or the target is there and no
+    file; an older target stays.
     """
+    if target.exists() and not target.is_file():
+        raise InputError(f"cannot write {target}: it is a folder or a device; give the name of a file")
     temporary: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)

@@ -59,13 +59,16 @@ def _curves(measured: Measured, name: str, quantity: str) -> list[Test]:
 
 def _divergence(measured: Measured) -> Test:
     """Fisher's exact test, one-sided, of the wider half against the narrower: narrow networks may diverge
-    more, since they fluctuate more."""
+    more, since they fluctuate more. Where none diverged there is nothing to judge."""
     half = len(measured.widths) // 2
     bad, all_ = measured.diverged.sum(axis=1), (measured.trained | measured.diverged).sum(axis=1)
     narrow, wide = (bad[:half].sum(), all_[:half].sum()), (bad[-half:].sum(), all_[-half:].sum())
     where = {"quantity": "diverged networks", "width": measured.widths[-1]}
     if not narrow[1] or not wide[1]:
         return Test(claim=CLAIM, where=where, weak="A width has no trained network: train them.")
+    if not bad.any():
+        told = f"None of {all_.sum()} networks diverged."
+        return Test(claim=CLAIM, where=where, estimate=0.0, expected=0.0, advice_good=told)
     p = float(stats.hypergeom.sf(wide[0] - 1, narrow[1] + wide[1], narrow[0] + wide[0], wide[1]))
     told = f"{wide[0]} of {wide[1]} wide and {narrow[0]} of {narrow[1]} narrow networks diverged"
     return Test(
@@ -103,5 +106,5 @@ def _catapults(measured: Measured, name: str, grid: tuple[list[int], list[int]])
     if largest is not None:
         with np.errstate(all="ignore"):
             ratios = [np.log(most / start) for most, start in zip(largest, first, strict=True)]
-        if all(np.isfinite(r).all() for r in ratios):
+        if all((start > 0).all() and np.isfinite(r).all() for start, r in zip(first, ratios, strict=True)):
             yield [r[:, None] for r in ratios]
