@@ -1,6 +1,6 @@
 """How often the audit is wrong: about correct networks, and about networks with one known fault.
 
-    python benchmarks/audit_calibration.py [--work FOLDER] [--audits 34] [--only FAULT]
+    python benchmarks/audit_calibration.py [--work FOLDER] [--only FAULT]
 
 Trains fresh seeds of three architectures by two optimizers, audits six seeds at a time, and judges the same
 networks by the usual three-step coordinate check. Networks and outcomes of every case are kept in the work
@@ -22,6 +22,7 @@ from scipy import stats
 import widthwise as ww
 
 CORRECT, SEEDS, ALPHA = "nothing", 6, 0.05
+AUDITS = {"mlp": 60, "cnn": 20, "transformer": 20}  # of correct networks, by each optimizer
 AUDITS_OF_FAULT = 20
 COUNTED = (("verdict", "inconsistent"), ("named", True), ("coordinate_check_alarms", True))
 
@@ -42,7 +43,7 @@ def judge(case: Case, audits: int, work: Path) -> dict:
     records = records_of(case, audits, work / f"{case.label}.nc")
     trained = time.perf_counter()
     outcomes = []
-    for first in range(0, SEEDS * audits, SEEDS):
+    for first in range(0, records.sizes["seed"], SEEDS):
         part = records.isel(seed=slice(first, first + SEEDS)).assign_coords(seed=range(SEEDS))
         found = ww.audit(part, alpha=ALPHA)
         outcomes.append(
@@ -115,7 +116,6 @@ def summarize(cases: list[dict]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("runs/calibration"))
-    parser.add_argument("--audits", type=int, default=34, help="of each correct architecture and optimizer")
     parser.add_argument("--only", default=None, help="a fault, or `nothing`")
     settings = parser.parse_args()
     settings.work.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def main() -> None:
         for case in chosen:
             path = settings.work / f"{case.label}.json"
             if not path.exists():
-                audits = settings.audits if name == CORRECT else -(-AUDITS_OF_FAULT // len(chosen))
+                audits = AUDITS[case.kind] if name == CORRECT else -(-AUDITS_OF_FAULT // len(chosen))
                 partial = path.with_suffix(".partial")
                 partial.write_text(json.dumps(judge(case, audits, settings.work), indent=1))
                 partial.replace(path)

@@ -25,7 +25,7 @@ KINDS: tuple[Kind, ...] = ("mlp", "cnn", "transformer")
 OPTIMIZERS = ("sgd", "adamw")
 WIDTHS = {"mlp": (32, 64, 128, 256), "cnn": (16, 32, 64, 128), "transformer": (32, 64, 128, 256)}
 RATES = {
-    ("mlp", "sgd"): 0.2,
+    ("mlp", "sgd"): 0.3,
     ("cnn", "sgd"): 0.5,
     ("transformer", "sgd"): 0.3,
     ("mlp", "adamw"): 0.003,

@@ -50,8 +50,19 @@ def exponent_test(
         p_value=exponent.p_value(low, high, settings.exponent_tolerance),
         power=SlopePower((exponent.overall, exponent.wide), settings.exponent_tolerance, fewest),
         useful=settings.visible_exponent if useful is None else useful,
-        advice_good=f"{what} goes as N^{value:.2f}, as it should (N^{expected:.2g}).",
+        advice_good=f"{what} goes as N^{value:.2f}, {agreement(value, expected, settings.exponent_tolerance)}.",
         advice_bad=f"{what} goes as N^{value:.2f} and should as N^{expected:.2g}: {fix}.",
         weak=weak,
         depth=depth,
     )
+
+
+def agreement(value: float, expected: float, tolerance: float) -> str:
+    """How an exponent that does not fail agrees with the expected one: it does, or is forgiven.
+
+    >>> agreement(0.1, 0.0, 0.2), agreement(0.4, 0.0, 0.2)
+    ('as it should (N^0)', 'which chance or finite width may make of N^0')
+    """
+    if abs(value - expected) <= tolerance:
+        return f"as it should (N^{expected:.2g})"
+    return f"which chance or finite width may make of N^{expected:.2g}"

@@ -11,6 +11,7 @@ from widthwise.analysis.exponents import Exponent, fit_exponent
 from widthwise.analysis.power import SlopePower
 from widthwise.audit.claim import INHERITED, OWN, SYMPTOM, Test, Untested
 from widthwise.audit.claims import shrinking
+from widthwise.audit.claims.exponents import agreement
 from widthwise.audit.laws import TensorLaw, describe, tensor_laws
 from widthwise.audit.measured import Measured
 from widthwise.audit.patterns import whole_parametrization
@@ -246,7 +247,7 @@ def _test(measured: Measured, scale: Scale) -> Test:
         p_value=exponent.p_value(scale.low, scale.high, tolerance),
         power=SlopePower((exponent.overall, exponent.wide), tolerance, max(scale.seeds, 1)),
         useful=settings.visible_exponent,
-        advice_good=f"{what} goes as N^{value:.2f}, as it should (N^{expected:.2g}).",
+        advice_good=f"{what} goes as N^{value:.2f}, {agreement(value, expected, tolerance)}.",
         advice_bad=f"{what} goes as N^{value:.2f} and should as N^{expected:.2g}: {describe(scale.quantity)}",
         weak=weak,
     )
