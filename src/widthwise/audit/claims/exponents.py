@@ -50,7 +50,8 @@ def exponent_test(
         p_value=exponent.p_value(low, high, settings.exponent_tolerance),
         power=SlopePower((exponent.overall, exponent.wide), settings.exponent_tolerance, fewest),
         useful=settings.visible_exponent if useful is None else useful,
-        advice_good=f"{what} goes as N^{value:.2f}, {agreement(value, expected, settings.exponent_tolerance)}.",
+        advice_good=f"{what} goes as N^{value:.2f}, "
+        f"{agreement(value, expected, settings.exponent_tolerance)}.",
         advice_bad=f"{what} goes as N^{value:.2f} and should as N^{expected:.2g}: {fix}.",
         weak=weak,
         depth=depth,

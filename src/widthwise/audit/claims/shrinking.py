@@ -63,7 +63,7 @@ def _test(measured: Measured, law: TensorLaw, widths: list[int], ratios: list[np
         p_value=test.p_value,
         power=test,
         useful=1.0,
-        advice_good=f"The weights of `{law.name}` keep their size alike at every width ({sizes}).",
+        advice_good=f"The weights of `{law.name}` do not change ever more with the width ({sizes}).",
         advice_bad=f"The weights of `{law.name}` "
         + ("shrink faster the wider the network" if shrinks else "grow ever more with the width")
         + f" ({sizes}): "
