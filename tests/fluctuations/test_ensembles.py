@@ -57,7 +57,12 @@ class Estimate(NamedTuple):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("activation", "depth", "richness", "rate"),
-    [("tanh", 2, 0.5, 0.1), ("tanh", 2, 2.0, 0.06), ("erf", 3, 0.5, 0.08), ("erf", 3, 2.0, 0.05)],
+    [
+        ("tanh", 2, 0.5, 0.1),
+        pytest.param("tanh", 2, 2.0, 0.06, marks=pytest.mark.long),
+        pytest.param("erf", 3, 0.5, 0.08, marks=pytest.mark.long),
+        ("erf", 3, 2.0, 0.05),
+    ],
 )
 def test_networks_have_the_means_shifts_and_variances_of_theory(activation, depth, richness, rate, seed):
     study = Study(

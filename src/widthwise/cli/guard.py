@@ -1,7 +1,10 @@
 """From what went wrong to one message on standard error and an exit status, without a traceback."""
 
+import _thread
+import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from widthwise.cli.streams import write_error
 from widthwise.errors import InputError
 
 BAD_INPUT, INTERRUPTED = 2, 130
+AGAIN_SECONDS = 0.05
 RESUME = "the same command goes on from there"
 # How libraries that raise errors of their own report the operating system's.
 FULL_DISK, NO_MEMORY = "No space left on device", "RESOURCE_EXHAUSTED"
@@ -34,12 +38,13 @@ def guarded() -> Iterator[Guard]:
     """
     guard = Guard()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _interruptions_heard():
             # Outcomes and the report say what matters; `python -W` brings the rest back.
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
             yield guard
     except KeyboardInterrupt:
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of what zarr was about to do when it ends
         _leave(f"interrupted: {_saved(guard.directory)}", INTERRUPTED)
     except InputError as error:
         _leave(str(error))
@@ -53,6 +58,27 @@ def guarded() -> Iterator[Guard]:
         if NO_MEMORY in str(error):
             _leave("out of memory; ask for fewer points, steps, sites or seeds at once")
         raise
+
+
+@contextmanager
+def _interruptions_heard() -> Iterator[None]:
+    """Send Ctrl-C again if it came where Python cannot raise it, such as in a callback of the garbage collector
+    (JAX has one): there it would be printed, and forgotten."""
+    before = sys.unraisablehook
+
+    def again(unraisable: "sys.UnraisableHookArgs") -> None:
+        if unraisable.exc_type is not KeyboardInterrupt:
+            before(unraisable)
+            return
+        timer = threading.Timer(AGAIN_SECONDS, _thread.interrupt_main)
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _leave(message: str, status: int = BAD_INPUT) -> None:
