@@ -61,6 +61,34 @@ def test_an_interruption_says_what_is_saved(finished, tmp_path, monkeypatch):
     assert contents(out) == before
 
 
+def test_ctrl_c_amid_a_callback_that_cannot_raise_it_is_heard_all_the_same(tiny, monkeypatch):
+    """JAX has such a callback of the garbage collector, where a good share of a run's first seconds goes."""
+
+    class Deaf:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def works_on(*_, **__):
+        Deaf()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    monkeypatch.setattr("widthwise.cli.stages.solve_infinite_width", works_on)
+    hook = sys.unraisablehook
+    assert_refused(call("theory", tiny, "--quiet"), "interrupted: ", status=130)
+    assert sys.unraisablehook is hook
+
+
+def test_training_starts_without_theory_and_report():
+    program = "import sys, widthwise.cli.train, widthwise.cli.app, widthwise.cli.places; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    ).stdout
+    assert "widthwise.training.train" in loaded.split()
+    assert not {"matplotlib", "plotly", "widthwise.fluctuations", "widthwise.report"} & set(loaded.split())
+
+
 @pytest.fixture
 def process():
     """Starts the command in a process of its own, after some Python; none survives the test."""

@@ -1,3 +1,6 @@
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -41,6 +44,20 @@ def test_a_store_without_what_an_audit_needs_is_refused(tmp_path, variables):
     foreign(variables).to_zarr(tmp_path / "a.zarr", zarr_format=3)
     with pytest.raises(StoreError):
         open_records(tmp_path / "a.zarr")
+
+
+def test_a_store_that_may_not_be_read_is_not_said_to_be_damaged(tmp_path, monkeypatch):
+    foreign({"loss": (("width", "seed", "step", "split"), np.zeros((2, 3, 2, 1)))}).to_zarr(
+        tmp_path / "a.zarr", zarr_format=3
+    )
+
+    def forbidden(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(StoreError, match=r"a\.zarr cannot be read: Permission denied") as caught:
+        open_records(tmp_path / "a.zarr")
+    assert "delete" not in str(caught.value)
 
 
 def test_a_missing_path_says_how_to_make_a_store(tmp_path):

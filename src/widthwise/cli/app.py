@@ -170,10 +170,10 @@ def train(
         study = _study(study_file, overrides)
         if as_json and not status:
             raise InputError("`--json`: goes with --status")
-        from widthwise.cli import stages
+        from widthwise.cli.places import place_of, records_in
 
-        place = stages.place_of(study, out)
-        records = stages.records_in(place)
+        place = place_of(study, out)
+        records = records_in(place)
         if status:
             from widthwise.cli.status import render_status
             from widthwise.records.status import run_status
@@ -183,7 +183,9 @@ def train(
             return
         guard.directory = place
         with open_progress(quiet) as progress:
-            stages.train_alone(study, place, progress)
+            from widthwise.cli.train import train_alone
+
+            train_alone(study, place, progress)
         _tell(f"records: {records}", quiet)
 
 

@@ -62,7 +62,7 @@ def guarded() -> Iterator[Guard]:
 
 @contextmanager
 def _interruptions_heard() -> Iterator[None]:
-    """Send Ctrl-C again if it came where Python cannot raise it, such as in a callback of the garbage collector
+    """Send Ctrl-C again if it came where Python cannot raise it, as in a callback of the garbage collector
     (JAX has one): there it would be printed, and forgotten."""
     before = sys.unraisablehook
 

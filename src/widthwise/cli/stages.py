@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import xarray as xr
 
 from widthwise.analysis import compare
 from widthwise.cli.blocks import render_kernels
+from widthwise.cli.places import made, refuse_file
 from widthwise.cli.streams import is_url
 from widthwise.cli.summary import on_terminal, render_losses, render_theory, render_verdicts
 from widthwise.data import Points, load_points
@@ -66,55 +67,14 @@ def open_run(study: Study, out: Path | None) -> Iterator[Run]:
     directory = Path("runs") / study.name if out is None else out
     if is_url(str(directory)):
         raise InputError(f"{directory}: theory and report go to a folder; only `widthwise train` takes a URL")
-    _refuse_file(directory)
+    refuse_file(directory)
     treated = reason_without_theory(study) is None
     run = Run(study, load_points(study) if treated else None, directory)
     if run.points is not None and study.is_full_batch_perceptron() and run.records_path.exists():
         attributes = read_attributes(run.records_path)
         check_same_training(run.records_path, attributes, Layout(study, run.points))
-    with _made(directory):
+    with made(directory):
         yield run
-
-
-def place_of(study: Study, out: str | None) -> str | Path:
-    """Where a run is: a folder, or a URL."""
-    if out is not None and is_url(out):
-        return out.rstrip("/")
-    return Path("runs") / study.name if out is None else Path(out)
-
-
-def records_in(place: str | Path) -> str | Path:
-    """Where the records of a run are."""
-    return f"{place}/records.zarr" if isinstance(place, str) else place / "records.zarr"
-
-
-def train_alone(study: Study, place: str | Path, progress: Progress) -> None:
-    """Train what is not trained yet, into a folder or to a URL."""
-    if isinstance(place, str):
-        train_ensemble(study, records_in(place), progress=progress)
-        return
-    _refuse_file(place)
-    with _made(place):
-        train_ensemble(study, records_in(place), progress=progress)
-
-
-def _refuse_file(directory: Path) -> None:
-    if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory}: is a file; give a folder with --out")
-
-
-@contextmanager
-def _made(directory: Path) -> Iterator[None]:
-    """The folder; if what is done within fails before it has written anything, it goes again."""
-    made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        yield
-    except Exception:
-        with suppress(OSError):  # a folder that holds something stays
-            for folder in made:
-                folder.rmdir()
-        raise
 
 
 def chosen_widths(study: Study, widths: Sequence[int]) -> list[int]:

@@ -50,12 +50,12 @@ def folder_images(study: Study) -> LabeledImages:
 
 def list_images(root: Path) -> tuple[Listing, Listing | None]:
     """Training and, if they have a folder of their own, held-out image files."""
-    split = root / "train"
-    if not (split.is_dir() and any(p.is_dir() for p in visible(split))):
+    names, split = {path.name for path in visible(root)}, root / "train"
+    if "train" not in names or not (split.is_dir() and any(p.is_dir() for p in visible(split))):
         return _list_classes(root, None), None
     train = _list_classes(split, None)
     for name in HELD_OUT_FOLDERS:
-        if (root / name).is_dir():
+        if name in names and (root / name).is_dir():
             return train, _list_classes(root / name, train.classes)
     return train, None
 

@@ -65,7 +65,9 @@ def read_attributes(path: str | Path | Folder) -> dict[str, object]:
         content = json.loads(folder.read("zarr.json") or b"")
         attributes = dict(content.get("attributes", {}))
         version = int(attributes.get("schema_version", SCHEMA_VERSION))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except OSError as error:
+        raise StoreError(f"{name} cannot be read: {error.strerror or error}; mend that") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"{name} is damaged (its zarr.json cannot be read: {error}): {AGAIN}") from error
     if version > SCHEMA_VERSION:
         raise StoreError(

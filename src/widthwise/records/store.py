@@ -193,7 +193,7 @@ def _locked(folder: Folder) -> Iterator[None]:
     if (lock_path := folder.beside(".", ".lock").local) is None:
         yield
         return
-    with disk_errors(folder.name, "nothing is trained yet"):
+    with disk_errors(str(lock_path), "nothing was changed"):
         lock_path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(lock_path, timeout=0)
         try:
