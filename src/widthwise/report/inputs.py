@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from widthwise.errors import InputError
 from widthwise.records.read import open_records
-from widthwise.records.schema import SCAN_VARIABLES, VARIABLES
+from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, VARIABLES
 from widthwise.report.audit.files import NAME, Audited, read_verdict
+
+AGAIN = "delete it and make it again with `widthwise theory`"
+LARGEST = 1e60  # as good as infinite: fourth powers of it would overflow
 
 
 @dataclass(frozen=True)
@@ -63,20 +67,33 @@ def read_run(directory: str | Path) -> RunFiles:
 def read_theory_file(path: Path) -> xr.Dataset:
     """A theory.nc, wholly in memory.
 
-    **Errors:** `InputError` if it cannot be read or holds no variable of the schema along `step`.
+    **Errors:** `InputError` if it cannot be read, holds no variable of the schema along ascending steps, or
+    holds one that is no number.
     """
-    advice = "delete it and make it again with `widthwise theory`"
     try:
         with xr.open_dataset(path, engine="h5netcdf") as opened:
             theory = opened.load()
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f"{path} cannot be read as netCDF ({error}): {advice}") from error
+        raise InputError(f"{path} cannot be read as netCDF ({error}): {AGAIN}") from error
     for name, variable in (VARIABLES | SCAN_VARIABLES).items():
-        dims = variable.dims
-        if name in theory and set(theory[name].dims) != set(dims):
-            raise InputError(
-                f"{path}: `{name}` has dimensions {theory[name].dims}, the schema says {dims}: {advice}"
-            )
+        for each in (name, *(f"{name}_{companion}" for companion in COMPANIONS)):
+            if each in theory:
+                _check_numbers(path, theory[each], variable.dims)
+                # As where theory itself is not finite, from a divergence on.
+                theory[each] = theory[each].where(np.abs(theory[each]) <= LARGEST)
     if not any(name in theory for name in VARIABLES):
-        raise InputError(f"{path} holds none of {', '.join(VARIABLES)}, so it is no theory.nc: {advice}")
+        raise InputError(f"{path} holds none of {', '.join(VARIABLES)}, so it is no theory.nc: {AGAIN}")
+    steps = theory["step"].to_numpy() if "step" in theory.coords else np.zeros(0)
+    whole = steps.dtype.kind in "iuf" and len(steps) and (steps == np.rint(steps)).all()
+    if not whole or (np.diff(steps) <= 0).any():
+        raise InputError(f"{path} has no coordinate `step` of ascending whole numbers: {AGAIN}")
     return theory
+
+
+def _check_numbers(path: Path, array: xr.DataArray, dims: tuple[str, ...]) -> None:
+    if set(array.dims) != set(dims):
+        raise InputError(
+            f"{path}: `{array.name}` has dimensions {array.dims}, the schema says {dims}: {AGAIN}"
+        )
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{path}: `{array.name}` has type {array.dtype}: {AGAIN}")
