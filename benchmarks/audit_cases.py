@@ -15,8 +15,10 @@ import xarray as xr
 
 import widthwise as ww
 from widthwise.audit.claim import ClaimRow
+from widthwise.data.stream import Stream
 from widthwise.networks import transformer
 from widthwise.networks.parametrization import TABLE
+from widthwise.training import labels
 
 Kind = Literal["mlp", "cnn", "transformer"]
 Name = tuple[str, tuple[str, ...]]  # a key of a row's `where`, and the values of which one names the fault
@@ -135,12 +137,22 @@ def train(case: Case, seeds: int, seed: int) -> xr.Dataset:
 
 @contextmanager
 def injected(name: str) -> Iterator[None]:
-    """Networks drawn and trained inside have the fault."""
+    """Networks drawn and trained inside have the fault; the exponents that they are judged by stay right."""
     fault = FAULTS.get(name, Fault())
     if fault.law:
         role, column, power = fault.law
-        law = TABLE["mean_field"][role]._replace(**{column: power})
-        with mock.patch.dict(TABLE["mean_field"], {role: law}):
+        right = dict(TABLE["mean_field"])
+        wrong = right | {role: right[role]._replace(**{column: power})}
+        judged_by = labels.tensor_laws
+
+        def right_laws(study: ww.Study, stream: Stream) -> dict[str, tuple]:
+            with mock.patch.dict(TABLE, mean_field=right):
+                return judged_by(study, stream)
+
+        with (
+            mock.patch.dict(TABLE, mean_field=wrong),
+            mock.patch.object(labels, "tensor_laws", right_laws),
+        ):
             yield
     elif fault.rule == "attention_scale":
         plan = transformer._plan_block

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from commands import assert_refused, call
+from commands import assert_refused, call, contents
 
 from widthwise.cli.sweep import parse_values
 from widthwise.errors import InputError
@@ -75,6 +75,14 @@ def test_a_run_trains_and_reports_without_theory(stream, folder):
     assert bool(records["done"].all()) and set(records["split"].to_numpy()) == {"test"}
     assert list(records["step"][:3]) == [0, 1, 2] and int(records["step"][-1]) == 19
     assert float(records["loss"].isel(step=-1).mean()) < float(records["loss"].isel(step=0).mean())
+
+
+def test_a_changed_study_leaves_the_folder_of_another_as_it_is(stream, folder):
+    assert call("run", stream, "--out", "out", "--quiet").exit_code == 0
+    before = contents(folder / "out")
+    changed = call("run", stream, "--set", "training.learning_rate=0.05", "--out", "out")
+    assert_refused(changed, "holds records of another study: `training.learning_rate` was 0.02 and is 0.05")
+    assert contents(folder / "out") == before
 
 
 def test_theory_alone_is_refused_naming_the_key(stream):

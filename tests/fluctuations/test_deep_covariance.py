@@ -49,6 +49,7 @@ def test_linear_layers_have_the_covariances_of_the_closed_solver():
     assert (np.abs(found - expected) < 5 * error).all()
 
 
+@pytest.mark.long
 def test_the_theory_holds_covariances_in_time_whose_diagonal_is_the_variance():
     rng = np.random.default_rng(1)
     points = Points(rng.standard_normal((3, 4)), rng.standard_normal((3, 2)), 2)

@@ -54,7 +54,7 @@ def same(found, expected, bias=0.0):
     assert (np.abs(value - other) < SIGMAS * combined + bias * scale).all()
 
 
-@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("depth", [2, pytest.param(3, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("activation", "gain", "spread", "mixed", "bias"),
     # The jitter; and that the derivative of a step has a width, which correlates G with Phi too much.
@@ -84,6 +84,7 @@ def test_permuting_points_permutes_the_covariances():
     same(covariance(swapped, some(first=1, second=0)), covariance(PAIR, some()))
 
 
+@pytest.mark.long
 def test_units_of_the_outputs_cancel_against_the_richness():
     """(gamma, y) -> (2 gamma, y / 2): kernels keep their covariances, outputs are halved; same Gaussians."""
     found, _ = covariance(Points(INPUTS, TARGETS / 2, 2), some(), richness=3.0, **FEW)
@@ -98,6 +99,7 @@ def test_a_longer_horizon_changes_no_covariance_before_it():
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_a_test_point_or_a_copy_of_the_point_changes_no_covariance_on_it():
     """One point at rate 0.4; with another that is only tested; and twice at rate 0.2."""
     observables = some(second=0)
@@ -132,7 +134,9 @@ def test_targets_that_vanish_leave_the_fluctuations_of_initialization():
     np.testing.assert_allclose(value[1:, 1:], np.block([[start, start], [start, start]]), rtol=2e-3)
 
 
-@pytest.mark.parametrize(("depth", "optimizer"), [(2, "gradient_flow"), (3, "gd")])
+@pytest.mark.parametrize(
+    ("depth", "optimizer"), [(2, "gradient_flow"), pytest.param(3, "gd", marks=pytest.mark.long)]
+)
 def test_little_richness_is_the_lazy_limit(depth, optimizer):
     """N Var of the outputs by kappa, as gamma -> 0 up to gamma^2; one point trained on, one tested."""
     points = Points(INPUTS, TARGETS, 1)

@@ -35,7 +35,7 @@ def study(depth, steps, rate, **network):
     )
 
 
-@pytest.mark.parametrize(("depth", "rate"), [(2, 0.05), (3, 0.03)])
+@pytest.mark.parametrize(("depth", "rate"), [(2, 0.05), pytest.param(3, 0.03, marks=pytest.mark.long)])
 def test_linear_layers_have_the_shift_of_the_dense_action(depth, rate):
     """Within four standard errors (0.5 % of seeds for each number) and 2 %, for the next order."""
     settings = study(depth, 7, rate, activation="linear", richness=2.0, centered=False)

@@ -64,7 +64,11 @@ def largest_exponent(kind, optimizer, parametrization):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "optimizer"),
-    [("cnn", "adam"), ("resnet", "sgd"), ("transformer", "adam")],
+    [
+        ("cnn", "adam"),
+        pytest.param("resnet", "sgd", marks=pytest.mark.long),
+        pytest.param("transformer", "adam", marks=pytest.mark.long),
+    ],
 )
 def test_activations_and_their_changes_do_not_depend_on_width(kind, optimizer):
     assert largest_exponent(kind, optimizer, "mean_field") < TOLERANCE
