@@ -64,8 +64,10 @@ def usable_seeds(records: xr.Dataset) -> Bool[np.ndarray, "width seed"]:
     if "diverged_at" in records:
         return valid & (records["diverged_at"].transpose("width", "seed").to_numpy() < 0)
     for name in measured_variables(records):
-        last = records[name].isel(step=-1).load().transpose("width", "seed", ...).to_numpy()
-        valid &= np.isfinite(last).reshape(*valid.shape, -1).all(axis=-1)
+        # Network by network: the last step of all kernels together may not fit into memory.
+        for width, seed in np.argwhere(valid):
+            last = records[name].isel(width=width, seed=seed, step=-1).load().to_numpy()
+            valid[width, seed] = np.isfinite(last).all()
     return valid
 
 

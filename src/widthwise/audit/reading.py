@@ -12,6 +12,7 @@ from widthwise.audit.settings import AuditSettings
 Place = int | slice | np.ndarray
 # One step of all networks is held in float64 below this, with as many points as fit.
 SLAB_BYTES = 128 * 2**20
+LARGE_BYTES = 4 * SLAB_BYTES
 LARGEST = 1e60  # a number beyond it is as good as infinite: fourth powers of it would overflow
 
 
@@ -45,8 +46,17 @@ def read_part(
 ) -> Float[np.ndarray, "..."]:
     """The positions `chosen` of a thinned array, as (seed, step, *rest), as precise as it was recorded.
 
-    Read first, transpose then: a lazy array transposed before it is read is fetched element by element.
+    Of large arrays one network is read after the other, since a store reads and unpacks several chunks at
+    once.
     """
-    block = array.isel(thinned(array, settings) | dict(chosen)).load()
+    chosen = thinned(array, settings) | dict(chosen)
+    if "seed" in array.dims and array.nbytes > LARGE_BYTES:
+        return np.stack([_load(array.isel(chosen | {"seed": seed})) for seed in range(array.sizes["seed"])])
+    return _load(array.isel(chosen))
+
+
+def _load(part: xr.DataArray) -> Float[np.ndarray, "..."]:
+    """Read first, transpose then: a lazy array transposed before it is read is fetched element by element."""
+    block = part.load()
     first = [dim for dim in ("seed", "step") if dim in block.dims]
     return block.transpose(*first, ...).to_numpy()

@@ -123,8 +123,10 @@ def _kernel(
         assert run.records is not None
         width = int(np.flatnonzero(run.records["width"].to_numpy() == run.widths[-1])[0])
         chosen |= {"width": width, "step": np.searchsorted(run.records["step"].to_numpy(), steps)}
-        every = run.records[name].isel(chosen).load().astype(np.float64)
-        array = every.isel(seed=usable_seeds(run.records)[width]).mean("seed")
+        seeds = np.flatnonzero(usable_seeds(run.records)[width])
+        # One by one, since a store reads and unpacks several chunks at once.
+        every = [run.records[name].isel(chosen | {"seed": k}).load().astype(np.float64) for k in seeds]
+        array = xr.concat(every, "seed").mean("seed")
     middle = ["layer"] if "layer" in array.dims else []
     values = array.transpose("step", *middle, "point", "point_b").to_numpy().astype(np.float64)
     return values[..., place[:, None], place]
