@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int, Shaped
 
 from widthwise.audit.settings import AuditSettings
 
@@ -43,7 +43,7 @@ def thinned(array: xr.DataArray, settings: AuditSettings) -> dict[str, Int[np.nd
 
 def read_part(
     array: xr.DataArray, chosen: Mapping[str, Place], settings: AuditSettings
-) -> Float[np.ndarray, "..."]:
+) -> Shaped[np.ndarray, "..."]:
     """The positions `chosen` of a thinned array, as (seed, step, *rest), as precise as it was recorded.
 
     Of large arrays one network is read after the other, since a store reads and unpacks several chunks at
@@ -55,7 +55,7 @@ def read_part(
     return _load(array.isel(chosen))
 
 
-def _load(part: xr.DataArray) -> Float[np.ndarray, "..."]:
+def _load(part: xr.DataArray) -> Shaped[np.ndarray, "..."]:
     """Read first, transpose then: a lazy array transposed before it is read is fetched element by element."""
     block = part.load()
     first = [dim for dim in ("seed", "step") if dim in block.dims]
