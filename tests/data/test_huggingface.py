@@ -108,15 +108,17 @@ def test_a_damaged_image_is_named(tmp_path, order):
         ("a.jsonl", b'{"text": "z\xf6lf"}\n', "cannot be read"),
         ("a.parquet", b"PAR1 but no more", "cannot be read"),
         ("notes.xyz", b"", "cannot be read"),
+        ("a.jsonl", b"", r"are its files empty\?"),
         ("a.jsonl", b'{"text": "a b"}\n', r"has only 0 samples for it"),
     ],
 )
-def test_what_is_no_text_is_refused_naming_the_data_set(tmp_path, order, name, content, message):
+def test_what_is_no_text_is_refused_naming_the_data_set(tmp_path, capfd, order, name, content, message):
     (tmp_path / "h").mkdir()
     (tmp_path / "h" / name).write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
         list(open_stream(study_of(tmp_path, order=order)).batches(0))
-    assert str(tmp_path / "h") in str(caught.value)
+    assert str(tmp_path / "h") in str(caught.value) and "\n" not in str(caught.value)
+    assert capfd.readouterr().err == "", "the package speaks beside us"
 
 
 def test_texts_are_no_images_for_other_networks(tmp_path):

@@ -26,7 +26,7 @@ from widthwise.observables import (
 )
 from widthwise.progress import Progress
 from widthwise.records.layout import Layout
-from widthwise.records.read import check_same_training, read_attributes
+from widthwise.records.read import check_same_study, check_same_training, read_attributes
 from widthwise.report import write_report
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
@@ -70,9 +70,12 @@ def open_run(study: Study, out: Path | None) -> Iterator[Run]:
     refuse_file(directory)
     treated = reason_without_theory(study) is None
     run = Run(study, load_points(study) if treated else None, directory)
-    if run.points is not None and study.is_full_batch_perceptron() and run.records_path.exists():
+    if run.records_path.exists():
         attributes = read_attributes(run.records_path)
-        check_same_training(run.records_path, attributes, Layout(study, run.points))
+        if run.points is not None and study.is_full_batch_perceptron():
+            check_same_training(run.records_path, attributes, Layout(study, run.points))
+        else:  # the points of a stream are seen when it trains
+            check_same_study(run.records_path, attributes, study)
     with made(directory):
         yield run
 

@@ -1,5 +1,6 @@
 """Data sets of the package `datasets`: a hub's, streamed, or a folder of local files."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -121,19 +122,25 @@ def _named(path: str) -> Iterator[None]:
         raise
     except Exception as error:  # the package passes on errors of a dozen readers
         cause = error.__cause__ or error.__context__
-        reason = f"{error} ({cause})" if cause else f"{error}"
-        raise InputError(f"{path}: the data set cannot be read: {reason}") from None
+        reason = f"{error} ({cause})" if cause else f"{error}" or f"are its files empty? ({error!r})"
+        raise InputError(f"{path}: the data set cannot be read: {' '.join(reason.split())}") from None
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """The package's progress bars are off, and afterwards as they were."""
+    """The package's bars and messages are off, and afterwards as they were; what stops it is raised."""
     import datasets
 
     shown = not datasets.are_progress_bars_disabled()
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
     datasets.disable_progress_bars()
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         if shown:
             datasets.enable_progress_bars()
