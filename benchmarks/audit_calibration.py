@@ -1,6 +1,6 @@
 """How often the audit is wrong: about correct networks, and about networks with one known fault.
 
-    python benchmarks/audit_calibration.py [--work FOLDER] [--only FAULT]
+    python benchmarks/audit_calibration.py [--work FOLDER] [--only FAULT] [--kind KIND]
 
 Trains fresh seeds of three architectures by two optimizers, audits six seeds at a time, and judges the same
 networks by the usual three-step coordinate check. Networks and outcomes of every case are kept in the work
@@ -117,13 +117,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("runs/calibration"))
     parser.add_argument("--only", default=None, help="a fault, or `nothing`")
+    parser.add_argument("--kind", choices=KINDS, default=None, help="an architecture")
     settings = parser.parse_args()
     settings.work.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(settings.work / "programs"))
     cases = []
     for name in (CORRECT, *FAULTS) if settings.only is None else (settings.only,):
         chosen = cases_of(name)
-        for case in chosen:
+        for case in [case for case in chosen if settings.kind in (None, case.kind)]:
             path = settings.work / f"{case.label}.json"
             if not path.exists():
                 audits = AUDITS[case.kind] if name == CORRECT else -(-AUDITS_OF_FAULT // len(chosen))
@@ -144,7 +145,7 @@ def main() -> None:
                 cases[-1]["training_loss_first_and_last"],
                 flush=True,
             )
-    if settings.only is None:
+    if settings.only is None and settings.kind is None:
         design = {"kinds": KINDS, "optimizers": OPTIMIZERS, "widths": WIDTHS, "seeds": SEEDS, "alpha": ALPHA}
         write_result("audit_calibration", {"design": design, "summary": summarize(cases), "cases": cases})
 

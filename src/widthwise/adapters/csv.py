@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from widthwise.adapters.names import require_cell
+from widthwise.adapters.names import LARGEST_NUMBER, require_cell
 from widthwise.adapters.run import Held, Labels, Run
 from widthwise.errors import InputError
 
 NEEDED = ("width", "seed", "step", "loss")
-LARGEST_NUMBER = 2**53
 ORDER = {"train": 0, "test": 1}
 
 

@@ -19,7 +19,7 @@ DECISIVE = ("prediction", "loss", "batch_loss")
 # Dimensions whose entries have names of their own.
 NAMED = {"layer": "layer_name", "tensor": "tensor", "block": "block", "split": "split"}
 ROLES = ("input", "hidden", "readout", "scalar")
-LONGEST_NAME = 200
+LONGEST_NAME, LARGEST_NUMBER = 200, 2**53
 
 
 def recordable(name: str) -> Variable | None:
@@ -31,7 +31,7 @@ def require_quantity(name: str) -> Variable:
     """The same, as an error that names the nearest known one."""
     found = recordable(name)
     if found is None or "step_b" in found.dims:
-        known = [*QUANTITIES, *EXTRA_VARIABLES]
+        known = [each for each in QUANTITIES if "step_b" not in QUANTITIES[each].dims] + [*EXTRA_VARIABLES]
         near = difflib.get_close_matches(name, known, 1)
         advice = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(sorted(known))}"
         raise InputError(f"`{name}` is no quantity of records: {advice}")
@@ -61,11 +61,15 @@ def require_names(names: Iterable[object], of: str) -> tuple[str, ...]:
 
 def require_cell(width: object, seed: object) -> tuple[int, int]:
     """A width from 1 on and a seed from 0 on."""
-    for name, value, least in (("width", width, 1), ("seed", seed, 0)):
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not whole or int(value) < least:  # pyright: ignore[reportArgumentType]
-            raise InputError(f"`{name}` is {value!r}: give a whole number from {least} on")
-    return int(width), int(seed)  # pyright: ignore[reportArgumentType]
+    return require_whole("width", width, 1), require_whole("seed", seed, 0)
+
+
+def require_whole(name: str, value: object, least: int) -> int:
+    """A whole number from `least` to what a float holds exactly."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not least <= int(value) <= LARGEST_NUMBER:  # pyright: ignore[reportArgumentType]
+        raise InputError(f"`{name}` is {value!r}: give a whole number from {least} on, at most 2**53")
+    return int(value)  # pyright: ignore[reportArgumentType]
 
 
 def require_same_names(found: Sequence[str], expected: Sequence[str], of: str, where: str) -> None:

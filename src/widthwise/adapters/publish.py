@@ -7,6 +7,7 @@ from pathlib import Path
 import zarr
 
 from widthwise.errors import InputError
+from widthwise.records.errors import disk_errors
 from widthwise.records.folder import TEMPORARY
 
 INTERRUPTED = ".interrupted.zarr"
@@ -22,8 +23,21 @@ def partial_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY}")
 
 
+def folder_of(out: object) -> Path:
+    """The folder that a user names.
+
+    **Errors:** `InputError` for what is no path on a disk.
+    """
+    usable = isinstance(out, str | Path) and str(out) and "\0" not in str(out) and "://" not in str(out)
+    if not usable:
+        raise InputError(f"`out` is {out!r}: give the path of a folder")
+    return Path(out)  # pyright: ignore[reportArgumentType]
+
+
 def check_place(out: Path) -> None:
     """Refuse what runs cannot be put below: a file, or a store."""
+    with disk_errors(out, "nothing is recorded yet"):
+        out.exists()  # which says what is wrong with a name
     if out.exists() and not out.is_dir():
         raise InputError(f"`out` is {out}, which is a file: give a folder")
     if (out / "zarr.json").exists():

@@ -9,7 +9,7 @@ import numpy as np
 import zarr
 
 from widthwise.adapters.lazy import as_slice
-from widthwise.adapters.names import EXTRA_VARIABLES, NAMED, recordable, require_cell
+from widthwise.adapters.names import EXTRA_VARIABLES, LARGEST_NUMBER, NAMED, recordable, require_cell
 from widthwise.adapters.run import Labels, Run, RunArray, Selection
 from widthwise.adapters.store_labels import FANS, LAWS, read_labels
 from widthwise.errors import InputError, StoreError
@@ -22,7 +22,7 @@ READ_ERRORS = (
     *(RuntimeError, ArithmeticError, AssertionError),
 )
 # Beyond these a store's metadata promises more than any records hold, or than can be read a part at a time.
-MOST_NETWORKS, MOST_STEPS, LARGEST_NUMBER = 2**16, 2**22, 2**53
+MOST_NETWORKS, MOST_STEPS = 2**16, 2**22
 SMALL_BYTES, CHUNK_BYTES, STEP_BYTES = 2**28, 2**30, 2**31
 SEEN_BYTES = 2**26  # read at once to see where a network's numbers end
 

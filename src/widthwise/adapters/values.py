@@ -11,12 +11,17 @@ from widthwise.errors import InputError
 def as_array(name: str, value: object) -> np.ndarray:
     """A number or array-like in float32, or float64 if it has more digits than that.
 
-    **Errors:** `InputError` for texts, objects, complex numbers, and arrays of unequal rows.
+    **Errors:** `InputError` for texts, objects, complex numbers, masked arrays, arrays of unequal rows and
+    such without entries.
     """
     try:
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError("it is masked: give NaN where it is")
         array = np.asarray(value)
         if array.dtype.kind in "USOcMmT" or array.dtype.names:
             raise TypeError(f"it has type {array.dtype}")
+        if not array.size:
+            raise TypeError(f"it has no entries, shape {array.shape}")
         single = (array.dtype.kind != "f" and array.dtype.itemsize <= 2) or array.dtype == np.float32
         return array.astype(np.float32 if single or array.dtype == np.float16 else np.float64)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,9 @@ from widthwise.adapters.names import (
     require_names,
     require_quantity,
     require_same_names,
+    require_whole,
 )
-from widthwise.adapters.publish import check_place, partial_path, publish, run_path
+from widthwise.adapters.publish import check_place, folder_of, partial_path, publish, run_path
 from widthwise.adapters.run_store import RunStore
 from widthwise.adapters.values import as_array, as_quantity
 from widthwise.errors import InputError
@@ -63,7 +65,7 @@ class RecordWriter:
         self.steps: list[int] = []
         self.diverged_at = -1
         self.path: Path | None = None
-        self._out = Path(out)
+        self._out = folder_of(out)
         check_place(self._out)
         self._target = run_path(self._out, self.width, self.seed)
         self._store = RunStore(partial_path(self._target))
@@ -76,10 +78,13 @@ class RecordWriter:
             "schema_version": SCHEMA_VERSION,
             "written_by": json.dumps({name: version(name) for name in ("widthwise", "numpy", "zarr")}),
             "probes_sha256": "" if probes is None else digest_of(probes),
-            "tensor_shapes": json.dumps(_shapes(tensor_shapes or {})),
-            "tensor_roles": json.dumps(_roles(tensor_roles or {})),
+            "tensor_shapes": json.dumps(_shapes({} if tensor_shapes is None else tensor_shapes)),
+            "tensor_roles": json.dumps(_roles({} if tensor_roles is None else tensor_roles)),
         }
-        self._attributes |= {f"user_{name}": _json(name, value) for name, value in (attributes or {}).items()}
+        own = {} if attributes is None else attributes
+        if not isinstance(own, Mapping):
+            raise InputError(f"`attributes` is a {type(own).__name__}: give a dictionary")
+        self._attributes |= {f"user_{name}": _json(str(name), value) for name, value in own.items()}
 
     @property
     def diverged(self) -> bool:
@@ -97,8 +102,7 @@ class RecordWriter:
         """
         if self._closed:
             raise InputError("this writer is closed: make another one")
-        if isinstance(step, bool) or not isinstance(step, int | np.integer) or step < 0:
-            raise InputError(f"`step` is {step!r}: give a whole number from 0 on")
+        step = require_whole("step", step, 0)
         if self.steps and step <= self.steps[-1]:
             raise InputError(
                 f"`step` is {step} after {self.steps[-1]}: record steps in ascending order, each once"
@@ -106,10 +110,10 @@ class RecordWriter:
         arrays = {name: self._take(name, value) for name, value in quantities.items() if value is not None}
         if not arrays:
             raise InputError("nothing is given to `record`: give at least `prediction` or `loss`")
-        self.steps.append(int(step))
+        self.steps.append(step)
         bad = [name for name in DECISIVE if name in arrays and not np.isfinite(arrays[name]).all()]
         if bad and not self.diverged:
-            self.diverged_at = int(step)
+            self.diverged_at = step
         if self.diverged:
             arrays = {name: np.full_like(values, np.nan) for name, values in arrays.items()}
         self._store.hold(len(self.steps) - 1, arrays)
@@ -181,7 +185,7 @@ class RecordWriter:
         return array.astype(np.float64)
 
     def _take_splits(self, splits: Sequence[str]) -> tuple[str, ...]:
-        names = tuple(str(name) for name in splits)
+        names = tuple(map(str, splits)) if isinstance(splits, Iterable) else (str(splits),)
         if not names or set(names) - {"train", "test"}:
             raise InputError(f'`splits` has {sorted(set(names))}: give "train" or "test" for each probe')
         known = self._sizes.setdefault("point", len(names))
@@ -205,7 +209,7 @@ class RecordWriter:
         return found
 
     def _bookkeeping(self, complete: bool) -> dict[str, np.ndarray]:
-        found = {"diverged_at": np.full((1, 1), self.diverged_at, np.int32)}
+        found = {"diverged_at": np.full((1, 1), self.diverged_at, np.int64)}
         if self._targets is not None:
             found["target"] = self._targets
         return found | {"done": np.full((1, 1), complete or self.diverged)}
@@ -221,20 +225,32 @@ def digest_of(probes: object) -> str:
         for each in probes:
             digest.update(digest_of(each).encode())
     else:
-        array = np.asarray(probes)
+        array = np.asarray("" if probes is None else probes)
+        if array.dtype.kind == "O":
+            raise InputError(f"`probes` is a {type(probes).__name__}: give arrays, which can be told apart")
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
 def _shapes(shapes: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
-    require_names(shapes, "tensor_shapes")
-    return {name: [int(size) for size in shape] for name, shape in shapes.items()}
+    found = {}
+    for name, shape in _table("tensor_shapes", shapes).items():
+        if not isinstance(shape, Sequence) or isinstance(shape, str):
+            raise InputError(f"`tensor_shapes` has {shape!r} for {name!r}: give its sizes, (out, in, ...)")
+        found[name] = [require_whole(f"tensor_shapes[{name!r}]", size, 0) for size in shape]
+    return found
+
+
+def _table(of: str, given: object) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise InputError(f"`{of}` is a {type(given).__name__}: give a dictionary by name")
+    require_names(given, of)
+    return given
 
 
 def _roles(roles: Mapping[str, str]) -> dict[str, str]:
-    require_names(roles, "tensor_roles")
-    for name, role in roles.items():
+    for name, role in _table("tensor_roles", roles).items():
         if role not in ROLES:
             raise InputError(f"`tensor_roles` has {role!r} for {name!r}: give one of {', '.join(ROLES)}")
     return dict(roles)

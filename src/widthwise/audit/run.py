@@ -83,6 +83,8 @@ def audit(
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha <= 0.5:
         raise InputError(f"`alpha` = {alpha!r}: give a probability of a false alarm, such as 0.05")
     chosen = _chosen(claims)
+    if settings is not None and not isinstance(settings, AuditSettings):
+        raise InputError(f"`settings` is a {type(settings).__name__}: give `ww.AuditSettings(...)`")
     measured = measure(records, alpha, settings or AuditSettings())
     tests: list[Test] = []
     untested: list[Untested] = []
@@ -130,6 +132,8 @@ def _chosen(claims: Sequence[str] | None) -> list[str]:
     known = [*CLAIMS, THEORY]
     if claims is None:
         return known
+    if not isinstance(claims, Sequence):
+        raise InputError(f"`claims` is a {type(claims).__name__}: give names of {', '.join(known)}")
     names = [claims] if isinstance(claims, str) else list(claims)
     for name in names:
         if name not in known:

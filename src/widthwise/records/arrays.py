@@ -47,7 +47,9 @@ def unpack_arrays(content: bytes) -> tuple[dict[str, np.ndarray], str]:
         identity, digest = str(arrays.pop(IDENTITY)), str(arrays.pop(DIGEST))
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
         # NumPy takes what it does not know for a pickle, and tells how to load that all the same.
-        reason = "it holds no plain arrays" if "allow_pickle" in str(error) else f"it cannot be read ({error})"
+        reason = (
+            "it holds no plain arrays" if "allow_pickle" in str(error) else f"it cannot be read ({error})"
+        )
         raise DamagedFile(reason) from error
     if _digest(arrays, identity) != digest:
         raise DamagedFile("it fails its checksum")
