@@ -1,0 +1,271 @@
+"""Many runs, opened as one lazily read dataset."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from xarray.core import indexing
+
+from widthwise.adapters.csv import runs_of_csv
+from widthwise.adapters.lazy import RunsArray
+from widthwise.adapters.names import NAMED, coordinate, recordable, require_same_names
+from widthwise.adapters.publish import INTERRUPTED
+from widthwise.adapters.roles import infer_roles
+from widthwise.adapters.run import Labels, Run
+from widthwise.adapters.stores import runs_of_store
+from widthwise.errors import InputError, StoreError
+from widthwise.records.folder import TEMPORARY
+from widthwise.records.schema import BOOKKEEPING, COORDINATES, RECORD_DIMS, SCHEMA_VERSION
+
+
+def open_runs(paths: str | Path | Sequence[str | Path]) -> xr.Dataset:
+    """Everything recorded at these places, as one dataset whose numbers are read when they are asked for.
+
+    **Arguments:** `paths`, one or several of: a folder of runs (searched for stores at any depth), a store
+    such as `records.zarr`, its URL, a CSV file of losses.
+    **Returns:** variables (width, seed, step, ...) with the names of the schema. Steps are those that all
+    runs have; what was left out is said in the attribute `notes` (JSON, a list of sentences), steps also in
+    `left_out_steps`. `done(width, seed)`: False for runs that are missing (NaN) or were interrupted (as far
+    as they came), which do not limit the common steps. `diverged_at`: the first step that is not finite, -1
+    if none; NaN from there on, and steps from there on are not missed. `tensor_shape(width, tensor, axis)`, 0
+    beyond the last axis, and `tensor_role`, where tensors' shapes were recorded.
+    **Errors:** `StoreError` if there is nothing, or a store is damaged; `InputError` if a (width, seed) comes
+    twice, or if runs differ in their layers, tensors, probes, targets or shapes, with the difference.
+    """
+    places = [paths] if isinstance(paths, str | Path) or not isinstance(paths, Iterable) else list(paths)
+    if not places:
+        raise InputError("`paths` is empty: give folders of runs, stores or CSV files")
+    for place in places:
+        if not isinstance(place, str | Path) or not str(place) or "\0" in str(place):
+            raise InputError(f"`paths` has {place!r}: give folders of runs, stores or CSV files")
+    return combine([run for place in places for run in _runs_at(place)])
+
+
+def combine(runs: Sequence[Run]) -> xr.Dataset:
+    """One dataset of runs, see `open_runs`."""
+    runs = _one_of_each(runs)
+    if not runs:
+        raise StoreError("the records hold no networks: one of `width` and `seed` has no entries")
+    first = runs[0]
+    labels = _check_alike(runs)
+    steps, left_out, notes = _common_steps(runs)
+    widths, seeds = sorted({run.width for run in runs}), sorted({run.seed for run in runs})
+    places = {(widths.index(run.width), seeds.index(run.seed)): run for run in runs}
+    grid = (len(widths), len(seeds))
+    names, missing = _common_quantities(runs)
+    found: dict[str, xr.Variable] = {}
+    for name in names:
+        known = recordable(name)
+        assert known is not None
+        array = RunsArray(name, places, grid, steps, known.dims.index("step"))
+        meaning = {"long_name": known.long_name}
+        found[name] = xr.Variable(RECORD_DIMS + known.dims, indexing.LazilyIndexedArray(array), meaning)
+    sizes = {str(dim): size for each in found.values() for dim, size in each.sizes.items()}
+    done, diverged = np.zeros(grid, bool), np.full(grid, -1, np.int64)
+    for place, run in places.items():
+        done[place], diverged[place] = run.done, run.diverged_at
+    found["done"] = xr.Variable(RECORD_DIMS, done, {"long_name": BOOKKEEPING["done"].long_name})
+    found["diverged_at"] = xr.Variable(
+        RECORD_DIMS, diverged, {"long_name": BOOKKEEPING["diverged_at"].long_name}
+    )
+    targets = labels.targets
+    if targets is not None and targets.shape == tuple(sizes.get(dim) for dim in ("point", "output")):
+        meaning = {"long_name": BOOKKEEPING["target"].long_name}
+        found["target"] = xr.Variable(("point", "output"), targets, meaning)
+    coordinates = _coordinates(labels, sizes, {"width": widths, "seed": seeds, "step": steps})
+    extra, roles = infer_roles(runs, widths, labels.names.get("tensor", ()) if "tensor" in sizes else ())
+    laws = first.labels.exponents if "tensor" in sizes else {}
+    exponents = {name: xr.Variable(("tensor",), values) for name, values in laws.items()}
+    attributes = _attributes(runs) | {
+        "left_out_steps": [int(step) for step in left_out],
+        "notes": json.dumps([*notes, *missing]),
+    }
+    return xr.Dataset({**found, **extra}, coords={**coordinates, **roles, **exponents}, attrs=attributes)
+
+
+def _runs_at(place: str | Path) -> list[Run]:
+    if "://" in str(place) and not isinstance(place, Path):
+        return runs_of_store(place)
+    path = Path(place)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+    if path.is_file():
+        if path.suffix.lower() == ".csv":
+            return runs_of_csv(path)
+        raise StoreError(f"{path} is a file: give a folder of runs, a records.zarr, or a CSV file (.csv)")
+    if not path.exists():
+        raise StoreError(f"{path} does not exist: give a folder of runs, a records.zarr, or a CSV file")
+    stores = list(_stores_below(path))
+    if not stores:
+        raise StoreError(f"{path} has no records in it (no folder with a zarr.json): give another path")
+    return [run for store in stores for run in runs_of_store(store)]
+
+
+def _stores_below(path: Path) -> Iterator[Path]:
+    """Folders with a zarr.json, sorted; links are not followed, and what is being written is passed by."""
+    for place, folders, files in os.walk(path):
+        if "zarr.json" in files:
+            folders.clear()
+            yield Path(place)
+        else:
+            folders[:] = sorted(
+                name
+                for name in folders
+                if not (name.startswith(".") or name.endswith((TEMPORARY, INTERRUPTED)))
+            )
+
+
+def _one_of_each(runs: Sequence[Run]) -> list[Run]:
+    """Each (width, seed) once: of one that is done and others that are not, the one that is."""
+    kept: dict[tuple[int, int], Run] = {}
+    for run in runs:
+        cell = (run.width, run.seed)
+        other = kept.get(cell)
+        if other is not None and other.done == run.done:
+            raise InputError(
+                f"width {run.width}, seed {run.seed} is recorded twice, in {other.origin} and in "
+                f"{run.origin}: "
+                "remove one of them, or give only one of the paths"
+            )
+        if other is None or run.done:
+            kept[cell] = run
+    return [kept[cell] for cell in sorted(kept)]
+
+
+def _check_alike(runs: Sequence[Run]) -> Labels:
+    """Names, splits and targets that all runs have that have any; raise unless they can stand together."""
+    names: dict[str, tuple[str, ...]] = {}
+    for dim in NAMED:
+        for first, run in _beside(runs, lambda run, dim=dim: run.labels.names.get(dim)):
+            names.setdefault(dim, first.labels.names[dim])
+            require_same_names(run.labels.names[dim], names[dim], dim, f"{run}, compared to {first},")
+    for name in {name: None for run in runs for name in run.arrays}:
+        for first, run in _beside(runs, lambda run, name=name: run.arrays.get(name)):
+            one, two = _shape(first, name), _shape(run, name)
+            if one != two:
+                raise InputError(
+                    f"`{name}` is {_sized(two)} in {run}, but {_sized(one)} in {first}: give all the same"
+                )
+    splits: tuple[str, ...] = ()
+    for first, run in _beside(runs, lambda run: run.labels.splits or None):
+        splits = first.labels.splits
+        if run.labels.splits != splits:
+            raise InputError(f"{run} has other splits of its points than {first}: give all the same")
+    for first, run in _beside(runs, lambda run: run.labels.probes or None):
+        if run.labels.probes != first.labels.probes:
+            raise InputError(f"{run} has other probes than {first}: give all runs the same inputs")
+    targets = None
+    for first, run in _beside(runs, lambda run: run.labels.targets):
+        targets = first.labels.targets
+        assert targets is not None and run.labels.targets is not None
+        if not np.array_equal(targets, run.labels.targets, equal_nan=True):
+            raise InputError(f"{run} has other targets than {first}: give all runs the same")
+    return Labels(names=names, splits=splits, targets=targets)
+
+
+def _beside(runs: Sequence[Run], has: Callable[[Run], object]) -> list[tuple[Run, Run]]:
+    """Each run that has something, beside the first that has it."""
+    those = [run for run in runs if has(run) is not None]
+    return [(those[0], run) for run in those]
+
+
+def _shape(run: Run, name: str) -> dict[str, int]:
+    known = recordable(name)
+    assert known is not None
+    sizes = zip(known.dims, run.arrays[name].shape, strict=True)
+    return {dim: size for dim, size in sizes if dim != "step"}
+
+
+def _sized(sizes: Mapping[str, int]) -> str:
+    return "(" + ", ".join(f"{dim} {size}" for dim, size in sizes.items()) + ")"
+
+
+def _common_steps(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Steps that every run has that is done, before it diverged; those left out; and sentences that say
+    so."""
+    deciding = [run for run in runs if run.done] or list(runs)
+    # Most runs have the same steps, and there may be many of both.
+    distinct = {run.steps.tobytes(): run.steps for run in deciding}
+    every = np.unique(np.concatenate(list(distinct.values())))
+    common = np.ones(len(every), bool)
+    for steps, diverged_at in {(run.steps.tobytes(), run.diverged_at) for run in deciding}:
+        past = every >= diverged_at if diverged_at >= 0 else False
+        common &= np.isin(every, distinct[steps]) | past
+    left_out, notes = every[~common], []
+    if not common.any():
+        one = deciding[0]
+        other = next((run for run in deciding if not np.isin(run.steps, one.steps).any()), deciding[-1])
+        raise InputError(
+            f"the runs have no step in common: {one} has {_list(one.steps)}, {other} has "
+            f"{_list(other.steps)}; "
+            "record all runs at the same steps"
+        )
+    if len(left_out):
+        lacking = [run for run in deciding if not np.isin(left_out, run.steps).all()]
+        named = "; ".join(str(run) for run in lacking[:3]) + (" ..." if len(lacking) > 3 else "")
+        notes.append(f"steps {_list(left_out)} are left out: not all runs have them ({named})")
+    undone = [run for run in runs if not run.done and any(np.isin(every, run.steps))]
+    if undone and len(undone) < len(runs):
+        notes.append(f"{len(undone)} runs are not done and count as missing, such as {undone[0]}")
+    return every[common], left_out, notes
+
+
+def _common_quantities(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
+    """Quantities that all runs have that are done, and sentences on the others."""
+    deciding = [run for run in runs if run.done] or list(runs)
+    every = list(dict.fromkeys(name for run in deciding for name in run.arrays))
+    common = [name for name in every if all(name in run.arrays for run in deciding)]
+    if not {"prediction", "loss"} & set(common):
+        raise InputError(
+            "the runs have neither `prediction` nor `loss` in common: record the same of all "
+            f"({deciding[0]} has {', '.join(deciding[0].arrays)})"
+        )
+    notes = [
+        f"`{name}` is left out: {next(run for run in deciding if name not in run.arrays)} does not have it"
+        for name in every
+        if name not in common
+    ]
+    return common, notes
+
+
+def _coordinates(
+    labels: Labels, sizes: Mapping[str, int], own: Mapping[str, object]
+) -> dict[str, xr.Variable]:
+    """Values along every dimension, and names."""
+    found: dict[str, tuple[str, object]] = {name: (name, values) for name, values in own.items()}
+    for dim, size in sizes.items():
+        names = labels.names.get(dim)
+        if dim not in own and dim != "split" and (names is None or dim == "layer"):
+            found[dim] = (dim, coordinate(dim, size))
+        if names is not None:
+            found[NAMED[dim]] = (dim, np.array(names, dtype=object))
+    if labels.splits and "point" in sizes:
+        found["split"] = ("point", np.array(labels.splits, dtype=object))
+    return {
+        name: xr.Variable((dim,), values, {"long_name": COORDINATES[name].long_name})
+        for name, (dim, values) in found.items()
+    }
+
+
+def _attributes(runs: Sequence[Run]) -> dict[str, object]:
+    """What all stores say alike, such as the study, and where the runs are."""
+    first = runs[0].labels.attributes
+    alike = {
+        name: value
+        for name, value in first.items()
+        if name not in ("tensor_shapes", "tensor_roles")
+        and all(run.labels.attributes.get(name) == value for run in runs[1:])
+    }
+    return alike | {"schema_version": SCHEMA_VERSION, "runs": len({run.origin for run in runs})}
+
+
+def _list(steps: np.ndarray) -> str:
+    shown = [str(int(step)) for step in steps[:6]]
+    return ", ".join(shown) + (f", ... {int(steps[-1])}" if len(steps) > 6 else "")
