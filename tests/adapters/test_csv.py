@@ -54,6 +54,9 @@ def test_a_loss_that_is_no_number_is_divergence(tmp_path, bad):
         ("width,seed,step,loss\n0,0,0,1\n", "line 2: `width` is 0"),
         ("width,seed,step,loss\n8,0,-1,1\n", "steps from 0 on"),
         ("width,seed,step,loss\n8,0\n", "line 2: step is ''"),
+        ("width, Width,seed,step,loss\n8,16,0,0,1\n", "2 columns width"),
+        ("width,seed,step,loss\n8,1e30,0,1\n", "seed is 1e\\+30, which is no whole number, or too large"),
+        ("width,seed,step,loss\n8,0,inf,1\n", "step is inf"),
         ("width,seed,step,loss,split\n8,0,0,1,train\n8,0,1,1,test\n", "no step with a loss of every split"),
     ],
 )
