@@ -125,11 +125,16 @@ def put(name, values, dims):
     return change
 
 
+def spoil_attributes(path):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"attributes": [1]}))
+
+
 ODD = {
     "a study nested without end": attributes(study="[" * 100_000),
     "a study of no tables": attributes(study='{"network": [1], "training": {"loss": {"a": 1}}}'),
     "coordinates that climb": attributes(coordinates="../../etc tensor_role"),
     "notes that are none": attributes(notes="{"),
+    "attributes that are a list": lambda store: spoil_attributes(store / "loss" / "zarr.json"),
     "targets not finite": put("target", np.full((12, 1), np.nan), ("point", "output")),
     "hostile splits": put("split", np.array([HOSTILE] * 11 + ["\x1b[2J\0"], object), ("point",)),
 }
@@ -154,6 +159,17 @@ def test_records_that_curves_cannot_be_drawn_of_are_audited(folder):
     write_store(records.assign(prediction=sparse), folder / "run" / "records.zarr")
     assert call("audit", "run").exit_code in (0, 3)
     assert "curves are not shown" in (folder / "run" / "report.html").read_text()
+
+
+def test_damage_that_only_the_page_meets_is_one_message(folder):
+    """A kernel without a checksum, of which the audit's claim needs nothing."""
+    records = correct_records(np.random.default_rng(3))[["loss", "feature_kernel", "diverged_at"]]
+    store = write_store(records, folder / "run" / "records.zarr")
+    for path in (store / "feature_kernel" / "c").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:9])
+    assert_refused(call("audit", "run", "--claims", "onset", "--quiet"), "records.zarr is damaged")
+    assert_refused(call("audit", "run", "--quiet"), "`feature_kernel` is damaged")
 
 
 def test_columns_that_come_twice_are_refused(folder):

@@ -14,6 +14,7 @@ from widthwise.records.schema import BOOKKEEPING, QUANTITIES, RECORD_DIMS, SCHEM
 from widthwise.study import Study
 
 CHECKSUM = "checksum do not match"  # how zarr's Crc32cCodec says that a chunk was changed
+UNPACKED = "decompression error"  # of stores without checksums
 AGAIN = "move it away or delete it, and train again"
 
 
@@ -31,7 +32,7 @@ def open_records(path: str | Path) -> xr.Dataset:
     try:
         consolidated = "consolidated_metadata" in json.loads(folder.read("zarr.json") or b"{}")
         records = xr.open_zarr(folder.zarr(read_only=True), chunks=None, consolidated=consolidated)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise StoreError(f"{folder.name} is damaged ({error}): {AGAIN}") from error
     _check_variables(folder.name, records)
     return records.assign_attrs(attributes)
@@ -45,11 +46,13 @@ def damage_reported(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except ValueError as error:
-        if CHECKSUM not in str(error):
+    except (ValueError, RuntimeError) as error:
+        known = CHECKSUM in str(error) or UNPACKED in str(error)
+        if isinstance(error, StoreError) or not known:
             raise
+        reason = "a file fails its checksum" if CHECKSUM in str(error) else "a file cannot be unpacked"
         raise StoreError(
-            f"{path} is damaged (a file fails its checksum): train again with the same study, which mends it"
+            f"{path} is damaged ({reason}): train again with the same study, which mends it"
         ) from error
 
 
