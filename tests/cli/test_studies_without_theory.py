@@ -77,6 +77,13 @@ def test_a_run_trains_and_reports_without_theory(stream, folder):
     assert float(records["loss"].isel(step=-1).mean()) < float(records["loss"].isel(step=0).mean())
 
 
+def test_a_run_that_records_no_loss_ends_with_a_table_without(stream):
+    result = call("run", stream, "--set", "record.quantities=['prediction']", "--out", "out", "--quiet")
+    assert result.exit_code == 0 and result.stderr == ""
+    result = call("run", stream, "--set", "record.quantities=['prediction']", "--out", "out")
+    assert "networks at step 19" in result.stdout and "loss" not in result.stdout.split("report:")[0]
+
+
 def test_a_changed_study_leaves_the_folder_of_another_as_it_is(stream, folder):
     assert call("run", stream, "--out", "out", "--quiet").exit_code == 0
     before = contents(folder / "out")

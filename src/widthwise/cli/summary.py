@@ -47,15 +47,22 @@ def render_verdicts(comparison: Comparison) -> str:
 
 
 def render_losses(records: xr.Dataset) -> str:
-    """The losses at the last recorded step, mean over the seeds that did not diverge, one line a width."""
-    loss = records["loss"].isel(step=-1).transpose("width", "seed", "split").to_numpy()
-    splits = list(dict.fromkeys(str(split) for split in records["split"].to_numpy()))
-    table = Table(title=f"loss at step {int(records['step'][-1])}", title_justify="left")
+    """The losses at the last recorded step, mean over the seeds that did not diverge, one line a width; where
+    none were recorded, how many networks diverged."""
+    last, splits = records.isel(step=-1), []
+    if "loss" in records:
+        loss = last["loss"].transpose("width", "seed", "split").to_numpy()
+        splits = list(dict.fromkeys(str(split) for split in records["split"].to_numpy()))
+    else:
+        loss = last["prediction"].isel(point=0, output=[0]).transpose("width", "seed", "output").to_numpy()
+    title = "loss" if splits else "networks"
+    table = Table(title=f"{title} at step {int(records['step'][-1])}", title_justify="left")
     for column in ("width", "networks", "diverged", *splits):
         table.add_column(column, justify="right")
     for width, rows in zip(records["width"].to_numpy(), loss, strict=True):
         finite = rows[np.isfinite(rows).all(axis=1)]
-        numbers = [_mean(column) for column in finite.T] if len(finite) else [ABSENT] * len(splits)
+        columns = finite.T[: len(splits)]
+        numbers = [_mean(column) for column in columns] if len(finite) else [ABSENT] * len(splits)
         table.add_row(str(int(width)), str(len(rows)), str(len(rows) - len(finite)), *numbers)
     return _rendered(_console(WIDTH_IN_FILES), table)
 
