@@ -61,6 +61,18 @@ def test_an_interruption_says_what_is_saved(finished, tmp_path, monkeypatch):
     assert contents(out) == before
 
 
+def test_a_device_that_is_not_there_is_told_and_other_faults_keep_their_traceback(tiny, monkeypatch):
+    def fails(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr("widthwise.cli.stages.solve_infinite_width", fails)
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert isinstance(call("theory", tiny, "--quiet").exception, AssertionError)
+    monkeypatch.setenv("JAX_PLATFORMS", "moon")
+    monkeypatch.setattr("jax.devices", lambda: 1 / 0)
+    assert_refused(call("theory", tiny, "--quiet"), "JAX_PLATFORMS=moon: JAX finds no such device here")
+
+
 def test_ctrl_c_amid_a_callback_that_cannot_raise_it_is_heard_all_the_same(tiny, monkeypatch):
     """JAX has such a callback of the garbage collector, where a good share of a run's first seconds goes."""
 

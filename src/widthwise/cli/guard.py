@@ -57,7 +57,20 @@ def guarded() -> Iterator[Guard]:
             _leave(f"{FULL_DISK}: free some space; {RESUME}")
         if NO_MEMORY in str(error):
             _leave("out of memory; ask for fewer points, steps, sites or seeds at once")
+        if platforms := _missing_platforms():
+            _leave(f"JAX_PLATFORMS={platforms}: JAX finds no such device here; unset it")
         raise
+
+
+def _missing_platforms() -> str:
+    """What the environment has JAX compute on, if that cannot be had: whatever came of it."""
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    try:
+        if platforms and "jax" in sys.modules:
+            sys.modules["jax"].devices()
+    except Exception:
+        return platforms
+    return ""
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def cluster(run: RunSettings) -> Iterator[Any]:
     try:
         import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise InputError('`run.executor` = "ray": install the extra, widthwise[ray]') from error
+        raise InputError('`run.executor` = "ray": pip install "widthwise[ray]"') from error
     if ray.is_initialized():
         yield ray
         return
