@@ -9,7 +9,7 @@ from small_data import studies
 
 from widthwise.data import open_stream
 from widthwise.errors import InputError
-from widthwise.study import EnsembleSettings, RecordSettings
+from widthwise.study import EnsembleSettings, RecordSettings, dump_study
 
 KINDS = sorted(studies(Path()))
 ONLINE = [kind for kind in KINDS if kind.endswith("online")]
@@ -134,6 +134,16 @@ def test_a_batch_larger_than_the_training_set_is_refused_and_full_batches_take_a
 def test_too_many_training_points_are_refused_with_the_number_there_are(study):
     with pytest.raises(InputError, match=r"only \d+|has \d+ (images|windows)"):
         open_stream(replace(study, data=replace(study.data, train=999)))
+
+
+@for_each(["folder", "cifar5m", "tokens", "characters", "arrays", "huggingface texts"])
+def test_the_home_of_nobody_is_no_place(study):
+    lost = replace(study, data=replace(study.data, path="~nobody-of-this-name/x"))
+    with pytest.raises(
+        InputError, match=r"~nobody-of-this-name/x: (No such|there is no|the data set cannot)"
+    ):
+        open_stream(lost)
+    assert "~nobody-of-this-name/x" in dump_study(lost, folder=study.folder)
 
 
 @for_each(["folder", "mnist1d", "tokens", "huggingface texts"])

@@ -14,9 +14,9 @@ class AuditSettings:
     moves it by 1/2 or 1) and of a variance (twice this, but at most 0.3); `least_convergence`, the exponent
     with which gaps between widths must at least shrink: 1 in theory, less late on hard tasks; `allowed_gap`,
     a relative gap between the two widest networks that is never held against them; `visible_exponent` and
-    `visible_gap`, the effects that must be visible for a "consistent"; `onset`, the share of the initial
-    loss beyond which a curve has left the limit; `most_steps`, `most_points`, of which kernels and other
-    large arrays are read; `seed`, of bootstraps.
+    `visible_gap`, the effects that must be visible for a "consistent" (unrelated functions of one size differ
+    by sqrt(2) of it); `onset`, the share of the initial loss beyond which a curve has left the limit;
+    `most_steps`, `most_points`, of which kernels and other large arrays are read; `seed`, of bootstraps.
 
     **Errors:** `InputError` for a value out of range.
     """
@@ -25,7 +25,7 @@ class AuditSettings:
     least_convergence: float = 0.25
     allowed_gap: float = 0.05
     visible_exponent: float = 0.5
-    visible_gap: float = 1.0
+    visible_gap: float = 1.4
     onset: float = 0.02
     most_steps: int = 8
     most_points: int = 64

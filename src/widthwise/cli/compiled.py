@@ -14,7 +14,10 @@ def keep_compiled() -> None:
     """
     if VARIABLE in os.environ or "JAX_ENABLE_COMPILATION_CACHE" in os.environ:
         return
-    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    except RuntimeError:  # a user without a home, as in some containers
+        return
     os.environ[VARIABLE] = str(Path(home) / "widthwise" / "compiled")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
     os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))

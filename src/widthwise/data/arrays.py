@@ -8,6 +8,7 @@ from jaxtyping import Float
 from widthwise.data.points import Points
 from widthwise.errors import InputError
 from widthwise.study import Study
+from widthwise.study.values import from_home
 
 REQUIRED, OPTIONAL = ("x_train", "y_train"), ("x_test", "y_test")
 PROBABILITY_TOLERANCE = 1e-6
@@ -22,7 +23,7 @@ def array_points(study: Study) -> Points:
 
     **Errors:** `InputError` naming the file, the array and the index of whatever is wrong.
     """
-    path = Path(study.folder) / Path(study.data.path or "").expanduser()
+    path = Path(study.folder) / from_home(study.data.path or "")
     arrays = _read(path)
     try:
         splits = [_split(arrays, split) for split in ("train", "test") if f"x_{split}" in arrays]

@@ -9,6 +9,7 @@ from pathlib import Path
 from widthwise.data.memory import machine_bytes
 from widthwise.errors import InputError
 from widthwise.study import Study
+from widthwise.study.values import from_home
 
 WHOLE = 256 * 2**20  # bytes up to which contents are hashed whole
 PIECES, PIECE = 1024, 64 * 1024
@@ -20,7 +21,7 @@ def data_path(study: Study) -> Path:
 
     **Errors:** `InputError` if nothing is there.
     """
-    path = Path(study.folder) / Path(study.data.path or "").expanduser()
+    path = Path(study.folder) / from_home(study.data.path or "")
     try:
         path.stat()
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from widthwise.data.files import file_size, files_digest, missing_package
 from widthwise.errors import InputError
 from widthwise.study import Study
 from widthwise.study.settings import TrainingSettings
+from widthwise.study.values import from_home
 
 TEXT_FIELDS, IMAGE_FIELDS, LABEL_FIELDS = (
     ("text", "content"),
@@ -47,7 +48,7 @@ def open_rows(study: Study, images: bool) -> Rows:
         raise missing_package("datasets", "huggingface") from None
 
     online = study.data.order == "online"
-    local = Path(study.folder) / Path(study.data.path or "").expanduser()
+    local = Path(study.folder) / from_home(study.data.path or "")
     path = str(local.resolve()) if local.is_dir() else study.data.path or ""
     with _silent(), _named(path):
         splits = datasets.load_dataset(path, study.data.subset, streaming=online)

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import fields, replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -74,6 +74,18 @@ def _finite(value: int | float) -> bool:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond the floats
         return False
+
+
+def from_home(text: str) -> Path:
+    """A path whose "~" is the home folder; where there is none, or of an unknown user, it stays as it is.
+
+    >>> from_home("~nobody-of-this-name/x").parts
+    ('~nobody-of-this-name', 'x')
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def expected(hint: Any) -> str:

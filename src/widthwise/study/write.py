@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from widthwise.study.study import Study
-from widthwise.study.values import toml_value
+from widthwise.study.values import from_home, toml_value
 
 
 def dump_study(study: Study, folder: str | PathLike[str] | None = None) -> str:
@@ -40,7 +40,7 @@ def dump_study(study: Study, folder: str | PathLike[str] | None = None) -> str:
 
 def _path_from(study: Study, folder: Path) -> str:
     """`data.path` as seen from `folder`; absolute paths stay."""
-    path = Path(study.data.path or "").expanduser()
+    path = from_home(study.data.path or "")
     if path.is_absolute():
         return str(study.data.path)
     return os.path.relpath((Path(study.folder) / path).resolve(), folder.resolve())
