@@ -154,7 +154,10 @@ def theory(
             write_line(f"{summary}\n\ntheory: {current.theory_path}\nreport: {page}")
 
 
-@app.command(epilog="Example: widthwise train examples/digits.toml --set ensemble.widths=[64,128]")
+@app.command(
+    epilog="Example: widthwise train examples/digits.toml --set 'ensemble.widths=[64,128]'; and meanwhile, "
+    "from elsewhere: widthwise train examples/digits.toml --set 'ensemble.widths=[64,128]' --status"
+)
 def train(
     study_file: StudyFile,
     out: OutOrUrl = None,
@@ -196,7 +199,11 @@ def sweep(
     study_file: StudyFile,
     values: Annotated[
         str,
-        typer.Argument(metavar="TABLE.KEY=V1,V2,...", help="The setting and its values.", show_default=False),
+        typer.Argument(
+            metavar="TABLE.KEY=V1,V2,...",
+            help="A setting of [network] or [training], and three or more positive values.",
+            show_default=False,
+        ),
     ],
     out: Out = None,
     overrides: Overrides = None,
