@@ -1,6 +1,6 @@
 """How often the audit is wrong: about correct networks, and about networks with one known fault.
 
-    python benchmarks/audit_calibration.py [--work FOLDER] [--only FAULT] [--kind KIND]
+    python benchmarks/audit_calibration.py [--work FOLDER] [--only FAULT] [--kind KIND] [--kept]
 
 Trains fresh seeds of three architectures by two optimizers, audits six seeds at a time, and judges the same
 networks by the usual three-step coordinate check. Networks and outcomes of every case are kept in the work
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/calibration"))
     parser.add_argument("--only", default=None, help="a fault, or `nothing`")
     parser.add_argument("--kind", choices=KINDS, default=None, help="an architecture")
+    parser.add_argument("--kept", action="store_true", help="write the result of the cases kept so far")
     settings = parser.parse_args()
     settings.work.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(settings.work / "programs"))
@@ -126,6 +127,8 @@ def main() -> None:
         chosen = cases_of(name)
         for case in [case for case in chosen if settings.kind in (None, case.kind)]:
             path = settings.work / f"{case.label}.json"
+            if settings.kept and not path.exists():
+                continue
             if not path.exists():
                 audits = AUDITS[case.kind] if name == CORRECT else -(-AUDITS_OF_FAULT // len(chosen))
                 partial = path.with_suffix(".partial")
