@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.analysis.estimate import Estimate
+from widthwise.analysis.seeds import recentered_interval
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,9 @@ def fit_power_law(
     shift = x - (weights * x).sum() / weights.sum()
     slope_of = weights * shift / (weights * shift**2).sum()
     exponent = float(slope_of @ logs)
-    # The scatter of the draws about their mean, put around the fit: the draws' own bias must not count twice.
     slopes = log_draws @ slope_of
-    low, high = np.quantile(slopes - slopes.mean() + exponent, [alpha / 2, 1 - alpha / 2])
+    low, high = recentered_interval(slopes, exponent, alpha)
     level = (weights * logs).sum() / weights.sum() - exponent * (weights * x).sum() / weights.sum()
     used = tuple(int(w) for w in widths)
     error = float(slopes.std(ddof=1))
-    return PowerLaw(exponent, error, float(low), float(high), math.exp(level), used)
+    return PowerLaw(exponent, error, low, high, math.exp(level), used)

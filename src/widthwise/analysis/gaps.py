@@ -11,7 +11,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from widthwise.analysis.seeds import bootstrap_counts, centered_products
+from widthwise.analysis.seeds import (
+    bootstrap_counts,
+    bootstrap_squared_distances,
+    centered_products,
+    recentered_interval,
+)
 
 RESAMPLES = 400
 POWER = 0.85  # standard errors that turn a critical value into an effect seen with probability 0.8
@@ -31,11 +36,7 @@ class Products:
     gram: Float[np.ndarray, "network network"]
 
     def centered(self) -> "Products":
-        """The same of functions less the mean of all networks, on which no gap depends.
-
-        Resamples of uncentered products scatter with the functions' own size, since those of distinct seeds
-        are as many as they happen to be.
-        """
+        """The same of functions less the mean of all networks, on which no gap depends."""
         return Products(self.widths, self.owner, centered_products(self.gram))
 
     def own(self, width: int) -> Float[np.ndarray, "seed seed"]:
@@ -204,29 +205,30 @@ def gap_exponent(
     if (squared <= 2 * noise).any() or (squared <= 0).any():
         return None
     value = -0.5 * float(slope @ np.log(squared))
-    centered = products.centered()
-    draws = np.array([_resampled(centered, pairs, rng) for _ in range(RESAMPLES)])
+    draws = _resampled(products, pairs, rng)
     logs = -0.5 * np.log(np.maximum(draws, 0.01 * squared)) @ slope
-    low, high = np.quantile(logs - logs.mean() + value, [alpha / 2, 1 - alpha / 2])
-    return value, (float(low), float(high))
+    return value, recentered_interval(logs, value, alpha)
 
 
 def _resampled(
     products: Products, pairs: list[tuple[int, int]], rng: np.random.Generator
-) -> Float[np.ndarray, " pair"]:
-    """Unbiased squared distances of one resample of all widths' seeds, copies of a seed not paired."""
-    count = len(products.widths)
-    weights = np.zeros((count, len(products.owner)))
-    own = np.zeros(count)
-    for width in range(count):
-        mine = np.flatnonzero(products.owner == width)
-        drawn = bootstrap_counts(len(mine), 1, rng)[0]
-        weights[width, mine] = drawn / len(mine)
-        block = products.own(width)
-        pairs_sum = drawn @ block @ drawn - drawn**2 @ np.diagonal(block)
-        own[width] = pairs_sum / (len(mine) - 1) ** 2
-    cross = weights @ products.gram @ weights.T
-    return np.array([own[a] + own[b] - 2 * cross[a, b] for a, b in pairs])
+) -> Float[np.ndarray, "draw pair"]:
+    """Unbiased squared distances of resamples of the pairs' seeds, copies of a seed not paired.
+
+    Of centered products: those of distinct seeds, as many as they happen to be, else scatter with the
+    functions' own size.
+    """
+    products = products.centered()
+    counts, own = {}, {}
+    for width in sorted({width for pair in pairs for width in pair}):
+        counts[width] = bootstrap_counts(products.seeds(width), RESAMPLES, rng)
+        _, own[width] = bootstrap_squared_distances(products.own(width), counts[width])
+    columns = []
+    for a, b in pairs:
+        block = products.gram[np.ix_(products.owner == a, products.owner == b)]
+        cross = ((counts[a] @ block) * counts[b]).sum(axis=1) / block.size
+        columns.append(own[a] + own[b] - 2 * cross)
+    return np.stack(columns, axis=1)
 
 
 def gap_interval(
@@ -240,16 +242,8 @@ def gap_interval(
 
     **Arguments:** `pair`, positions of two widths of two or more networks each.
     """
-    products = products.centered()
-    counts = [bootstrap_counts(products.seeds(w), RESAMPLES, rng) for w in pair]
-    draws, dof = np.zeros(RESAMPLES), 0
-    for drawn, width in zip(counts, pair, strict=True):
-        block, seeds = products.own(width), products.seeds(width)
-        # Copies of a seed are not paired, as in `_resampled`.
-        draws += (((drawn @ block) * drawn).sum(axis=1) - drawn**2 @ np.diagonal(block)) / (seeds - 1) ** 2
-        dof += seeds - 1
-    cross = products.gram[np.ix_(products.owner == pair[0], products.owner == pair[1])]
-    draws -= 2 * ((counts[0] @ cross) * counts[1]).sum(axis=1) / cross.size
+    draws = _resampled(products, [pair], rng)[:, 0]
+    dof = sum(products.seeds(w) - 1 for w in pair)
     fewest = min(products.seeds(w) for w in pair)
     half = float(stats.t.isf(alpha / 2, dof)) * float(draws.std(ddof=1)) * math.sqrt(fewest / (fewest - 1))
     value = products.unbiased(*pair)

@@ -106,3 +106,16 @@ def bootstrap_squared_distances(
         return single, np.zeros(len(counts))
     pairs = ((counts @ products) * counts).sum(axis=1) - counts**2 @ own
     return single, pairs / (seeds - 1) ** 2
+
+
+def recentered_interval(draws: Float[np.ndarray, " draw"], value: float, alpha: float) -> tuple[float, float]:
+    """Percentile interval at 1 - `alpha` of resamples, moved so that their mean is the estimate: their own
+    bias must not count twice. The estimate alone without resamples.
+
+    >>> recentered_interval(np.linspace(0.0, 1.0, 101), 2.0, 0.1)
+    (1.55, 2.45)
+    """
+    if not len(draws):
+        return value, value
+    low, high = np.quantile(draws - draws.mean() + value, [alpha / 2, 1 - alpha / 2])
+    return float(low), float(high)

@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -21,6 +22,9 @@ MOST_STEPS = 4096  # of those recorded that are read
 LONG_DIMS = ("point", "point_b", "output", "quantile", "query", "key", "head", "mode")
 
 
+Found = TypeVar("Found")
+
+
 class NothingToCompare(Exception):
     """A claim's numbers say nothing at all; it is untested for the reason given."""
 
@@ -32,7 +36,7 @@ class Measured:
     **Fields:** `records`, lazy, widths ascending; `widths`; `steps`, labels; `trained` (width, seed), which
     networks are done and no copies of others; `alive` (width, seed, step), where they were recorded and
     are finite; `diverged` (width, seed); `notes`, what was left out;
-    `alpha` and `settings`, of the audit.
+    `alpha` and `settings`, of the audit; `kept`, what several claims need and `once` found.
     """
 
     records: xr.Dataset
@@ -44,10 +48,21 @@ class Measured:
     alpha: float
     settings: AuditSettings
     notes: tuple[str, ...] = field(default=())
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, key: str, find: Callable[[], Found]) -> Found:
+        """What `find` returns, found at the first call with this key."""
+        if key not in self.kept:
+            self.kept[key] = find()
+        return self.kept[key]
 
     def has(self, name: str, *dims: str) -> bool:
         """Whether the records hold a variable of each network with these dimensions beside its own."""
         return name in self.records and {*RUN_DIMS, *dims} <= set(map(str, self.records[name].dims))
+
+    def first_of(self, *names: str) -> str | None:
+        """The first of these names that was recorded by step, if any."""
+        return next((name for name in names if self.has(name, "step")), None)
 
     def missing(self, *names: str) -> str:
         """Why a claim that needs these cannot be tested, or empty."""
@@ -109,7 +124,9 @@ class Measured:
 
         **Errors:** `NothingToCompare` if it was recorded at none.
         """
-        able = np.arange(len(self.steps)) if name is None else self._recorded(name)
+        able = np.arange(len(self.steps))
+        if name is not None:
+            able = self.once(f"steps of {name}", lambda: self._recorded(name))
         if not len(able):
             raise NothingToCompare(f"`{name}` is not finite at any step: record it")
         return able[np.unique(np.linspace(0, len(able) - 1, most).round().astype(int))].tolist()

@@ -7,7 +7,7 @@ from widthwise.analysis.ensembling import split_gap
 from widthwise.analysis.extrapolate import limits
 from widthwise.audit.claim import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
-from widthwise.audit.claims.gaps import comparable, counting
+from widthwise.audit.claims.gaps import alive_curves, comparable
 from widthwise.audit.measured import Measured, NothingToCompare
 from widthwise.audit.reading import sound
 from widthwise.audit.theory_limit import ensemble_loss, loss_curve
@@ -60,7 +60,7 @@ def _cause(rows: tuple[ClaimRow, ...]) -> str:
 
 def _tracking(measured: Measured, theory: xr.Dataset | None) -> list[str]:
     """Until which step the mean loss of each width is within a tolerance of its reference."""
-    name = next((n for n in ("loss", "batch_loss") if measured.has(n, "step")), None)
+    name = measured.first_of("loss", "batch_loss")
     if name is None or len(measured.widths) < 2:
         return []
     try:
@@ -71,11 +71,7 @@ def _tracking(measured: Measured, theory: xr.Dataset | None) -> list[str]:
         return []
     known = loss_curve(theory, measured, steps) if theory is not None and name == "loss" else None
     steps = steps if known is None else known[0]
-    counted = counting(measured, steps)
-    curves = []
-    for width in widths:
-        values = measured.read(name, width, steps)[counted[width]]
-        curves.append(values.reshape(*values.shape[:2], -1)[..., -1])
+    curves = [each[..., -1] for each in alive_curves(measured, name, steps, widths)]
     if any(len(curve) < 2 or not np.isfinite(curve).all() for curve in curves):
         return []
     means = np.array([curve.mean(axis=0) for curve in curves])

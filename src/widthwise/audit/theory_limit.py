@@ -4,11 +4,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from widthwise.analysis.ensembling import Kind, losses_of
+from widthwise.analysis.ensembling import losses_of
 from widthwise.audit.claims.bias import Ensembles
-from widthwise.audit.claims.classes import loss_kind, points_of
+from widthwise.audit.claims.classes import loss_kind, points_of, read_points
 from widthwise.audit.measured import Measured
-from widthwise.audit.reading import thinned
 
 
 def loss_curve(
@@ -38,13 +37,11 @@ def ensemble_loss(theory: xr.Dataset, measured: Measured, ensembles: Ensembles) 
     at = int(_positions(theory, np.array([ensembles.step]))[0])
     if at < 0:
         return None
-    read = thinned(measured.records["prediction"], measured.settings).get("point")
-    chosen, _ = points_of(measured)
-    chosen = chosen if read is None else read[chosen]
+    held, _ = points_of(measured)
+    chosen = read_points(measured)[held]
     f = theory["prediction"].isel(step=at).transpose("point", "output").to_numpy()[chosen]
     y = measured.records["target"].transpose("point", "output").to_numpy()[chosen]
-    kind: Kind = "cross_entropy" if loss_kind(measured) == "cross_entropy" else "mse"
-    value = float(losses_of(f.astype(float)[None], y.astype(float), kind)[0])
+    value = float(losses_of(f.astype(float)[None], y.astype(float), loss_kind(measured))[0])
     return value if np.isfinite(value) else None
 
 

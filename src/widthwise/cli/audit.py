@@ -11,6 +11,7 @@ import xarray as xr
 
 from widthwise.adapters import open_runs
 from widthwise.audit import Audit, AuditSettings, audit
+from widthwise.cli.places import refuse_file
 from widthwise.cli.streams import is_url
 from widthwise.cli.summary import on_terminal
 from widthwise.errors import InputError
@@ -64,7 +65,7 @@ def place_of(question: Question, out: Path | None) -> Path:
     directory = out or question.run_directory or DEFAULT_OUT
     if is_url(str(directory)):
         raise InputError(f"{directory}: verdict and report go to a folder; give one with --out")
-    _refuse_file(directory)
+    refuse_file(directory)
     return directory
 
 
@@ -143,8 +144,3 @@ def _notes(records: xr.Dataset) -> tuple[str, ...]:
     except ValueError:
         return ()
     return tuple(str(note) for note in found) if isinstance(found, Sequence) else ()
-
-
-def _refuse_file(directory: Path) -> None:
-    if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory}: is a file; give a folder with --out")

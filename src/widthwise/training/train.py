@@ -39,8 +39,9 @@ def train_ensemble(
     """
     require_study(study)
     with said_if_long(progress, "reading the data"):
-        plan = plan_training(study, points, None if out is None else open_folder(out))
-        if out is None or not open_folder(out).exists():
+        folder = None if out is None else open_folder(out)
+        plan = plan_training(study, points, folder)
+        if folder is None or not folder.exists():
             _foresee(plan, progress)
     with open_store(out, plan.layout) as store:
         pending = store.pending()

@@ -101,7 +101,4 @@ def _blocks(measured: Measured, grid: tuple[list[int], list[int]], block: int) -
     counted = counting(measured, steps)
     for step in steps:
         read = [heads.read_heads(measured, w, step, block)[counted[w]] for w in widths]
-        logits = [_logits(each).mean(axis=1) for each in read]
-        good = np.all([np.isfinite(each).all(axis=0) for each in logits], axis=0)
-        if good.any():
-            yield [each[:, good] for each in logits]
+        yield [_logits(each).mean(axis=1) for each in read]

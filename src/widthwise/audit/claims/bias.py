@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.analysis.ensembling import Ensembling, Kind, measure_ensembling
+from widthwise.analysis.ensembling import Ensembling, measure_ensembling
+from widthwise.analysis.seeds import recentered_interval
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.classes import loss_kind, outputs_of, points_of
+from widthwise.audit.claims.classes import loss_kind, outputs_of, points_of, read_points
 from widthwise.audit.claims.gaps import comparable
 from widthwise.audit.measured import Measured, NothingToCompare
-from widthwise.audit.reading import sound, thinned
+from widthwise.audit.reading import sound
 
 CLAIM = "narrow_bias"
 
@@ -40,6 +41,10 @@ def tests(measured: Measured) -> list[Test] | Untested:
 
 def measure_ensembles(measured: Measured) -> Ensembles | Untested:
     """At the last step at which all widths have two networks, on held-out points where there are some."""
+    return measured.once("ensembles", lambda: _measure(measured))
+
+
+def _measure(measured: Measured) -> Ensembles | Untested:
     if why := measured.missing("prediction"):
         return Untested(claim=CLAIM, why=why)
     records = measured.records
@@ -47,7 +52,6 @@ def measure_ensembles(measured: Measured) -> Ensembles | Untested:
         return Untested(claim=CLAIM, why="the records have no `target` (point, output): write the targets")
     if set(map(str, records["prediction"].dims)) != {"width", "seed", "step", "point", "output"}:
         return Untested(claim=CLAIM, why="`prediction` is not by (width, seed, step, point, output)")
-    points = thinned(records["prediction"], measured.settings).get("point")
     target = records["target"].transpose("point", "output").to_numpy()
     if target.dtype.kind not in "fiub" or not sound(target).all():
         return Untested(claim=CLAIM, why="`target` has values that are no finite numbers")
@@ -60,10 +64,9 @@ def measure_ensembles(measured: Measured) -> Ensembles | Untested:
     outputs = [each[sound(each).all(axis=(1, 2))] for each in outputs]
     if len(widths) < 2 or any(len(each) < 2 for each in outputs):
         return Untested(claim=CLAIM, why="it takes two widths with two networks each: train more")
-    target = target if points is None else target[points]
+    target = target[read_points(measured)]
     chosen, split = points_of(measured)
-    kind: Kind = "cross_entropy" if loss_kind(measured) == "cross_entropy" else "mse"
-    rng = np.random.default_rng(measured.settings.seed)
+    kind, rng = loss_kind(measured), np.random.default_rng(measured.settings.seed)
     found = [measure_ensembling(each[:, chosen], target[chosen].astype(float), kind, rng) for each in outputs]
     return Ensembles(
         tuple(measured.widths[w] for w in widths), int(measured.steps[step]), split, tuple(found)
@@ -76,16 +79,13 @@ def _weak(measured: Measured, ensembles: Ensembles, where: dict, ends: tuple[Ens
     count = min(len(narrow.draws), len(wide.draws))
     draws = (narrow.draws[:count] - wide.draws[:count]) / unit
     value = (narrow.infinite - wide.infinite) / unit
-    alpha = measured.alpha
-    low, high = (
-        np.quantile(draws - draws.mean() + value, [alpha / 2, 1 - alpha / 2]) if count else (value, value)
-    )
+    low, high = recentered_interval(draws, value, measured.alpha)
     shown = "shows" if low > 0 else "does not show"
     return Test(
         claim=CLAIM,
         where=where | {"kind": "weak"},
         estimate=value,
-        interval=(float(low), float(high)),
+        interval=(low, high),
         advice_good=f"Ensembling {shown} a bias of narrower width: infinite ensembles have loss "
         f"{narrow.infinite:.3g} at N = {ensembles.widths[0]} and {wide.infinite:.3g} at "
         f"N = {ensembles.widths[-1]}.",
@@ -101,16 +101,12 @@ def _strong(measured: Measured, ensembles: Ensembles, where: dict) -> Test:
     count = min(len(narrow.draws), len(other.single_draws))
     value = (narrow.infinite - other.single) / (abs(other.single) or 1.0)
     draws = (narrow.draws[:count] - other.single_draws[:count]) / (abs(other.single) or 1.0)
-    alpha = measured.alpha
-    low, high = (
-        np.quantile(draws - draws.mean() + value, [alpha / 2, 1 - alpha / 2]) if count else (value, value)
-    )
     loses = "loses to" if better else "is no worse than"
     return Test(
         claim=CLAIM,
         where=where | {"kind": "strong", "against": width},
         estimate=value,
-        interval=(float(low), float(high)),
+        interval=recentered_interval(draws, value, measured.alpha),
         advice_good=f"An infinite ensemble of N = {ensembles.widths[0]} networks (loss "
         f"{narrow.infinite:.3g}) {loses} one network of N = {width} ({other.single:.3g}).",
     )

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
 
+from widthwise.analysis.ensembling import Kind
 from widthwise.analysis.pairs import jensen_shannon
 from widthwise.audit.claim import Test
 from widthwise.audit.claims.described import pair_rows
@@ -18,11 +19,13 @@ MOST_POINTS = 512
 NEARLY = 0.05  # relative difference of a recorded loss from the cross entropy of the recorded outputs
 
 
-def loss_kind(measured: Measured) -> str:
+def loss_kind(measured: Measured) -> Kind:
     """ "cross_entropy" or "mse": as the study or the records' attribute `loss` says, else what the recorded
     losses are of the recorded outputs and targets at the first step; "mse" where nothing tells."""
     named = measured.study.get("training", {}).get("loss", measured.records.attrs.get("loss"))
-    return str(named) if named is not None else _guessed(measured)
+    if named is None:
+        return _guessed(measured)
+    return "cross_entropy" if named == "cross_entropy" else "mse"
 
 
 def descriptions(measured: Measured) -> list[Test]:
@@ -80,13 +83,19 @@ def outputs_of(measured: Measured, width: int, step: int) -> Float[np.ndarray, "
 def points_of(measured: Measured) -> tuple[Int[np.ndarray, " point"], str]:
     """Positions among the points that are read: held-out ones where there are some, else all."""
     records = measured.records
-    read = thinned(records["prediction"], measured.settings).get("point")
-    read = np.arange(records.sizes["point"]) if read is None else read
+    read = read_points(measured)
     if "split" in records.coords and records["split"].dims == ("point",):
         names = np.array([str(name) for name in records["split"].to_numpy()])[read]
         if (names == "test").any():
             return np.flatnonzero(names == "test"), "test"
     return np.arange(len(read)), "all"
+
+
+def read_points(measured: Measured) -> Int[np.ndarray, " point"]:
+    """Positions among the recorded points of those that are read of predictions."""
+    predictions = measured.records["prediction"]
+    every = np.arange(predictions.sizes["point"])
+    return thinned(predictions, measured.settings).get("point", every)
 
 
 def by_class(measured: Measured) -> bool:
@@ -99,7 +108,7 @@ def by_class(measured: Measured) -> bool:
     )
 
 
-def _guessed(measured: Measured) -> str:
+def _guessed(measured: Measured) -> Kind:
     """Whether the first recorded loss is that of probabilities, of the same points."""
     records = measured.records
     if not by_class(measured) or not measured.has("loss", "step") or "target" not in records:
@@ -107,9 +116,7 @@ def _guessed(measured: Measured) -> str:
     target = records["target"]
     if set(map(str, target.dims)) != {"point", "output"} or target.dtype.kind not in "fiub":
         return "mse"
-    read = thinned(records["prediction"], measured.settings).get("point")
-    y = target.transpose("point", "output").to_numpy().astype(float)
-    y = y if read is None else y[read]
+    y = target.transpose("point", "output").to_numpy().astype(float)[read_points(measured)]
     if not np.isfinite(y).all() or (y < 0).any() or not np.allclose(y.sum(axis=1), 1, atol=1e-3):
         return "mse"
     width = int(measured.usable(0).any(axis=1).argmax())

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.analysis.distributions import raw_moments, shape_of, wasserstein
-from widthwise.analysis.seeds import bootstrap_counts
+from widthwise.analysis.seeds import bootstrap_counts, recentered_interval
 from widthwise.audit.claim import Test
 from widthwise.audit.claims.gaps import comparable
 from widthwise.audit.claims.scales import layer_names
@@ -115,18 +115,16 @@ def _shapes(
         value, expected = (float(v[index] / scale) for v in values)
         if not (np.isfinite(value) and np.isfinite(expected)):
             continue
-        alpha = measured.alpha
         shifted = draws[0][:, index] / scale
         shifted = shifted[np.isfinite(shifted)]
         if not len(shifted):
             continue
-        low, high = np.quantile(shifted - shifted.mean() + value, [alpha / 2, 1 - alpha / 2])
         found.append(
             Test(
                 claim=CLAIM,
                 where=where | {"quantity": name, "width": n, "against": last, "unit": unit},
                 estimate=value,
-                interval=(float(low), float(high)),
+                interval=recentered_interval(shifted, value, measured.alpha),
                 expected=expected,
                 advice_good=f"Preactivations of `{where['layer']}` have the {name} "
                 f"{float(values[0][index]):.3g} at N = {n} and {float(values[1][index]):.3g} at N = {last}.",

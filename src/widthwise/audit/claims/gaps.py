@@ -80,6 +80,16 @@ def alive_blocks(
         yield part, [measured.read(name, width, part)[counted[width]] for width in widths]
 
 
+def alive_curves(
+    measured: Measured, name: str, steps: Sequence[int], widths: Sequence[int]
+) -> list[Float[np.ndarray, "_ step split"]]:
+    """Losses, or another number a step, of each width's networks that count at all of `steps`; one split
+    where it has none."""
+    counted = counting(measured, steps)
+    curves = [measured.read(name, width, steps)[counted[width]] for width in widths]
+    return [curve.reshape(*curve.shape[:2], math.prod(curve.shape[2:])) for curve in curves]
+
+
 def counting(measured: Measured, steps: Sequence[int]) -> np.ndarray:
     """(width, seed): networks that count at every one of the steps."""
     return measured.trained & measured.alive[:, :, list(steps)].all(axis=2)

@@ -35,8 +35,8 @@ def entropy_test(measured: Measured, block: int, name: str) -> list[Test]:
 
 def recorded_entropy_tests(measured: Measured) -> list[Test]:
     """The same from `attention_entropy`, mean over heads, relative to the widest networks' mean."""
-    name = "attention_entropy"
-    widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, name))
+    candidates = measured.some_steps(measured.settings.most_steps, "attention_entropy")
+    widths, steps = comparable(measured, candidates)
     counted, found = counting(measured, steps), []
     for block, name in enumerate(block_names(measured)):
         values = [_recorded(measured, width, block)[counted[width]][:, steps] for width in widths]
@@ -84,13 +84,10 @@ def _entropies(measured: Measured, grid: tuple[list[int], list[int]], block: int
     widths, steps = grid
     counted, keys = counting(measured, steps), _keys(measured, grid, block)
     for step in steps:
-        values = [
+        yield [
             relative_entropy_of_rows(read_heads(measured, w, step, block)[counted[w]], keys).mean(axis=1)
             for w in widths
         ]
-        good = np.all([np.isfinite(v).all(axis=0) for v in values], axis=0)
-        if good.any():
-            yield [v[:, good] for v in values]
 
 
 def _keys(measured: Measured, grid: tuple[list[int], list[int]], block: int) -> Int[np.ndarray, " query"]:

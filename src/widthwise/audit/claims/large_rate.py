@@ -32,7 +32,7 @@ class _Counts:
 def tests(measured: Measured) -> list[Test] | Untested:
     """Wide networks do not diverge more often; sharpness curves, largest losses and their spikes agree."""
     found = [_divergence(measured)] if len(measured.widths) > 1 else []
-    name = next((n for n in ("batch_loss", "loss") if measured.has(n, "step")), None)
+    name = measured.first_of("batch_loss", "loss")
     for variable, what in (("sharpness", "sharpness"), (name, "largest loss over the initial one")):
         if variable is None or not measured.has(variable, "step"):
             continue

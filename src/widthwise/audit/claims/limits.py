@@ -6,7 +6,7 @@ from jaxtyping import Float
 from widthwise.analysis.extrapolate import extrapolate
 from widthwise.analysis.inverse_powers import fit_inverse_powers
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import comparable, counting
+from widthwise.audit.claims.gaps import alive_curves, comparable
 from widthwise.audit.claims.loss import split_names
 from widthwise.audit.claims.training_rate import rates_of
 from widthwise.audit.measured import Measured
@@ -19,17 +19,13 @@ def descriptions(measured: Measured) -> list[Test]:
     the larger one; at the last step the loss of infinite width, $L_\infty + c N^{-a}$, with what it would
     have predicted of the widest width from the others; and the gap of the narrowest to the widest, over the
     loss now and over the initial one, which rank tasks differently."""
-    name = next((n for n in ("loss", "batch_loss") if measured.has(n, "step")), None)
+    name = measured.first_of("loss", "batch_loss")
     if name is None:
         return []
     widths, steps = comparable(measured, measured.some_steps(512, name))
     if len(widths) < 2:
         return []
-    counted = counting(measured, steps)
-    tables = [
-        measured.read(name, w, steps)[counted[w]].reshape(int(counted[w].sum()), len(steps), -1)
-        for w in widths
-    ]
+    tables = alive_curves(measured, name, steps, widths)
     splits = tables[0].shape[2]
     names = split_names(measured, splits)
     found = []

@@ -3,7 +3,7 @@
 import numpy as np
 
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import comparable, counting
+from widthwise.audit.claims.gaps import alive_curves, comparable
 from widthwise.audit.claims.loss import split_names
 from widthwise.audit.measured import Measured
 
@@ -14,18 +14,15 @@ RESOLVED = 2.0
 def tests(measured: Measured) -> list[Test] | Untested:
     r"""Descriptions, which judge nothing: t*_N, the first recorded step after which, twice in a row,
     |gap| / L(0) > `onset` and |gap| > 2 standard errors; the gap is to the widest width."""
-    name = next((n for n in ("loss", "batch_loss") if measured.has(n, "step")), None)
+    name = measured.first_of("loss", "batch_loss")
     if name is None:
         return Untested(claim=CLAIM, why="the records have no `loss`: record it")
     if len(measured.widths) < 2:
         return Untested(claim=CLAIM, why="there is one width: train at least 2, better 4")
     widths, steps = comparable(measured, measured.some_steps(512, name))
-    counted, settings = counting(measured, steps), measured.settings
+    settings = measured.settings
     splits = measured.records.sizes.get("split", 1) if name == "loss" else 1
-    curves = [
-        measured.read(name, w, steps)[counted[w]].reshape(int(counted[w].sum()), len(steps), -1)[..., -1]
-        for w in widths
-    ]
+    curves = [each[..., -1] for each in alive_curves(measured, name, steps, widths)]
     if any(len(curve) < 2 for curve in curves):
         return Untested(claim=CLAIM, why="a width has fewer than two networks: train more seeds")
     mean = [curve.mean(axis=0) for curve in curves]

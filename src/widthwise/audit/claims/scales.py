@@ -72,7 +72,7 @@ def early_step(measured: Measured) -> int:
 
     Updates follow the gradient and the gradient the loss: later, widths differ for that reason alone.
     """
-    name = next((name for name in ("loss", "batch_loss") if measured.has(name, "step")), None)
+    name = measured.first_of("loss", "batch_loss")
     if name is None:
         return 0
     early = 0

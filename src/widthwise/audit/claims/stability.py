@@ -14,7 +14,7 @@ from widthwise.analysis.stability import (
 )
 from widthwise.audit.claim import Test
 from widthwise.audit.claims.described import mean_rows, pair_rows
-from widthwise.audit.claims.gaps import comparable, counting
+from widthwise.audit.claims.gaps import alive_curves, comparable
 from widthwise.audit.measured import Measured
 
 CLAIM = "large_rate"
@@ -77,7 +77,7 @@ def _of_sharpness(measured: Measured) -> list[Test]:
 
 
 def _of_losses(measured: Measured) -> list[Test]:
-    name = next((n for n in ("batch_loss", "loss") if measured.has(n, "step")), None)
+    name = measured.first_of("batch_loss", "loss")
     if name is None:
         return []
     widths, steps = comparable(measured, measured.some_steps(MOST_STEPS, name))
@@ -117,11 +117,7 @@ def _read(
     measured: Measured, name: str, widths: list[int], steps: list[int]
 ) -> list[Float[np.ndarray, "_ step"]]:
     """Curves of the networks that count at all steps, of the last split, where they are finite."""
-    counted = counting(measured, steps)
-    curves = [
-        measured.read(name, w, steps)[counted[w]].reshape(int(counted[w].sum()), len(steps), -1)[..., -1]
-        for w in widths
-    ]
+    curves = [each[..., -1] for each in alive_curves(measured, name, steps, widths)]
     return [curve[np.isfinite(curve).all(axis=1)] for curve in curves]
 
 

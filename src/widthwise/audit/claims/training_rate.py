@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import comparable, counting, gap_test
+from widthwise.audit.claims.gaps import alive_curves, comparable, gap_test
 from widthwise.audit.claims.loss import split_names
 from widthwise.audit.measured import Measured
 
@@ -30,18 +30,14 @@ def rates_of(
     measured: Measured,
 ) -> tuple[list[int], list[Float[np.ndarray, " _"]], dict[str, str | int | float]] | Untested:
     """Positions of the widths, R_N of each of their networks, and where it was measured; or why not."""
-    name = next((n for n in ("loss", "batch_loss") if measured.has(n, "step")), None)
+    name = measured.first_of("loss", "batch_loss")
     if name is None:
         return Untested(claim=CLAIM, why="the records have no `loss`: record it")
     widths, steps = comparable(measured, measured.some_steps(256, name))
     splits = measured.records.sizes.get("split", 1) if name == "loss" else 1
     names = split_names(measured, splits)
     split = names.index("train") if "train" in names else 0
-    counted = counting(measured, steps)
-    curves = [
-        measured.read(name, w, steps)[counted[w]].reshape(int(counted[w].sum()), len(steps), -1)[..., split]
-        for w in widths
-    ]
+    curves = [each[..., split] for each in alive_curves(measured, name, steps, widths)]
     mean = np.mean([curve.mean(axis=0) for curve in curves], axis=0)
     if not (mean > 0).all():
         return Untested(claim=CLAIM, why=f"`{name}` is not positive everywhere: its logarithm has no slope")

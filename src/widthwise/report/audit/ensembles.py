@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from widthwise.analysis.seeds import recentered_interval
 from widthwise.audit import AuditSettings, Untested
 from widthwise.audit.claims.bias import measure_ensembles
 from widthwise.audit.measured import measure
@@ -51,10 +52,10 @@ def ensembles_of(records: xr.Dataset, alpha: float = 0.05) -> Ensembles | None:
     found = measure_ensembles(measure(records, alpha, AuditSettings()))
     if isinstance(found, Untested):
         return None
-    bounds = []
-    for each in found.found:
-        draws = each.draws - each.draws.mean() + each.infinite if len(each.draws) else np.full(1, math.nan)
-        bounds.append(np.quantile(draws, [alpha / 2, 1 - alpha / 2]))
+    bounds = [
+        recentered_interval(each.draws, each.infinite, alpha) if len(each.draws) else (math.nan, math.nan)
+        for each in found.found
+    ]
     low, high = np.array(bounds).T
     return Ensembles(
         found.step,
