@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from widthwise.audit.reading import LARGEST
 from widthwise.errors import InputError
 from widthwise.records.read import open_records
 from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, VARIABLES
 from widthwise.report.audit.files import NAME, Audited, read_verdict
 
 AGAIN = "delete it and make it again with `widthwise theory`"
-LARGEST = 1e60  # as good as infinite: fourth powers of it would overflow
 
 
 @dataclass(frozen=True)
