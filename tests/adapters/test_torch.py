@@ -3,13 +3,12 @@
 import random
 import subprocess
 import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import widthwise as ww
-from widthwise.adapters.steps import log_steps
 from widthwise.adapters.torch_isolation import untouched
 from widthwise.errors import InputError
 
@@ -308,6 +307,23 @@ def test_without_a_loss_function_the_given_loss_is_recorded(tmp_path):
     assert records["loss"].values.ravel().tolist() == losses and "batch_loss" not in records
 
 
+@pytest.mark.parametrize(
+    ("loss", "named", "kind"),
+    [
+        (nn.functional.mse_loss, None, "mse"),
+        (nn.CrossEntropyLoss(), None, "cross_entropy"),
+        (nn.functional.cross_entropy, None, "cross_entropy"),
+        (lambda out, y: nn.functional.cross_entropy(out, y), "cross_entropy", "cross_entropy"),
+        (nn.functional.l1_loss, None, None),
+    ],
+)
+def test_the_kind_of_loss_is_recorded(tmp_path, loss, named, kind):
+    """Of PyTorch's own functions it is known; of others as it is given, or not at all."""
+    with recorder_of(perceptron(4), tmp_path, loss_function=loss, loss_kind=named) as recorder:
+        recorder.step()
+    assert ww.open_runs(tmp_path).attrs.get("loss") == kind
+
+
 def test_roles_multipliers_and_tied_tables(tmp_path):
     class Tied(nn.Module):
         def __init__(self, width):
@@ -349,6 +365,7 @@ def test_roles_multipliers_and_tied_tables(tmp_path):
         ({"steps": []}, "step numbers"),
         ({"quantities": ("loss", "sharpness")}, "`quantities` is"),
         ({"multipliers": {"weight": 1.0}}, "no trained tensor"),
+        ({"loss_kind": "hinge"}, "`loss_kind` is 'hinge'"),
         ({"outputs": lambda out: out[None, None]}, "give `outputs`"),
         ({"quantities": ("loss", "attention")}, "no attention was seen"),
     ],
@@ -363,46 +380,3 @@ def test_a_step_before_the_start_is_refused(tmp_path):
         recorder_of(perceptron(4), tmp_path).step()
     with pytest.raises(InputError, match=r"give a torch\.nn\.Module"):
         recorder_of(3, tmp_path)
-
-
-def fake(monkeypatch, name: str, **content) -> None:
-    module = ModuleType(name)
-    vars(module).update(content)
-    monkeypatch.setitem(sys.modules, name, module)
-
-
-def test_a_lightning_callback_counts_updates(tmp_path, monkeypatch):
-    fake(monkeypatch, "lightning")
-    fake(monkeypatch, "lightning.pytorch", Callback=type("Callback", (), {}))
-    model = perceptron(4)
-    recorder = recorder_of(model, tmp_path)
-    callback, trainer = ww.torch.lightning_callback(recorder), SimpleNamespace(global_step=0)
-    callback.on_train_start(trainer, model)
-    for batch in range(6):
-        trainer.global_step += batch % 2  # gradients of two batches accumulate
-        callback.on_train_batch_end(trainer, model, {"loss": torch.tensor(float(batch))}, None, batch)
-    callback.on_train_end(trainer, model)
-    callback.on_exception(trainer, model, KeyboardInterrupt())
-    records = ww.open_runs(tmp_path)
-    assert records["batch_loss"].values.ravel().tolist() == [1, 3, 5] and records["done"].item()
-
-
-def test_a_trainer_callback_sees_gradients_before_they_are_cleared(tmp_path, monkeypatch):
-    fake(monkeypatch, "transformers", TrainerCallback=type("TrainerCallback", (), {}))
-    model = perceptron(4)
-    callback = ww.torch.trainer_callback(recorder_of(model, tmp_path))
-    callback.on_train_begin(None, None, None, model=model)
-    for _ in range(2):
-        model(torch.ones(2, 3)).sum().backward()
-        callback.on_pre_optimizer_step(None, None, None)
-        model.zero_grad()
-        callback.on_step_end(None, None, None, model=model)
-    callback.on_train_end(None, None, None)
-    records = ww.open_runs(tmp_path)
-    assert records["step"].values.tolist() == [0, 1]
-    assert np.isclose(records["gradient_rms"].sel(tensor="4.bias"), 2).all()
-    assert (records["update_rms"] == 0).all()
-
-
-def test_steps_are_log_spaced_and_end_with_the_last():
-    assert log_steps(100)[-4:] == (42, 56, 75, 100) and log_steps(0) == (0,)

@@ -99,11 +99,10 @@ def test_three_widths_do_not_fix_a_power_law(seed):
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
 def test_richardson_is_exact_for_its_own_power(power):
-    limit, variance = richardson(
-        np.array([1.0 + 3 * 16**-power]), np.array([1.0 + 3 * 32**-power]), exponent=power, noise=(1.0, 0.5)
-    )
-    assert limit == pytest.approx(1.0)
-    assert variance == pytest.approx((4**power * 0.5 + 1.0) / (2**power - 1) ** 2)
+    f = {n: 1.0 + 3 * n**-power for n in (16.0, 40.0, 100.0, math.inf)}
+    for at in (math.inf, 100.0, 16.0):
+        narrow, wide = richardson(16, 40, at=at, exponent=power)
+        assert narrow * f[16.0] + wide * f[40.0] == pytest.approx(f[at])
 
 
 def test_distances_from_the_limit_have_their_errors(seed):

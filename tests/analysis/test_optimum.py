@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from widthwise.analysis.optimum import find_optimum
+from widthwise.analysis.optimum import find_optimum, largest_stable
 from widthwise.errors import InputError
 
 VALUES = 2.0 ** np.arange(-4, 4)
@@ -60,3 +60,15 @@ def test_values_that_make_no_sweep_are_refused(values):
     data = xr.Dataset({"loss": (("value", "width", "seed"), np.ones((len(values), 1, 2)))})
     with pytest.raises(InputError, match="three or more"):
         find_optimum(data.assign_coords(value=values, width=[1]))
+
+
+def test_the_largest_stable_rate_has_no_unstable_one_below():
+    """A network whose loss is lost, or ends above its first one, makes its rate and larger ones unstable."""
+    data = sweep([1.0, 1.0, 1.0, 1.0])
+    data["initial_loss"] = xr.full_like(data["loss"], 10.0)
+    data["loss"][5, 1, 3] = np.nan
+    data["loss"][3, 2, 0] = 10.5
+    data["loss"][0, 3] = np.nan
+    found = largest_stable(data)
+    np.testing.assert_array_equal(found, [VALUES[-1], VALUES[4], VALUES[2], np.nan])
+    assert found.dims == ("width",)

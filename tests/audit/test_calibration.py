@@ -73,8 +73,9 @@ def test_gaps_that_fall_as_one_over_width_are_no_inconsistency(seed):
     records["prediction"] = records["prediction"] + 40 / records["width"] * xr_like(records, pattern)
     found = audit(records, claims=["predictions"])
     assert found.verdict == "consistent"
-    assert all(row.estimate == pytest.approx(1.0, abs=0.1) for row in found.rows)
-    assert all(row.interval[0] < 1.1 and row.interval[1] > 0.9 for row in found.rows if row.interval)
+    tests = [row for row in found.rows if row.judges]
+    assert tests and all(row.estimate == pytest.approx(1.0, abs=0.1) for row in tests)
+    assert all(row.interval[0] < 1.1 and row.interval[1] > 0.9 for row in tests)
 
 
 def test_means_that_do_not_converge_are_inconsistent(seed):

@@ -2,29 +2,12 @@
 
 import numpy as np
 import pytest
-import xarray as xr
+from description_rows import ROOT, RUN, dataset, rows_of
 from scipy import special, stats
 from synthetic_records import WIDTHS, correct_records
 
-from widthwise.audit import audit, run
+from widthwise.audit import AuditSettings, audit, run
 from widthwise.records.schema import QUANTILE_LEVELS
-
-RUN = ("width", "seed", "step")
-ROOT = np.sqrt(np.array(WIDTHS, dtype=float))[:, None, None]
-
-
-def dataset(steps, seeds=6, **data):
-    return xr.Dataset(
-        data, coords={"width": list(WIDTHS), "seed": np.arange(seeds), "step": np.asarray(steps)}
-    )
-
-
-def rows_of(records, claim, quantity, **where):
-    """Rows of a quantity by the narrower width."""
-    rows = [r for r in audit(records, claims=[claim]).rows if r.where.get("quantity") == quantity]
-    assert all(r.p_value is None and r.verdict == "consistent" for r in rows)
-    assert all(r.where[key] == value for r in rows for key, value in where.items())
-    return {row.where.get("width"): row for row in rows}
 
 
 def test_descriptions_change_no_test(seed, monkeypatch):
@@ -35,6 +18,50 @@ def test_descriptions_change_no_test(seed, monkeypatch):
     judged = [[r.to_json() for r in found.rows if r.p_value is not None] for found in (told, bare)]
     assert judged[0] == judged[1] and len(told.rows) > len(bare.rows)
     assert told.verdict == bare.verdict
+
+
+# Infinite width
+
+
+def functions_of(rng, power, *, noise=0.005, seeds=6):
+    """Mean functions 1 + 4 N^-power at each of 40 points, and independent noise of each network."""
+    means = 1 + 4.0 * np.array(WIDTHS, dtype=float) ** -power
+    noise = noise * rng.standard_normal((len(WIDTHS), seeds, 2, 40, 1))
+    return dataset(
+        [0, 1], seeds, prediction=((*RUN, "point", "output"), means[:, None, None, None, None] + noise)
+    )
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_the_widest_is_foretold_where_gaps_fall_as_one_over_n(seed, power):
+    records = functions_of(np.random.default_rng(seed), power)
+    f = dict(zip(WIDTHS, 1 + 4.0 * np.array(WIDTHS, dtype=float) ** -power, strict=True))
+    row = rows_of(records, "predictions", "distance from infinite width")[128]
+    assert row.estimate == pytest.approx((f[64] - f[128]) / f[128], abs=0.01)
+    assert row.interval[0] <= row.estimate <= row.interval[1]
+    row = rows_of(records, "predictions", "foretold from narrower ones")[128]
+    missed = abs(1.5 * f[64] - 0.5 * f[32] - f[128]) / f[128]
+    assert row.estimate == pytest.approx(missed, abs=0.01) and row.interval[0] <= missed <= row.interval[1]
+    assert (missed == 0) == (power == 1.0) and (row.interval[0] == 0) == (power == 1.0)
+
+
+def test_two_widths_or_single_seeds_foretell_nothing(seed):
+    records = functions_of(np.random.default_rng(seed), 1.0)
+    for few in (records.isel(width=[0, 1]), records.isel(seed=[0])):
+        assert not rows_of(few, "predictions", "distance from infinite width")
+
+
+def test_the_onset_is_that_of_the_gap_to_infinite_width(seed):
+    """Losses 1 + 2 t/N: N = 16 leaves the limit by 5 % of the loss after t = 0.4; the widest, 128, by 0.05
+    after t = 3.2, which it could not do from itself."""
+    rng, time = np.random.default_rng(seed), np.linspace(0, 4, 81)
+    loss = 1 + 2 * time / np.array(WIDTHS)[:, None, None] + 1e-4 * rng.standard_normal((4, 6, 81))
+    settings = AuditSettings(onset=0.05)
+    records = dataset(np.arange(81), loss=(RUN, loss))
+    found = {r.where["width"]: r.estimate for r in audit(records, claims=["onset"], settings=settings).rows}
+    assert found == pytest.approx({16: 9, 32: 17, 64: 33, 128: 65}, abs=1)
+    three = audit(records.isel(width=[0, 1, 2]), claims=["onset"], settings=settings).rows
+    assert {r.where["reference"] for r in three} == {"N = 64"} and len(three) == 2
 
 
 # Classes
@@ -100,7 +127,7 @@ def test_a_common_part_of_logits_counts_in_nothing(seed):
     )
     np.testing.assert_allclose(shifted, plain, rtol=1e-6)
     squared = audit(noisy.assign_attrs(loss="mse"), claims=["predictions"]).rows
-    assert min(row.resolution for row in squared) > 3 * max(plain)
+    assert min(row.resolution for row in squared if row.judges) > 3 * max(plain)
 
 
 def test_squared_errors_have_no_classes(seed):

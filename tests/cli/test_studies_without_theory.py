@@ -109,7 +109,8 @@ def test_a_sweep_writes_its_losses_and_names_the_best_value(stream, folder):
         )
         best = sweep["value"].to_numpy()[sweep["loss"].mean("seed").argmin("value")]
         np.testing.assert_array_equal(sweep["best"], best)
-    assert "optimum" in result.stdout and " *" in result.stdout
+        assert (sweep["loss"] < sweep["initial_loss"]).all() and (sweep["largest_stable"] == 0.04).all()
+    assert "optimum" in result.stdout and " *" in result.stdout and "stable up to" in result.stdout
     again = call(*arguments)
     assert again.exit_code == 0 and "training: 0/" not in again.stderr.replace("training: 0/0", "")
 

@@ -13,6 +13,7 @@ import pytest
 from audited import EVIDENCE, HOSTILE, audit_of, records_of, row
 from synthetic_records import correct_records
 
+from widthwise.audit import audit
 from widthwise.errors import InputError
 from widthwise.report import write_report
 from widthwise.report.audit import Audited, audit_text, junit_xml, measure_gaps, read_verdict, write_verdict
@@ -32,8 +33,8 @@ def with_targets():
 CONTROL = "a\x00b\x1b[31m\ud800"
 
 
-def page_of(directory, audit, **more):
-    write_verdict(Audited(audit, **more), directory)
+def page_of(directory, found, **more):
+    write_verdict(Audited(found, **more), directory)
     return write_report(directory).read_text()
 
 
@@ -111,13 +112,13 @@ def test_figures_draw_estimates_with_their_intervals():
 
 @pytest.mark.parametrize("name", [HOSTILE, "<img src=x onerror=alert(1)>", "@bad", "</script><i>", '"><b>'])
 def test_names_stay_text_everywhere(tmp_path, name):
-    audit = audit_of(
+    found = audit_of(
         row("inconsistent", claim=name, name=name, advice=name),
         row("inconsistent", name=name),
         untested=[(name, name)],
         summary=[name],
     )
-    page = page_of(tmp_path, audit, sources=(name,), notes=(name,))
+    page = page_of(tmp_path, found, sources=(name,), notes=(name,))
     if "<" in name:
         assert name not in re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     labels = [
@@ -137,15 +138,15 @@ def test_no_cell_of_the_download_is_a_formula():
 
 
 def test_terminals_and_xml_get_no_control_characters(tmp_path):
-    audit = audit_of(row("inconsistent", name=CONTROL, advice=CONTROL), untested=[("x", CONTROL)])
-    text = audit_text(audit)
+    found = audit_of(row("inconsistent", name=CONTROL, advice=CONTROL), untested=[("x", CONTROL)])
+    text = audit_text(found)
     assert all(character.isprintable() or character == "\n" for character in text)
-    root = ElementTree.fromstring(junit_xml(audit))
+    root = ElementTree.fromstring(junit_xml(found))
     assert [case.get("name") for case in root.iter("testcase")] == [
         "tensor a?b?[31m?, update_rms, step 0",
         "not tested",
     ]
-    page_of(tmp_path, audit)
+    page_of(tmp_path, found)
 
 
 def test_junit_counts_what_it_holds():
@@ -161,21 +162,21 @@ def test_junit_counts_what_it_holds():
 
 def test_a_verdict_is_read_as_it_was_written(tmp_path):
     gaps = measure_gaps(records_of("correct"))
-    written = Audited(MIXED, gaps, ("a", "b"), ("note",), None, ensembles_of(with_targets()))
+    written = Audited(MIXED, gaps, ("a", "b"), ("note",), None, ensembles_of(audit(with_targets())))
     found = read_verdict(write_verdict(written, tmp_path))
     assert found.audit.verdict == "inconsistent" and found.to_json() == written.to_json()
 
 
 def test_numbers_that_are_not_finite_are_null(tmp_path):
-    audit = audit_of(row(estimate=np.inf, interval=(-np.inf, np.nan), where={"step": np.inf}))
-    content = write_verdict(Audited(audit), tmp_path).read_text()
+    found = audit_of(row(estimate=np.inf, interval=(-np.inf, np.nan), where={"step": np.inf}))
+    content = write_verdict(Audited(found), tmp_path).read_text()
     assert "Infinity" not in content and "NaN" not in content
     assert read_verdict(tmp_path / "verdict.json").audit.rows[0].estimate is None
     write_report(tmp_path)
 
 
 def test_every_number_can_be_downloaded(tmp_path):
-    gaps, ensembles = measure_gaps(records_of("correct")), ensembles_of(with_targets())
+    gaps, ensembles = measure_gaps(records_of("correct")), ensembles_of(audit(with_targets()))
     assert gaps is not None and ensembles is not None
     page = page_of(tmp_path, MIXED, gaps=gaps, ensembles=ensembles)
     lines = csv_in(page, "gaps")
@@ -193,7 +194,7 @@ def test_every_number_can_be_downloaded(tmp_path):
 
 def test_losses_of_ensembles_are_those_of_means_over_seeds():
     """By hand, of 1/2 the squared error; and the limit without the variance's share of what is left."""
-    records, ensembles = with_targets(), ensembles_of(with_targets())
+    records, ensembles = with_targets(), ensembles_of(audit(with_targets()))
     assert ensembles is not None and ensembles.widths == (16, 32, 64, 128)
     f, y = records["prediction"].to_numpy()[:, :, -1], records["target"].to_numpy()
     single = 0.5 * ((f - y) ** 2).sum(axis=-1).mean(axis=(1, 2))
@@ -205,18 +206,18 @@ def test_losses_of_ensembles_are_those_of_means_over_seeds():
 
 
 def test_ensembles_survive_their_file_and_strange_ones_are_none():
-    ensembles = ensembles_of(with_targets())
+    ensembles = ensembles_of(audit(with_targets()))
     assert ensembles is not None
     content = json.loads(json.dumps(ensembles.to_json()))
     assert read_ensembles(content) == ensembles
     for strange in (None, [], {}, content | {"widths": [0, 1, 2, 3]}, content | {"curves": [[1.0]]}):
         assert read_ensembles(strange) is None
     assert read_ensembles(content | {"infinite": ["x"] * 4}) is None
-    assert ensembles_of(with_targets().drop_vars("prediction")) is None
+    assert ensembles_of(audit(with_targets().drop_vars("prediction"))) is None
 
 
 def test_ensembles_are_compared_at_equal_networks_neurons_or_parameters():
-    ensembles = ensembles_of(with_targets())
+    ensembles = ensembles_of(audit(with_targets()))
     assert ensembles is not None
     figure = ensemble_figure(ensembles)
     assert len(figure.views) == len(figure.controls[0].options) == 3

@@ -11,7 +11,15 @@ from widthwise.adapters.torch_callbacks import lightning_callback, trainer_callb
 from widthwise.adapters.torch_forward import Forward, choose_modules, observe, without_readout
 from widthwise.adapters.torch_isolation import all_random_states_kept, require_torch, untouched
 from widthwise.adapters.torch_model import is_recording_rank, module_name, tensors_of, unwrap
-from widthwise.adapters.torch_numbers import as_numbers, attention_entropy, kernel, quantiles, rms, targets_of
+from widthwise.adapters.torch_numbers import (
+    as_numbers,
+    attention_entropy,
+    kernel,
+    kind_of_loss,
+    quantiles,
+    rms,
+    targets_of,
+)
 from widthwise.adapters.writer import RecordWriter
 from widthwise.errors import InputError
 
@@ -49,8 +57,9 @@ class Recorder:
     returns to predictions (point, output), by default that tensor or its `logits`, of texts at the last
     position; `targets`, y of the probes, or class numbers; `loss_function`, of what the model returns and
     `targets`, by which `loss` is measured on the probes: without it `loss` is the one given to `step`, else
-    that is `batch_loss`; `splits`, "train" or "test" of each probe, by default "test"; `quantities`, of
-    `DEFAULT` and `ON_REQUEST`; `features`, applied to layers' outputs before `feature_kernel`, such as
+    that is `batch_loss`; `loss_kind`, "mse" or "cross_entropy", known of PyTorch's own functions; `splits`,
+    "train" or "test" of each probe, by default "test"; `quantities`, of `DEFAULT` and `ON_REQUEST`;
+    `features`, applied to layers' outputs before `feature_kernel`, such as
     `torch.relu`; `attention`, from what the model returns to weights (point, head, query, key) of each block,
     by default those of `MultiheadAttention` or the output's `attentions`; `mode`, "eval" (no dropout, running
     statistics) or "train" while measuring; `multipliers`, by name of tensor, where the network multiplies it
@@ -73,6 +82,7 @@ class Recorder:
         outputs: Callable[[Any], Any] | None = None,
         targets: Any = None,
         loss_function: Callable[[Any, Any], Any] | None = None,
+        loss_kind: str | None = None,
         splits: Sequence[str] | None = None,
         quantities: Sequence[str] = DEFAULT,
         features: Callable[[Any], Any] | None = None,
@@ -90,6 +100,7 @@ class Recorder:
         self._wanted = _require_quantities(quantities)
         self._recorded, self._layers = rule_of(steps), layers
         self._outputs, self._targets, self._loss_function = outputs, targets, loss_function
+        self._loss_kind = loss_kind or kind_of_loss(loss_function)
         self._splits, self._features, self._attention, self._mode = splits, features, attention, mode
         self._tensors, shapes = tensors_of(self.model)
         unknown = sorted(({*(multipliers or {})} | {*(tensor_roles or {})}) - self._tensors.keys())
@@ -132,6 +143,7 @@ class Recorder:
             probes=as_numbers(self.probes),
             tensor_shapes=self._shapes,
             tensor_roles=self._roles,
+            loss_kind=self._loss_kind,
             attributes={"recorder": "torch", "model": module_name(self.model), "probe_mode": self._mode},
         )
         if self._recorded(0):

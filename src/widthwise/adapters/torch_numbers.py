@@ -40,6 +40,17 @@ def attention_entropy(weights: Any) -> np.ndarray:
     return as_numbers(-(require_torch().xlogy(weights, weights)).sum(-1).mean((0, 2)))
 
 
+def kind_of_loss(function: object) -> str | None:
+    """ "cross_entropy" or "mse" of PyTorch's own functions and modules; None of others."""
+    torch = require_torch()
+    functions, modules = torch.nn.functional, torch.nn
+    if function is functions.cross_entropy or isinstance(function, modules.CrossEntropyLoss):
+        return "cross_entropy"
+    if function is functions.mse_loss or isinstance(function, modules.MSELoss):
+        return "mse"
+    return None
+
+
 def as_numbers(value: Any) -> Any:
     """Tensors as arrays on the CPU, also in lists and dictionaries; everything else as it is."""
     torch = require_torch()

@@ -31,6 +31,7 @@ from widthwise.records.schema import SCHEMA_VERSION
 
 # What is recorded is held in memory up to this, then written.
 HELD_BYTES = 64 * 2**20
+LOSSES = ("mse", "cross_entropy")
 
 
 class RecordWriter:
@@ -44,7 +45,8 @@ class RecordWriter:
     (point, output); `splits`, "train" or "test" for each probe; `probes`, the inputs, of which only a hash is
     kept, so that runs with other probes are refused; `tensor_shapes`, of each weight tensor as (out, in,
     ...), from which roles are inferred over widths; `tensor_roles`, "input", "hidden", "readout" or "scalar"
-    where you know better; `attributes`, whatever JSON can hold.
+    where you know better; `loss_kind`, "mse" or "cross_entropy", which an audit else guesses from losses,
+    predictions and targets; `attributes`, whatever JSON can hold.
     **Errors:** `InputError` for a bad argument, name, or shape, or if the disk is full.
     """
 
@@ -59,6 +61,7 @@ class RecordWriter:
         probes: object = None,
         tensor_shapes: Mapping[str, Sequence[int]] | None = None,
         tensor_roles: Mapping[str, str] | None = None,
+        loss_kind: str | None = None,
         attributes: Mapping[str, object] | None = None,
     ):
         self.width, self.seed = require_cell(width, seed)
@@ -81,6 +84,10 @@ class RecordWriter:
             "tensor_shapes": json.dumps(_shapes({} if tensor_shapes is None else tensor_shapes)),
             "tensor_roles": json.dumps(_roles({} if tensor_roles is None else tensor_roles)),
         }
+        if loss_kind is not None:
+            if loss_kind not in LOSSES:
+                raise InputError(f"`loss_kind` is {loss_kind!r}: give one of {', '.join(LOSSES)}, or None")
+            self._attributes["loss"] = loss_kind
         own = {} if attributes is None else attributes
         if not isinstance(own, Mapping):
             raise InputError(f"`attributes` is a {type(own).__name__}: give a dictionary")

@@ -1,5 +1,6 @@
 """From several widths to infinite width: losses by a power law, functions by Richardson's method."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from jaxtyping import Float
 
 from widthwise.analysis.fits import limit_coefficients
 
+FEWEST = 4  # widths from which a limit is extrapolated
 EXPONENTS = np.linspace(0.25, 2.0, 36)
 RESAMPLES = 300
 SMALLEST = 1e-100  # of means whose squares can be weighed
@@ -39,7 +41,7 @@ def extrapolate(
     **Arguments:** `values` of each seed at each ascending width, two or more; weights are one over the
     variance of their mean. The prediction of the widest keeps the exponent of all where three widths remain.
     """
-    if len(widths) < 4:
+    if len(widths) < FEWEST:
         return None
     n = np.array(widths, dtype=float)
     means = np.array([v.mean() for v in values])
@@ -84,25 +86,21 @@ def _fit(
 
 
 def richardson(
-    narrow: Float[np.ndarray, "*element"],
-    wide: Float[np.ndarray, "*element"],
-    *,
-    ratio: float = 2.0,
-    exponent: float = 1.0,
-    noise: tuple[float, float] = (0.0, 0.0),
-) -> tuple[Float[np.ndarray, "*element"], float]:
-    r"""The limit of mean functions at N and `ratio` N whose error is $c N^{-a}$, and its noise's variance.
+    narrow: int | float, wide: int | float, *, at: int | float = math.inf, exponent: float = 1.0
+) -> tuple[float, float]:
+    r"""Coefficients of the mean functions at two widths that give the function at a third, by Richardson.
+
+    If the distance from the limit is $c N^{-a}$, then with ratio r of the widths
 
     $$f_\infty = \frac{r^a \bar f_{rN} - \bar f_N}{r^a - 1}$$
 
-    **Arguments:** `noise`, V_N / E of the narrow and the wide mean.
+    and other widths lie on the straight line through both in $N^{-a}$.
 
-    >>> richardson(np.array([1.5]), np.array([1.25]), noise=(0.02, 0.01))
-    (array([1.]), 0.06)
+    >>> richardson(64, 128), richardson(64, 128, at=256)
+    ((-1.0, 2.0), (-0.5, 1.5))
     """
-    power = ratio**exponent
-    variance = (power**2 * noise[1] + noise[0]) / (power - 1) ** 2
-    return (power * wide - narrow) / (power - 1), variance
+    near, far, there = (float(n) ** -exponent for n in (narrow, wide, at))
+    return (there - far) / (near - far), (near - there) / (near - far)
 
 
 def limits(
@@ -114,3 +112,15 @@ def limits(
     coefficients = limit_coefficients(widths, widths)
     differences = np.eye(len(widths)) - coefficients
     return coefficients @ means, np.sqrt(differences**2 @ squared_errors)
+
+
+def reference(
+    widths: Float[np.ndarray, " width"],
+    means: Float[np.ndarray, "width step"],
+    squared_errors: Float[np.ndarray, "width step"],
+) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, "width step"], bool]:
+    """What ascending widths are held against: `limits` with four or more of them, else the widest; the
+    standard error of each width's distance from it; and whether it is the limit."""
+    if len(widths) < FEWEST:
+        return means[-1], np.sqrt(squared_errors + squared_errors[-1]), False
+    return *limits(widths, means, squared_errors), True

@@ -5,6 +5,7 @@ small, however many elements there are, and elements may be as correlated as the
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,12 @@ class Products:
     def unbiased(self, a: int, b: int) -> float:
         r"""$D^2 = \langle |\bar f_N - \bar f_M|^2 \rangle - V_N/E_N - V_M/E_M$, negative below noise."""
         return self.observed(a, b) - self.floor(a) - self.floor(b)
+
+    def squared(self, coefficients: Sequence[float]) -> float:
+        r"""Unbiased mean square of $\sum_N c_N \bar f_N$, a coefficient for each width."""
+        weights = np.array([coefficients[w] / self.seeds(w) for w in self.owner.tolist()])
+        noise = sum(c**2 * self.floor(w) for w, c in enumerate(coefficients) if c)
+        return float(weights @ self.gram @ weights) - noise
 
     def rank(self) -> float:
         r"""Effective number of independent elements of the noise, $(\mathrm{tr} S)^2 / \mathrm{tr} S^2$.
@@ -205,47 +212,60 @@ def gap_exponent(
     if (squared <= 2 * noise).any() or (squared <= 0).any():
         return None
     value = -0.5 * float(slope @ np.log(squared))
-    draws = _resampled(products, pairs, rng)
+    draws = _resampled(products, [difference(count, *pair) for pair in pairs], rng)
     logs = -0.5 * np.log(np.maximum(draws, 0.01 * squared)) @ slope
     return value, recentered_interval(logs, value, alpha)
 
 
 def _resampled(
-    products: Products, pairs: list[tuple[int, int]], rng: np.random.Generator
-) -> Float[np.ndarray, "draw pair"]:
-    """Unbiased squared distances of resamples of the pairs' seeds, copies of a seed not paired.
+    products: Products, combinations: Sequence[Sequence[float]], rng: np.random.Generator
+) -> Float[np.ndarray, "draw combination"]:
+    """Unbiased mean squares of resamples of combinations of the widths' means, whose coefficients sum to 0.
 
-    Of centered products: those of distinct seeds, as many as they happen to be, else scatter with the
-    functions' own size.
+    Copies of a seed are not paired: only in each width's deviations from its mean, since the number of
+    distinct pairs happens to vary, and would let resamples scatter with the functions' own size.
     """
-    products = products.centered()
-    counts, own = {}, {}
-    for width in sorted({width for pair in pairs for width in pair}):
-        counts[width] = bootstrap_counts(products.seeds(width), RESAMPLES, rng)
-        _, own[width] = bootstrap_squared_distances(products.own(width), counts[width])
+    gram, weights = products.centered().gram, np.zeros((RESAMPLES, len(products.owner)))
+    unpaired = []
+    for width in range(len(products.widths)):
+        seeds, centered = products.seeds(width), centered_products(products.own(width))
+        counts = bootstrap_counts(seeds, RESAMPLES, rng)
+        weights[:, products.owner == width] = counts / seeds
+        paired = ((counts @ centered) * counts).sum(axis=1) / seeds**2
+        unpaired.append(bootstrap_squared_distances(centered, counts)[1] - paired)
     columns = []
-    for a, b in pairs:
-        block = products.gram[np.ix_(products.owner == a, products.owner == b)]
-        cross = ((counts[a] @ block) * counts[b]).sum(axis=1) / block.size
-        columns.append(own[a] + own[b] - 2 * cross)
+    for each in combinations:
+        coefficients = np.array(each)
+        mean = weights * coefficients[products.owner]
+        columns.append(((mean @ gram) * mean).sum(axis=1) + coefficients**2 @ np.array(unpaired))
     return np.stack(columns, axis=1)
 
 
-def gap_interval(
-    products: Products, pair: tuple[int, int], alpha: float, rng: np.random.Generator
-) -> tuple[float, tuple[float, float]]:
-    """Root mean square gap of two widths' mean functions, and its interval at 1 - `alpha`.
+def difference(widths: int, a: int, b: int) -> list[float]:
+    """Coefficients of the gap between two of `widths` positions.
 
-    The unbiased squared gap, zero where noise covers it, -+ Student's t times the scatter of its bootstrap
+    >>> difference(3, 0, 2)
+    [1.0, 0.0, -1.0]
+    """
+    return [float(w == a) - float(w == b) for w in range(widths)]
+
+
+def gap_interval(
+    products: Products, coefficients: Sequence[float], alpha: float, rng: np.random.Generator
+) -> tuple[float, tuple[float, float]]:
+    """Root mean square of a combination of the widths' mean functions, and its interval at 1 - `alpha`.
+
+    The unbiased mean square, zero where noise covers it, -+ Student's t times the scatter of its bootstrap
     resamples over seeds. Where the true gap is zero resamples scatter too far, since they are centered on a
     gap that is all noise: the interval then errs to the wide side.
 
-    **Arguments:** `pair`, positions of two widths of two or more networks each.
+    **Arguments:** `coefficients` of each width, summing to zero, such as `difference`; widths whose
+    coefficient is not zero have two or more networks each.
     """
-    draws = _resampled(products, [pair], rng)[:, 0]
-    dof = sum(products.seeds(w) - 1 for w in pair)
-    fewest = min(products.seeds(w) for w in pair)
+    draws = _resampled(products, [coefficients], rng)[:, 0]
+    seeds = [products.seeds(w) for w, c in enumerate(coefficients) if c]
+    dof, fewest = sum(seeds) - len(seeds), min(seeds)
     half = float(stats.t.isf(alpha / 2, dof)) * float(draws.std(ddof=1)) * math.sqrt(fewest / (fewest - 1))
-    value = products.unbiased(*pair)
+    value = products.squared(coefficients)
     low, root, high = (math.sqrt(max(0.0, value + shift)) for shift in (-half, 0.0, half))
     return root, (low, high)

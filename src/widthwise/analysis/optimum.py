@@ -1,4 +1,4 @@
-"""Where a loss is least along a swept setting, at each width, and how far that place moves."""
+"""Where along a swept setting a loss is least, and until where training is stable, at each width."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,6 @@ def find_optimum(sweep: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
     through the mean losses of it and its neighbors, in the logarithm of the value. A value at which any
     network diverged counts as infinitely bad; without any other there is no best value (NaN). At an end
     of the sweep the best value is the end itself, and the true one may lie beyond.
-
     **Arguments:** `sweep`, `loss` (value, width, seed) with positive values, ascending.
     **Returns:** by width: `best`, of the values tried; `optimum`, between them; `optimum_low` and
     `optimum_high`, its 95 % interval from a bootstrap over seeds (NaN with one seed); `at_end`.
@@ -48,6 +47,18 @@ def find_optimum(sweep: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
         coords={"width": sweep["width"].to_numpy()},
         attrs=sweep.attrs,
     )
+
+
+def largest_stable(sweep: xr.Dataset) -> xr.DataArray:
+    """The largest value, of a learning rate, up to which training is stable at each width: at it and at all
+    smaller ones every network's last loss is finite and not above its first one. NaN if there is none.
+
+    **Arguments:** `sweep`, `loss` and `initial_loss` (value, width, seed) with ascending values.
+    """
+    steady = (sweep["loss"] <= sweep["initial_loss"]).all("seed").transpose("value", "width").to_numpy()
+    count = np.cumprod(steady, axis=0).sum(axis=0)
+    values = np.append(np.nan, sweep["value"].to_numpy().astype(float))
+    return xr.DataArray(values[count], dims="width", coords={"width": sweep["width"].to_numpy()})
 
 
 def require_values(values: Sequence[float] | Float[np.ndarray, " value"]) -> None:

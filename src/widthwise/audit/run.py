@@ -1,5 +1,6 @@
 """The audit: `audit` is where a reader begins."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from widthwise.audit.against_theory import CLAIM as THEORY
 from widthwise.audit.against_theory import compare_with, theory_rows
 from widthwise.audit.claim import ClaimRow, Test, Untested, judge, sort_rows
 from widthwise.audit.claims import CLAIMS, DESCRIPTIONS
+from widthwise.audit.claims.bias import Ensembles, measure_ensembles
 from widthwise.audit.measured import Measured, NothingToCompare, measure
 from widthwise.audit.sentences import summarize
 from widthwise.audit.settings import AuditSettings
@@ -28,7 +30,8 @@ class Audit:
 
     **Fields:** `rows`, worst first; `untested`, what the records do not allow; `evidence`, widths, seeds,
     steps, alpha, versions; `summary`, sentences for a practitioner; `comparison`, measured against predicted,
-    where there was a theory of the same study; a file keeps its rows only.
+    where there was a theory of the same study; `ensembles`, losses of ensembles at
+    every width, where predictions and targets allow; a file keeps neither.
     """
 
     rows: tuple[ClaimRow, ...]
@@ -36,6 +39,7 @@ class Audit:
     evidence: dict[str, object]
     summary: tuple[str, ...]
     comparison: Comparison | None = field(default=None, compare=False)
+    ensembles: Ensembles | None = field(default=None, compare=False, repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -117,15 +121,18 @@ def audit(
     found = _evidence(measured)
     if comparison is not None:
         found["theory_alpha"] = comparison.alpha
-    return Audit(rows, tuple(untested), found, summarize(measured, rows, reference), comparison)
+    summary, ensembles = summarize(measured, rows, reference), measure_ensembles(measured)
+    known = None if isinstance(ensembles, Untested) else ensembles
+    return Audit(rows, tuple(untested), found, summary, comparison, known)
 
 
 def _described(name: str, measured: Measured) -> list[Test]:
     """What is told beside a claim's tests; nothing where there is nothing to tell."""
-    try:
-        return DESCRIPTIONS[name](measured) if name in DESCRIPTIONS else []
-    except NothingToCompare:
-        return []
+    found: list[Test] = []
+    for describe in DESCRIPTIONS.get(name, ()):
+        with contextlib.suppress(NothingToCompare):
+            found += describe(measured)
+    return found
 
 
 def _chosen(claims: Sequence[str] | None) -> list[str]:

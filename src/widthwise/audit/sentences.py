@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from widthwise.analysis.ensembling import split_gap
-from widthwise.analysis.extrapolate import limits
+from widthwise.analysis.extrapolate import reference
 from widthwise.audit.claim import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
 from widthwise.audit.claims.gaps import alive_curves, comparable
@@ -48,8 +48,8 @@ def _cause(rows: tuple[ClaimRow, ...]) -> str:
         rest = f" ({len(bad) - 1} more tests fail with it.)" if len(bad) > 1 else ""
         return f"Inconsistent with correct scaling: {bad[0].advice}{rest}"
     weak = [row for row in rows if row.verdict == "underpowered"]
-    tested = [row for row in rows if row.p_value is not None]
-    if not tested:
+    tested = [row for row in rows if row.judges]
+    if all(row.p_value is None for row in tested):
         return "Nothing could be tested with these records."
     if not weak:
         return f"All {len(tested)} tests are consistent with correct scaling."
@@ -77,21 +77,17 @@ def _tracking(measured: Measured, theory: xr.Dataset | None) -> list[str]:
     means = np.array([curve.mean(axis=0) for curve in curves])
     squared = np.array([curve.var(axis=0, ddof=1) / len(curve) for curve in curves])
     numbers = np.array([measured.widths[w] for w in widths], dtype=float)
-    extrapolated = len(widths) >= 4
+    limit, errors, extrapolated = reference(numbers, means, squared)
     if known is not None:
-        reference, errors = known[1], np.sqrt(squared + known[2] ** 2)
-    elif extrapolated:
-        reference, errors = limits(numbers, means, squared)
-    else:
-        reference, errors = means[-1], np.sqrt(squared + squared[-1])
+        limit, errors = known[1], np.sqrt(squared + known[2] ** 2)
     what = "the extrapolated limit of infinite width" if extrapolated else f"N = {int(numbers[-1])}"
     what = what if known is None else "infinite width, as theory has it,"
     shown = range(len(widths)) if extrapolated or known is not None else range(len(widths) - 1)
-    unit = np.abs(reference)
-    if not (sound(reference) & (unit > 0)).all():
+    unit = np.abs(limit)
+    if not (sound(limit) & (unit > 0)).all():
         return []
     # What noise leaves open is not agreement: the upper end of the gap counts.
-    gaps = (np.abs(means - reference) + 2 * errors) / unit
+    gaps = (np.abs(means - limit) + 2 * errors) / unit
     return [_until(measured, int(numbers[w]), gaps[w], steps, what) for w in shown]
 
 

@@ -99,7 +99,7 @@ def run_audit(question: Question, directory: Path, junit: Path | None, progress:
             progress=progress,
         )
         gaps = measure_gaps(records, progress=progress)
-        networks, ensembles = trained_networks(records), ensembles_of(records, question.alpha)
+        networks, ensembles = trained_networks(records), ensembles_of(found, question.alpha)
         audited = Audited(found, gaps, question.paths, _notes(records), networks, ensembles)
     directory.mkdir(parents=True, exist_ok=True)
     write_verdict(audited, directory)

@@ -91,6 +91,9 @@ def render_sweep(sweep: xr.Dataset, optima: xr.Dataset) -> str:
         table.add_row(f"{value:g}", *cells)
     ranges = zip(*(optima[n].to_numpy() for n in ("optimum", "optimum_low", "optimum_high")), strict=True)
     table.add_row("optimum", *(_optimum(*each) for each in ranges))
+    if "largest_stable" in optima:
+        stable = optima["largest_stable"].to_numpy()
+        table.add_row("stable up to", *(f"{each:g}" if np.isfinite(each) else "-" for each in stable))
     return _rendered(_console(WIDTH_IN_FILES), table, _moves(sweep, optima))
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from widthwise.analysis.optimum import find_optimum, require_values
+from widthwise.analysis.optimum import find_optimum, largest_stable, require_values
 from widthwise.cli.streams import is_url
 from widthwise.cli.summary import render_sweep
 from widthwise.errors import InputError
@@ -10,6 +10,8 @@ from widthwise.progress import Progress
 from widthwise.records.folder import open_folder
 from widthwise.study import Study
 from widthwise.training.sweep import sweep_studies, train_sweep
+
+RATE = "training.learning_rate"
 
 
 def run_sweep(study: Study, text: str, directory: Path, progress: Progress) -> str:
@@ -25,6 +27,8 @@ def run_sweep(study: Study, text: str, directory: Path, progress: Progress) -> s
     require_values(values)  # before hours of training
     found = train_sweep(study, key, values, directory, progress=progress)
     optima = find_optimum(found)
+    if key == RATE:
+        optima["largest_stable"] = largest_stable(found)
     content = found.merge(optima).to_netcdf(engine="h5netcdf")
     open_folder(directory).write("sweep.nc", bytes(content))
     return render_sweep(found, optima)

@@ -51,13 +51,16 @@ def train_sweep(
 ) -> xr.Dataset:
     """Train the ensemble at each value of one setting; each keeps its own store below `out`, and resumes.
 
-    **Returns:** `loss` (value, width, seed): that of the last recorded step, over held-out points where there
-    are some, NaN where the network diverged; coordinates `value`, `width`, `seed`; attribute `key`.
+    **Returns:** `loss` and `initial_loss` (value, width, seed): those of the last and the first recorded
+    step, over held-out points where there are some, NaN where the network diverged; coordinates `value`,
+    `width`, `seed`; attribute `key`.
     """
     losses = []
     for value, one in zip(values, sweep_studies(study, key, values), strict=True):
         progress.say(f"{key} = {value}")
         records = train_ensemble(one, Path(out) / f"{key}={value}" / "records.zarr", progress=progress)
-        losses.append(records["loss"].isel(step=-1, split=-1).load().reset_coords(drop=True))
-    loss = xr.concat(losses, xr.Variable(("value",), np.asarray(values)), join="exact")
-    return xr.Dataset({"loss": loss}, attrs={"key": key})
+        curves = records["loss"].isel(split=-1)
+        ends = {"loss": curves.isel(step=-1), "initial_loss": curves.isel(step=0)}
+        losses.append(xr.Dataset({name: end.load().reset_coords(drop=True) for name, end in ends.items()}))
+    found = xr.concat(losses, xr.Variable(("value",), np.asarray(values)), join="exact")
+    return found.assign_attrs(key=key)

@@ -9,10 +9,12 @@ from widthwise.audit.claims import (
     classes,
     distributions,
     heads,
+    infinite_width,
     kernels,
     large_rate,
     limits,
     loss,
+    mean_kernel,
     onset,
     preactivations,
     predictions,
@@ -47,12 +49,13 @@ CLAIMS: dict[str, Claim] = {
 }
 
 # What is told beside a claim's tests: numbers of each width without a p-value, which judge nothing.
-DESCRIPTIONS: dict[str, Description] = {
-    "loss_curves": limits.descriptions,
-    "predictions": classes.descriptions,
-    "feature_kernel": spread.descriptions,
-    "preactivations": distributions.descriptions,
-    "attention": heads.descriptions,
-    "large_rate": stability.descriptions,
-    "training_rate": limits.rate_descriptions,
+DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
+    "loss_curves": (limits.descriptions,),
+    "predictions": (infinite_width.descriptions, classes.descriptions),
+    "feature_kernel": (spread.descriptions,),
+    "preactivations": (distributions.descriptions,),
+    "attention": (heads.descriptions,),
+    "large_rate": (stability.descriptions,),
+    "spectra": (mean_kernel.descriptions,),
+    "training_rate": (limits.rate_descriptions,),
 }

@@ -7,7 +7,7 @@ import numpy as np
 from widthwise.analysis.ensembling import Ensembling, measure_ensembling
 from widthwise.analysis.seeds import recentered_interval
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.classes import loss_kind, outputs_of, points_of, read_points
+from widthwise.audit.claims.classes import loss_kind, outputs_of, points_of, read_points, targets_at
 from widthwise.audit.claims.gaps import comparable
 from widthwise.audit.measured import Measured, NothingToCompare
 from widthwise.audit.reading import sound
@@ -47,14 +47,11 @@ def measure_ensembles(measured: Measured) -> Ensembles | Untested:
 def _measure(measured: Measured) -> Ensembles | Untested:
     if why := measured.missing("prediction"):
         return Untested(claim=CLAIM, why=why)
-    records = measured.records
-    if "target" not in records or set(map(str, records["target"].dims)) != {"point", "output"}:
-        return Untested(claim=CLAIM, why="the records have no `target` (point, output): write the targets")
-    if set(map(str, records["prediction"].dims)) != {"width", "seed", "step", "point", "output"}:
+    if set(map(str, measured.records["prediction"].dims)) != {"width", "seed", "step", "point", "output"}:
         return Untested(claim=CLAIM, why="`prediction` is not by (width, seed, step, point, output)")
-    target = records["target"].transpose("point", "output").to_numpy()
-    if target.dtype.kind not in "fiub" or not sound(target).all():
-        return Untested(claim=CLAIM, why="`target` has values that are no finite numbers")
+    target = targets_at(measured, read_points(measured))
+    if target is None:
+        return Untested(claim=CLAIM, why="there is no finite `target` (point, output): write the targets")
     try:
         widths, steps = comparable(measured, measured.some_steps(64, "prediction"))
     except NothingToCompare as reason:
@@ -64,10 +61,9 @@ def _measure(measured: Measured) -> Ensembles | Untested:
     outputs = [each[sound(each).all(axis=(1, 2))] for each in outputs]
     if len(widths) < 2 or any(len(each) < 2 for each in outputs):
         return Untested(claim=CLAIM, why="it takes two widths with two networks each: train more")
-    target = target[read_points(measured)]
     chosen, split = points_of(measured)
     kind, rng = loss_kind(measured), np.random.default_rng(measured.settings.seed)
-    found = [measure_ensembling(each[:, chosen], target[chosen].astype(float), kind, rng) for each in outputs]
+    found = [measure_ensembling(each[:, chosen], target[chosen], kind, rng) for each in outputs]
     return Ensembles(
         tuple(measured.widths[w] for w in widths), int(measured.steps[step]), split, tuple(found)
     )

@@ -98,6 +98,19 @@ def read_points(measured: Measured) -> Int[np.ndarray, " point"]:
     return thinned(predictions, measured.settings).get("point", every)
 
 
+def targets_at(
+    measured: Measured, points: Int[np.ndarray, " chosen"]
+) -> Float[np.ndarray, "chosen output"] | None:
+    """Targets at positions among the recorded points; None where they are not known or not finite."""
+    records = measured.records
+    if "target" not in records or set(map(str, records["target"].dims)) != {"point", "output"}:
+        return None
+    found = records["target"].transpose("point", "output").to_numpy()
+    if found.dtype.kind not in "fiub" or not sound(found[points]).all():
+        return None
+    return found[points].astype(float)
+
+
 def by_class(measured: Measured) -> bool:
     """Whether predictions are of several outputs of points."""
     records = measured.records
@@ -110,14 +123,10 @@ def by_class(measured: Measured) -> bool:
 
 def _guessed(measured: Measured) -> Kind:
     """Whether the first recorded loss is that of probabilities, of the same points."""
-    records = measured.records
-    if not by_class(measured) or not measured.has("loss", "step") or "target" not in records:
+    if not by_class(measured) or not measured.has("loss", "step"):
         return "mse"
-    target = records["target"]
-    if set(map(str, target.dims)) != {"point", "output"} or target.dtype.kind not in "fiub":
-        return "mse"
-    y = target.transpose("point", "output").to_numpy().astype(float)[read_points(measured)]
-    if not np.isfinite(y).all() or (y < 0).any() or not np.allclose(y.sum(axis=1), 1, atol=1e-3):
+    y = targets_at(measured, read_points(measured))
+    if y is None or (y < 0).any() or not np.allclose(y.sum(axis=1), 1, atol=1e-3):
         return "mse"
     width = int(measured.usable(0).any(axis=1).argmax())
     alive = measured.usable(0)[width]

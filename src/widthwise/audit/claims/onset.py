@@ -1,7 +1,8 @@
-"""Until when each width follows the widest: the onset of deviation."""
+"""Until when each width follows the limit: the onset of deviation."""
 
 import numpy as np
 
+from widthwise.analysis.extrapolate import reference
 from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims.gaps import alive_curves, comparable
 from widthwise.audit.claims.loss import split_names
@@ -13,7 +14,8 @@ RESOLVED = 2.0
 
 def tests(measured: Measured) -> list[Test] | Untested:
     r"""Descriptions, which judge nothing: t*_N, the first recorded step after which, twice in a row,
-    |gap| / L(0) > `onset` and |gap| > 2 standard errors; the gap is to the widest width."""
+    |gap| / L(0) > `onset` and |gap| > 2 standard errors; the gap is to infinite width, extrapolated as 1/N,
+    with four or more widths, else to the widest."""
     name = measured.first_of("loss", "batch_loss")
     if name is None:
         return Untested(claim=CLAIM, why="the records have no `loss`: record it")
@@ -25,28 +27,27 @@ def tests(measured: Measured) -> list[Test] | Untested:
     curves = [each[..., -1] for each in alive_curves(measured, name, steps, widths)]
     if any(len(curve) < 2 for curve in curves):
         return Untested(claim=CLAIM, why="a width has fewer than two networks: train more seeds")
-    mean = [curve.mean(axis=0) for curve in curves]
-    error = [curve.var(axis=0, ddof=1) / len(curve) for curve in curves]
-    unit = abs(float(mean[-1][0])) or 1.0
+    means = np.array([curve.mean(axis=0) for curve in curves])
+    squared = np.array([curve.var(axis=0, ddof=1) / len(curve) for curve in curves])
+    numbers = [measured.widths[w] for w in widths]
+    unit = abs(float(means[-1][0])) or 1.0
+    limit, errors, extrapolated = reference(np.array(numbers, dtype=float), means, squared)
+    name = "infinite width" if extrapolated else f"N = {numbers[-1]}"
+    split, last = split_names(measured, splits)[-1], int(measured.steps[steps[-1]])
     found = []
-    for index, width in enumerate(widths[:-1]):
-        gap = np.abs(mean[index] - mean[-1])
-        off = (gap > settings.onset * unit) & (gap > RESOLVED * np.sqrt(error[index] + error[-1]))
+    for at, n in enumerate(numbers if extrapolated else numbers[:-1]):
+        gap = np.abs(means[at] - limit)
+        off = (gap > settings.onset * unit) & (gap > RESOLVED * errors[at])
         twice = np.flatnonzero(off[:-1] & off[1:])
         when = int(measured.steps[steps[twice[0]]]) if len(twice) else None
-        n, last = measured.widths[width], int(measured.steps[steps[-1]])
         until = f"until step {when}" if when is not None else f"to the last step, {last}"
         found.append(
             Test(
                 claim=CLAIM,
-                where={
-                    "width": n,
-                    "split": split_names(measured, splits)[-1],
-                    "reference": measured.widths[-1],
-                },
+                where={"width": n, "split": split, "reference": name},
                 estimate=None if when is None else float(when),
-                advice_good=f"N = {n} follows N = {measured.widths[widths[-1]]} within "
-                f"{settings.onset:.0%} of the initial loss {until}.",
+                advice_good=f"N = {n} follows {name} within {settings.onset:.0%} of the initial loss "
+                f"{until}.",
             )
         )
     return found

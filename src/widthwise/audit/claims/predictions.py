@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from widthwise.analysis.gaps import Products
 from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims.classes import by_class, loss_kind, without_common_part
 from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, gap_test
@@ -21,14 +22,19 @@ def tests(measured: Measured) -> list[Test] | Untested:
         return Untested(claim=CLAIM, why=why)
     candidates = measured.some_steps(32, "prediction")
     widths, steps = comparable(measured, candidates)
-    classes = by_class(measured) and loss_kind(measured) == "cross_entropy"
     found = []
     for which in (steps, steps[-1:]) if len(steps) > 1 else (steps,):
-        products = measured.products(widths, _predictions(measured, which, widths, classes=classes))
+        products = mean_products(measured, which, widths)
         key = "step" if len(which) == 1 else "until_step"
         where = {key: int(measured.steps[which[-1]])}
         found.append(gap_test(measured, CLAIM, products, where, what="mean predictions"))
     return found
+
+
+def mean_products(measured: Measured, steps: list[int], widths: list[int]) -> Products:
+    """Of predictions at all of `steps`; of classes, of logits less their mean over classes."""
+    classes = by_class(measured) and loss_kind(measured) == "cross_entropy"
+    return measured.products(widths, _predictions(measured, steps, widths, classes=classes))
 
 
 def _predictions(

@@ -1,61 +1,44 @@
 """Spectra of the tangent kernel agree between widths; what differs is the task's power in its modes."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from jaxtyping import Float
 
 from widthwise.analysis.swap import residual_curves, residual_times, swap_test
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
-from widthwise.audit.measured import Measured, NothingToCompare
-from widthwise.audit.reading import sound
+from widthwise.audit.claims.gaps import Block, comparable, gap_test
+from widthwise.audit.claims.modes import EIGENVALUE, KERNEL, modes_at, source_of
+from widthwise.audit.measured import Measured
 
 CLAIM = "spectra"
 
 
 def tests(measured: Measured) -> list[Test] | Untested:
-    r"""Gaps of the eigenvalues and, with `task_power`, of the residual curves
-    $R(t) = \sum_k c_k e^{-2 \lambda_k t}$, before and after training.
+    r"""Gaps of the eigenvalues and, with the task's power in the modes, of the residual curves
+    $R(t) = \sum_k c_k e^{-2 \lambda_k t}$, before and after training; as recorded, or of the recorded
+    tangent kernels and targets.
 
     Residual curves rather than powers of single modes, which swap where eigenvalues are nearly equal. The
     swap test takes eigenvalues of one width and powers of another, and says which of them carries the gap.
     """
-    name = "tangent_kernel_eigenvalue"
-    if not measured.has(name, "step", "mode"):
-        return Untested(claim=CLAIM, why=measured.missing(name) or f"`{name}` lacks step or mode")
-    widths, steps = comparable(measured, measured.some_steps(64, name))
+    source = source_of(measured)
+    if source is None:
+        why = measured.missing(EIGENVALUE) and f"{measured.missing(EIGENVALUE)}, or `{KERNEL}`"
+        return Untested(claim=CLAIM, why=why or f"`{EIGENVALUE}` lacks step or mode")
+    widths, steps = comparable(measured, measured.some_steps(64, source))
     found = []
     for step in dict.fromkeys((steps[0], steps[-1])):
-        values = [each[0] for each in _read(measured, (name,), widths, step)]
+        modes = modes_at(measured, widths, step)
         where = {"quantity": "eigenvalues", "step": int(measured.steps[step])}
-        products = measured.products(widths, iter([values]))
+        products = measured.products(widths, iter([modes.values]))
         found.append(gap_test(measured, CLAIM, products, where, what="spectra"))
-        if measured.has("task_power", "step", "mode"):
-            both = _read(measured, (name, "task_power"), widths, step)
-            values, power = ([pair[index] for pair in both] for index in range(2))
-            times = residual_times(values)
-            curves = [residual_curves(v, c, times) for v, c in zip(values, power, strict=True)]
+        if modes.powers is not None:
+            both = zip(modes.values, modes.powers, strict=True)
+            times = residual_times(modes.values)
+            curves = [residual_curves(values, powers, times) for values, powers in both]
             where = {"quantity": "residual curve", "step": int(measured.steps[step])}
             products = measured.products(widths, iter([curves]))
             test = gap_test(measured, CLAIM, products, where, what="residual curves of the tangent kernel")
-            found += [test, _swap(measured, (values, power), where)]
+            found += [test, _swap(measured, (modes.values, modes.powers), where)]
     return found
-
-
-def _read(
-    measured: Measured, names: Sequence[str], widths: list[int], step: int
-) -> list[Float[np.ndarray, "quantity _ mode"]]:
-    """Of each width, in the modes at which all of it is finite in every network."""
-    counted = counting(measured, [step])
-    values = [
-        np.stack([measured.read(name, width, [step])[counted[width]][:, 0] for name in names])
-        for width in widths
-    ]
-    good = np.all([sound(each).all(axis=(0, 1)) for each in values], axis=0)
-    if not good.any():
-        raise NothingToCompare(f"no mode of {' and '.join(names)} is finite in every network")
-    return [each[..., good] for each in values]
 
 
 def _swap(measured: Measured, both: tuple[Block, Block], where: dict) -> Test:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from widthwise.audit import ClaimRow
-from widthwise.report.audit.words import is_description, kind_of, title_of, where_words
+from widthwise.report.audit.words import kind_of, title_of, where_words
 from widthwise.report.figure import Control, Figure, Panel, Trace, plain
 
 MOST_ROWS = 24
@@ -36,7 +36,7 @@ def claim_figure(name: str, claim: str, rows: Sequence[ClaimRow]) -> Figure | No
     units = {unit_of(row): [r for r in known if unit_of(r) == unit_of(row)] for row in known}
     shown = {unit: mine[:MOST_ROWS] for unit, mine in units.items()}
     failing = sum(row.verdict == "inconsistent" for row in rows)
-    tests = sum(not is_description(row) for row in rows)
+    tests = sum(row.judges for row in rows)
     caption = f"{failing} of {tests} tests fail." if failing else f"None of {tests} tests fails."
     caption = caption if tests else "A description: nothing here is tested."
     if any(len(units[unit]) > len(shown[unit]) for unit in units):

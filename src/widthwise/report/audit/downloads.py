@@ -10,7 +10,7 @@ from widthwise.audit import ClaimRow
 from widthwise.report.audit.ensembles import Ensembles
 from widthwise.report.audit.files import Audited
 from widthwise.report.audit.gaps import Gaps
-from widthwise.report.audit.words import is_description, where_words
+from widthwise.report.audit.words import where_words
 
 FIRST = ("claim", "kind", "verdict", "where", "tensor", "layer", "quantity", "step", "width", "unit")
 NUMBERS = ("estimate", "low", "high", "expected", "resolution", "p_value", "more_seeds")
@@ -44,7 +44,7 @@ def rows_csv(rows: Sequence[ClaimRow]) -> str:
         low, high = (None, None) if row.interval is None else row.interval
         known: dict[str, object] = {name: row.where.get(name) for name in FIRST[4:]}
         known |= {"claim": row.claim, "verdict": row.verdict, "where": where_words(row.where)}
-        known |= {"kind": "description" if is_description(row) else "test"}
+        known |= {"kind": "test" if row.judges else "description"}
         known |= {"estimate": row.estimate, "low": low, "high": high, "expected": row.expected}
         known |= {"resolution": row.resolution, "p_value": row.p_value, "more_seeds": row.more_seeds}
         known["advice"] = row.advice

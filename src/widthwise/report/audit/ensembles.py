@@ -5,12 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
 from widthwise.analysis.seeds import recentered_interval
-from widthwise.audit import AuditSettings, Untested
-from widthwise.audit.claims.bias import measure_ensembles
-from widthwise.audit.measured import measure
+from widthwise.audit import Audit
 from widthwise.report.figure import Control, Figure, Panel, Trace, plain, value_axis
 
 Numbers = list[float | int | None]
@@ -47,10 +44,10 @@ class Ensembles:
         }
 
 
-def ensembles_of(records: xr.Dataset, alpha: float = 0.05) -> Ensembles | None:
-    """At the last step at which every width has two networks; None without predictions and targets."""
-    found = measure_ensembles(measure(records, alpha, AuditSettings()))
-    if isinstance(found, Untested):
+def ensembles_of(audit: Audit, alpha: float = 0.05) -> Ensembles | None:
+    """As the audit measured them, with intervals at 1 - `alpha`; None where it could not."""
+    found = audit.ensembles
+    if found is None:
         return None
     bounds = [
         recentered_interval(each.draws, each.infinite, alpha) if len(each.draws) else (math.nan, math.nan)

@@ -48,14 +48,9 @@ def title_of(claim: str) -> str:
     return TITLES.get(claim, words[:1].upper() + words[1:])
 
 
-def is_description(row: ClaimRow) -> bool:
-    """Whether a row describes, and rules on nothing."""
-    return row.p_value is None and row.verdict == "consistent"
-
-
 def kind_of(row: ClaimRow) -> str:
     """The verdict, or "described" of a row that rules on nothing."""
-    return "described" if is_description(row) else row.verdict
+    return row.verdict if row.judges else "described"
 
 
 def where_words(where: Mapping[str, object]) -> str:
@@ -89,7 +84,7 @@ def conclude(audit: Audit) -> Conclusion:
     """What a practitioner should take away."""
     counts = {verdict: sum(row.verdict == verdict for row in audit.rows) for verdict in MOODS}
     # Rows that describe, and rule on nothing, are no tests.
-    tests = sum(not is_description(row) for row in audit.rows)
+    tests = sum(row.judges for row in audit.rows)
     rate = f"chance of a false alarm anywhere: {_percent(audit.evidence.get('alpha'))}"
     open_ones = counts["underpowered"]
     match audit.verdict:

@@ -1,0 +1,80 @@
+"""Mean predictions extrapolated to infinite width, and whether such extrapolation foretells the widest."""
+
+import math
+
+import numpy as np
+
+from widthwise.analysis.extrapolate import richardson
+from widthwise.analysis.gaps import Products, difference, gap_interval
+from widthwise.audit.claim import Test
+from widthwise.audit.claims.gaps import comparable
+from widthwise.audit.claims.predictions import CLAIM, mean_products
+from widthwise.audit.measured import Measured
+
+
+def descriptions(measured: Measured) -> list[Test]:
+    r"""At the last step, relative to the size of the widest width's mean function: its distance from
+    Richardson's limit, $f_\infty = \bar f_N + (\bar f_N - \bar f_M) M / (N - M)$ of the two widest widths
+    M < N, and how far the two before it, extrapolated as 1/N, miss it, beside how far the nearer of them
+    does as it is. Nothing with fewer than three widths or two networks of one of them."""
+    if measured.missing("prediction"):
+        return []
+    widths, steps = comparable(measured, measured.some_steps(32, "prediction"))
+    step = steps[-1]
+    counted = measured.usable(step)[widths].sum(axis=1)
+    if len(widths) < 3 or (counted[-3:] < 2).any():
+        return []
+    products = mean_products(measured, [step], widths)
+    size = math.sqrt(max(0.0, products.mean_size(len(widths) - 1)))
+    if not size > 0:
+        return []
+    where = {"step": int(measured.steps[step]), "unit": "of their size"}
+    return [_limit(measured, products, size, where), _foretold(measured, products, size, where)]
+
+
+def _limit(measured: Measured, products: Products, size: float, where: dict) -> Test:
+    before, last = products.widths[-2:]
+    away = _combined(products, -2, richardson(before, last))
+    value, interval = _relative(measured, products, away, size)
+    return Test(
+        claim=CLAIM,
+        where=where | {"quantity": "distance from infinite width", "width": last},
+        estimate=value,
+        interval=interval,
+        expected=0.0,
+        advice_good=f"Mean predictions of N = {last} are {value:.2g} of their size away from those of "
+        f"infinite width, if gaps fall as 1/N from N = {before} on.",
+    )
+
+
+def _foretold(measured: Measured, products: Products, size: float, where: dict) -> Test:
+    first, second, last = products.widths[-3:]
+    missed = _combined(products, -3, richardson(first, second, at=last))
+    value, interval = _relative(measured, products, missed, size)
+    count = len(products.widths)
+    plain, _ = _relative(measured, products, difference(count, count - 1, count - 2), size)
+    return Test(
+        claim=CLAIM,
+        where=where | {"quantity": "foretold from narrower ones", "width": last},
+        estimate=value,
+        interval=interval,
+        expected=0.0,
+        advice_good=f"From N = {first} and {second} those of N = {last} are foretold, as 1/N, to {value:.2g} "
+        f"of their size; N = {second} itself differs from them by {plain:.2g}.",
+    )
+
+
+def _combined(products: Products, start: int, coefficients: tuple[float, float]) -> list[float]:
+    """The extrapolation from two neighboring widths less the widest width's mean function."""
+    every = [0.0] * len(products.widths)
+    every[start], every[start + 1] = coefficients
+    every[-1] -= 1.0
+    return every
+
+
+def _relative(
+    measured: Measured, products: Products, coefficients: list[float], size: float
+) -> tuple[float, tuple[float, float]]:
+    rng = np.random.default_rng(measured.settings.seed)
+    value, (low, high) = gap_interval(products, coefficients, measured.alpha, rng)
+    return value / size, (low / size, high / size)
