@@ -87,6 +87,22 @@ def test_before_anything_is_done_no_rate_is_made_up_and_long_times_are_in_hours(
     ]
 
 
+def test_time_left_knows_that_wider_networks_take_longer(stderr, clock):
+    """Steps of width 32 take 1 s, of 64 3 s: then those of 128 should take 9 s. Before it is measured, time
+    grows as the square of the width."""
+    stream = stderr(io.StringIO())
+    with open_progress() as progress:
+        progress.start("training", 60, [(20, 32), (20, 64), (20, 128)])
+        clock[0] += 20.0
+        progress.advance(20)
+        clock[0] += 30.0
+        progress.advance(10)
+    assert [line.rpartition(", ")[2] for line in stream.getvalue().splitlines()[1:-1]] == [
+        "6 min 40 s left",  # 20 (4 + 16)
+        "3 min 30 s left",  # 10 x 3 + 20 x 9
+    ]
+
+
 def test_what_takes_long_is_said_once_and_what_is_quick_is_not(stderr):
     stream = stderr(io.StringIO())
     with open_progress() as progress:

@@ -27,7 +27,7 @@ class Heard:
     def __init__(self):
         self.stages, self.done, self.said = [], 0, []
 
-    def start(self, label: str, total: int) -> None:
+    def start(self, label: str, total: int, parts=()) -> None:
         self.stages.append((label, total))
 
     def advance(self, amount: int = 1) -> None:

@@ -26,7 +26,7 @@ class Told:
     def __init__(self):
         self.networks, self.messages = 0, []
 
-    def start(self, label, total):
+    def start(self, label, total, parts=()):
         pass
 
     def advance(self, amount=1):

@@ -40,7 +40,7 @@ PARENT = """if True:
         print("begin", cell.name, flush=True)
         return intact(plan, trainer, store, cell, progress)
     class Silent:
-        def start(self, label, total): pass
+        def start(self, label, total, parts=()): pass
         def advance(self, amount=1): pass
         def say(self, message): pass
     process.train_cell, warm = train_cell, []
@@ -79,7 +79,7 @@ def test_thirty_kills_lose_nothing_and_train_nothing_twice(tmp_path, request, se
     path, moments, times = tmp_path / "killed.zarr", random.Random(seed), []
 
     class Timing:
-        def start(self, label, total):
+        def start(self, label, total, parts=()):
             pass
 
         def advance(self, amount=1):
@@ -157,7 +157,7 @@ def test_the_user_is_told_which_cell_was_damaged_and_how(tmp_path):
     messages = []
 
     class Telling:
-        def start(self, label, total):
+        def start(self, label, total, parts=()):
             pass
 
         def advance(self, amount=1):

@@ -30,7 +30,7 @@ class Watching:
     def __init__(self, then=lambda: None):
         self.trained, self.total, self.messages, self.then = 0, 0, [], then
 
-    def start(self, label, total):
+    def start(self, label, total, parts=()):
         self.total = total
 
     def advance(self, amount=1):
@@ -124,7 +124,7 @@ def test_what_a_worker_cannot_do_is_told_once_and_clearly(tmp_path, cluster):
     study = replace(STUDY, data=data, folder=str(tmp_path), training=TrainingSettings(steps=3))
 
     class Changing(Watching):
-        def start(self, label, total):
+        def start(self, label, total, parts=()):
             np.savez(source, x_train=2 * POINTS.inputs, y_train=POINTS.targets)
 
     with pytest.raises(InputError, match=r"width 40, seeds 0 to 1: .*the points differ"):

@@ -49,7 +49,7 @@ class Counting:
     def __init__(self, tell=lambda *_, **__: None):
         self.trained, self.total, self.messages, self.tell = 0, 0, [], tell
 
-    def start(self, label, total):
+    def start(self, label, total, parts=()):
         self.total = total
 
     def advance(self, amount=1):

@@ -11,9 +11,8 @@ class AuditSettings:
     """Tolerances of an audit, the `[audit]` table of a study or of a call.
 
     **Fields:** `exponent_tolerance`, by how much finite widths may move the exponent of a scale (a fault
-    moves it by 1/2 or 1) and raise that of a variance (twice this, but at most 0.3); `least_convergence`, the
-    exponent with which gaps between widths must at least shrink, and variances with twice it: 1 in theory,
-    less late on hard tasks; `allowed_gap`,
+    moves it by 1/2 or 1), and by twice as much that of a variance; `least_convergence`, the exponent with
+    which gaps between widths must at least shrink: 1 in theory, less late on hard tasks; `allowed_gap`,
     a relative gap between the two widest networks that is never held against them; `visible_exponent` and
     `visible_gap`, the effects that must be visible for a "consistent" (unrelated functions of one size differ
     by sqrt(2) of it); `onset`, the share of the initial loss beyond which a curve has left the limit;
@@ -49,10 +48,3 @@ class AuditSettings:
                 f"`audit.exponent_tolerance` = {self.exponent_tolerance} is not below "
                 f"`audit.visible_exponent` = {self.visible_exponent}: nothing could be found consistent"
             )
-
-    @property
-    def variance_exponents(self) -> tuple[float, float]:
-        """Of variances N^-a, the least and the largest a that is forgiven: single networks' distances, the
-        square roots, may shrink as slowly as gaps."""
-        tolerance = min(2 * self.exponent_tolerance, 0.3)
-        return min(2 * self.least_convergence, 1 - tolerance), 1 + tolerance

@@ -1,5 +1,6 @@
 """Progress on standard error: a bar on a terminal, plain lines elsewhere, nothing if quiet."""
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from widthwise.cli.streams import write_error
-from widthwise.progress import SILENT, Progress
+from widthwise.progress import SILENT, Parts, Progress, seconds_of_network
 
 if TYPE_CHECKING:
     import rich.progress
@@ -35,7 +36,7 @@ def open_progress(quiet: bool = False) -> Iterator[Progress]:
             progress.TextColumn("{task.fields[rate]}"),
             progress.TimeElapsedColumn(),
             progress.TextColumn("left"),
-            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[left]}"),
         )
         with progress.Progress(*columns, console=Console(stderr=True)) as bars:
             yield BarProgress(bars)
@@ -49,18 +50,19 @@ class BarProgress:
         self._clock = Clock(0)
         self._task: rich.progress.TaskID | None = None
 
-    def start(self, label: str, total: int) -> None:
+    def start(self, label: str, total: int, parts: Parts = ()) -> None:
         """A stage begins; the one before it stops its clock."""
         if self._task is not None:
             self._bars.stop_task(self._task)
-        self._clock = Clock(total)
-        self._task = self._bars.add_task(label, total=total, rate="")
+        self._clock = Clock(total, parts)
+        self._task = self._bars.add_task(label, total=total, rate="", left="")
 
     def advance(self, amount: int = 1) -> None:
         """Move the bar."""
         if self._task is not None:
-            self._clock.done += amount
-            self._bars.update(self._task, advance=amount, rate=self._clock.rate())
+            self._clock.advance(amount)
+            left = duration(self._clock.seconds_left())
+            self._bars.update(self._task, advance=amount, rate=self._clock.rate(), left=left)
 
     def say(self, message: str) -> None:
         """A line above the bars."""
@@ -73,15 +75,15 @@ class LineProgress:
     def __init__(self):
         self._label, self._clock, self._spoken = "", Clock(0), 0.0
 
-    def start(self, label: str, total: int) -> None:
+    def start(self, label: str, total: int, parts: Parts = ()) -> None:
         """A stage begins; the one before it ends."""
         self.finish()
-        self._label, self._clock, self._spoken = label, Clock(total), time.monotonic()
+        self._label, self._clock, self._spoken = label, Clock(total, parts), time.monotonic()
         write_error(f"{label}: 0/{total}")
 
     def advance(self, amount: int = 1) -> None:
         """Count, and speak if it is time."""
-        self._clock.done += amount
+        self._clock.advance(amount)
         if time.monotonic() - self._spoken >= SECONDS_BETWEEN_LINES:
             self._spoken = time.monotonic()
             write_error(f"{self._label}: {self._clock.state()}")
@@ -100,10 +102,38 @@ class LineProgress:
 
 
 class Clock:
-    """Counts what is done of `total` since it was made."""
+    """Counts what is done of `total` since it was made; `parts` as in `Progress.start`."""
 
-    def __init__(self, total: int):
+    def __init__(self, total: int, parts: Parts = ()):
         self.total, self.done, self._started = total, 0, time.monotonic()
+        self._parts, self._last = tuple(parts) or ((total, 1),), self._started
+        self._worked: dict[int, tuple[int, float]] = {}  # of each width, units and seconds
+
+    def advance(self, amount: int) -> None:
+        """`amount` more units are done; what they took since the last ones is their widths'."""
+        if not amount:
+            return
+        now, rest = time.monotonic(), amount
+        for width, left in self._left():
+            part = min(rest, left)
+            if part > 0:
+                units, seconds = self._worked.get(width, (0, 0.0))
+                self._worked[width] = (units + part, seconds + (now - self._last) * part / amount)
+                rest -= part
+        self.done, self._last = self.done + amount, now
+
+    def seconds_left(self) -> float:
+        """From what units of each width took; of widths not yet begun, as its power."""
+        known = {width: seconds / units for width, (units, seconds) in self._worked.items()}
+        return math.fsum(left * seconds_of_network(known, width) for width, left in self._left() if left)
+
+    def _left(self) -> list[tuple[int, int]]:
+        """(width, units) of each part that are not done."""
+        found, done = [], self.done
+        for units, width in self._parts:
+            found.append((width, units - min(done, units)))
+            done -= min(done, units)
+        return found
 
     def elapsed(self) -> float:
         """Seconds."""
@@ -117,8 +147,7 @@ class Clock:
         """Done, rate and time left in words; before anything is done, there is no rate to tell from."""
         if not self.done:
             return f"0/{self.total}, {duration(self.elapsed())} so far"
-        left = (self.total - self.done) * self.elapsed() / self.done
-        return f"{self.done}/{self.total}, {self.rate()}, {duration(left)} left"
+        return f"{self.done}/{self.total}, {self.rate()}, {duration(self.seconds_left())} left"
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from widthwise.progress import seconds_of_network
 from widthwise.records.folder import open_folder
 from widthwise.records.journal import Entry, journal_folder, read_entry
 from widthwise.records.layout import Cell, cells_of
@@ -15,8 +16,6 @@ from widthwise.study import Study
 
 CellState = Literal["done", "running", "interrupted", "failed", "waiting"]
 STATES: tuple[CellState, ...] = ("done", "running", "interrupted", "failed", "waiting")
-# How a network's time grows with width where fewer than two widths tell: as its weights do.
-GROWTH = 2.0
 
 
 @dataclass(frozen=True)
@@ -124,20 +123,3 @@ def _seconds_left(cells: list[CellStatus]) -> float | None:
         whole = seconds_of_network(known, each.cell.width) * (each.cell.stop - each.cell.start)
         total += max(whole - (each.seconds if each.state == "running" else 0.0), 0.0)
     return total / max(1, sum(each.state == "running" for each in cells))
-
-
-def seconds_of_network(known: dict[int, float], width: int) -> float:
-    """How long a network takes: what others of its width took, else a power of the width through the two
-    nearest known ones, or from the only one.
-
-    >>> seconds_of_network({32: 1.0, 64: 2.0}, 128), seconds_of_network({32: 1.0}, 64)
-    (4.0, 4.0)
-    """
-    if width in known:
-        return known[width]
-    near = sorted(known, key=lambda other: abs(np.log(other / width)))
-    growth = GROWTH
-    if len(near) > 1:
-        slope = np.log(known[near[0]] / known[near[1]]) / np.log(near[0] / near[1])
-        growth = float(np.clip(slope, 0.0, 3.0))
-    return float(round(known[near[0]] * (width / near[0]) ** growth, 9))

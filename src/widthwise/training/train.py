@@ -47,7 +47,8 @@ def train_ensemble(
         pending = store.pending()
         _announce(plan.layout, store, pending, progress)
         sweep_checkpoints(store, pending)
-        progress.start("training", plan.units * sum(cell.stop - cell.start for cell in pending))
+        parts = [(plan.units * (cell.stop - cell.start), cell.width) for cell in pending]
+        progress.start("training", sum(units for units, _ in parts), parts)
         if pending:
             _run(plan, store, pending, progress, points)
             sweep_checkpoints(store, [])

@@ -16,7 +16,7 @@ import numpy as np
 
 from widthwise.data import Points
 from widthwise.errors import InputError
-from widthwise.progress import Progress
+from widthwise.progress import Parts, Progress
 from widthwise.records import Cell, RecordStore
 from widthwise.records.folder import open_folder
 from widthwise.records.store import join_store
@@ -93,7 +93,7 @@ class Collected:
     def __init__(self):
         self.messages: list[str] = []
 
-    def start(self, label: str, total: int) -> None:
+    def start(self, label: str, total: int, parts: Parts = ()) -> None:
         """Nothing is shown of a part of a cell."""
 
     def advance(self, amount: int = 1) -> None:
