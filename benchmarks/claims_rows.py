@@ -11,7 +11,7 @@ from scipy import stats
 import widthwise as ww
 from widthwise.analysis.ensembling import split_gap
 from widthwise.analysis.exponents import fit_exponent
-from widthwise.analysis.gaps import gap_interval
+from widthwise.analysis.gaps import difference, gap_interval
 from widthwise.analysis.seeds import bootstrap_counts
 from widthwise.analysis.stability import share_at_the_edge
 from widthwise.analysis.swap import swap_test
@@ -70,7 +70,9 @@ def _distance(
     widest = len(blocks) - 1
     products = measured.products(range(len(blocks)), iter([blocks]))
     size = size or math.sqrt(products.mean_size(widest))
-    value, (low, high) = gap_interval(products, (widest - 2, widest), 0.05, np.random.default_rng(0))
+    value, (low, high) = gap_interval(
+        products, difference(widest + 1, widest - 2, widest), 0.05, np.random.default_rng(0)
+    )
     return Row(claim, what, value / size, (low / size, high / size), rule)
 
 
