@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -243,6 +244,23 @@ def test_gaps_of_losses_are_shown_over_the_initial_loss_too():
     assert means[1][0] == pytest.approx((loss[0, -1] - loss[3, -1]) / loss[3, 0], rel=2e-3)
     first = [[t["y"] for t in figure.views[at][0].data] for at in (0, steps)]
     assert first[0] == first[1], "predictions may begin at zero: theirs stay relative to what they are"
+
+
+def test_a_step_is_readable_beside_one_with_gaps_a_hundred_times_as_large():
+    """Predictions of a zero readout begin at zero, and their relative gaps with huge ones."""
+    gaps = measure_gaps(records_of("correct"))
+    assert gaps is not None
+    steps = len(gaps.steps)
+    plain = [[0.5 + 0.05 * step for step in range(steps)] for _ in gaps.widths]
+    huge = [[1e4, *row[1:]] for row in plain]
+    ends = []
+    for rows in (plain, huge):
+        one = replace(gaps.gaps[0], gap=rows, single=rows, noise=plain)
+        assert one.quantity == "prediction"
+        views = gap_figure(replace(gaps, gaps=(one,))).views
+        ends.append([view[0].layout["yaxis"]["range"][1] for view in views])
+    assert ends[0] == ends[0][:1] * steps and ends[0][0] > plain[0][-1]
+    assert ends[1][0] > 1e4 and all(row < end < 2 for row, end in zip(plain[0][1:], ends[1][1:], strict=True))
 
 
 def test_rows_of_different_units_are_not_drawn_on_one_axis():

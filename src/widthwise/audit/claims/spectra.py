@@ -21,7 +21,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     """
     source = source_of(measured)
     if source is None:
-        why = measured.missing(EIGENVALUE) and f"{measured.missing(EIGENVALUE)}, or `{KERNEL}`"
+        why = measured.missing(EIGENVALUE) and f"{measured.missing(EIGENVALUE)}, or record `{KERNEL}`"
         return Untested(claim=CLAIM, why=why or f"`{EIGENVALUE}` lacks step or mode")
     widths, steps = comparable(measured, measured.some_steps(64, source))
     found = []

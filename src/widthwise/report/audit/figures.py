@@ -9,6 +9,7 @@ from widthwise.report.audit.gaps import Gap, Gaps
 from widthwise.report.figure import Control, Figure, Panel, Trace, plain
 
 SIZES = ("the loss now", "the initial loss")
+LARGEST_ZOOM = 8.0  # over which an ordinate shared by all steps would hide a step
 
 
 def audit_figures(audited: Audited) -> list[Figure]:
@@ -92,7 +93,7 @@ def _gap_panel(gap: Gap, widths: np.ndarray, column: int, scale: np.ndarray) -> 
     data.append(mean)
     layout: dict[str, object] = {
         "xaxis": {"title": {"text": "width N"}, "type": "log", "tickvals": plain(widths)},
-        "yaxis": {"title": {"text": "relative gap"}, "range": _range(gap, scale, signed=signed)},
+        "yaxis": {"title": {"text": "relative gap"}, "range": _range(gap, column, scale, signed=signed)},
     }
     return Panel(data, layout)
 
@@ -109,14 +110,21 @@ def _series(name: str, color: str, symbol: str, values: list[float | int | None]
     }
 
 
-def _range(gap: Gap, scale: np.ndarray, *, signed: bool) -> list[float]:
-    """The same at all steps, so that moving the slider shows growth."""
+def _range(gap: Gap, column: int, scale: np.ndarray, *, signed: bool) -> list[float]:
+    """The same at all steps, so that moving the slider shows growth; a step's own where little would be seen
+    of it, as where the widest networks' mean begins at zero."""
     tables = np.array([gap.gap, gap.single], dtype=float) * scale
     if signed:
         error = 2 * np.array(gap.noise, dtype=float) * scale
         tables = np.stack([*tables, tables[0] - error, tables[0] + error])
-    finite = tables[np.isfinite(tables)]
-    high = float(finite.max(initial=0.0))
-    low = float(finite.min(initial=0.0)) if signed else 0.0
+    low, high = _ends(tables, signed=signed)
+    own = _ends(tables[..., column], signed=signed)
+    if high - low > LARGEST_ZOOM * (own[1] - own[0]) > 0:
+        low, high = own
     room = 0.08 * ((high - low) or 1.0)
     return [low - room, high + room]
+
+
+def _ends(values: np.ndarray, *, signed: bool) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    return float(finite.min(initial=0.0)) if signed else 0.0, float(finite.max(initial=0.0))
