@@ -106,7 +106,7 @@ def main() -> None:
     print(f"verdict: {audit.verdict}")
     for row in audit.rows:
         if row.verdict == "inconsistent":
-            print(f"  {row.claim} {row.where}: {row.estimate:.2f}, expected {row.expected}; {row.advice}")
+            print(f"  {row.claim}: {row.advice}")
 
 
 if __name__ == "__main__":

@@ -325,4 +325,4 @@ def test_a_comparison_shows_itself_in_one_short_line():
     truth = Truth(seeds=3, steps=3, widths=(16, 32))
     shown = repr(compare(make_theory(truth), make_records(truth, np.random.default_rng(1))))
     assert len(shown) < 100 and "\n" not in shown
-    assert shown.startswith("Comparison(") and shown.endswith(" verdicts, N = 16, 32)")
+    assert shown.startswith("Comparison(jointly ") and shown.endswith("; N = 16, 32)")

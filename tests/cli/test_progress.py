@@ -80,10 +80,15 @@ def test_before_anything_is_done_no_rate_is_made_up_and_long_times_are_in_hours(
         clock[0] += 30.0
         progress.advance(0)  # as when networks diverged at once
         clock[0] += 70.0
-        progress.advance(1)
-    assert stream.getvalue().splitlines()[1:3] == [
+        progress.advance(1)  # as while networks compile
+        for _ in range(2):
+            clock[0] += 100.0
+            progress.advance(1)
+    assert stream.getvalue().splitlines()[1:5] == [
         "training: 0/100, 30 s so far",
-        "training: 1/100, 0.01/s, 2 h 45 min left",
+        "training: 1/100, 1 min 40 s so far",
+        "training: 2/100, 0.01/s, 2 h 43 min left",
+        "training: 3/100, 0.01/s, 2 h 41 min left",
     ]
 
 

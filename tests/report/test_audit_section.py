@@ -66,7 +66,7 @@ def test_an_audit_alone_makes_a_page(tmp_path):
     for text in (
         "The networks do not scale consistently with width.",
         "N = 32 tracks the limit within 1 % until step 400.",
-        "the records have no `attention`: record it",
+        "the records have no <code>attention</code>: record it",
         "steps 3 are left out",
         "logs.csv",
     ):

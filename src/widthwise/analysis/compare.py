@@ -1,6 +1,7 @@
 """Theory against a trained ensemble: `compare` is where a reader begins."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,7 +33,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         widths = ", ".join(str(int(width)) for width in self.numbers["width"].to_numpy())
-        return f"Comparison({self.joint_verdict}: {len(self.verdicts)} verdicts, N = {widths})"
+        counts = Counter(row.verdict for row in self.verdicts)
+        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+        return f"Comparison(jointly {self.joint_verdict}; {told}; N = {widths})"
 
     @property
     def verdict(self) -> Verdict:

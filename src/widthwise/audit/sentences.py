@@ -8,6 +8,7 @@ from widthwise.analysis.extrapolate import reference
 from widthwise.audit.claim import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
 from widthwise.audit.claims.gaps import alive_curves, comparable
+from widthwise.audit.claims.loss import split_names
 from widthwise.audit.measured import Measured, NothingToCompare
 from widthwise.audit.reading import sound
 from widthwise.audit.theory_limit import ensemble_loss, loss_curve
@@ -71,7 +72,8 @@ def _tracking(measured: Measured, theory: xr.Dataset | None) -> list[str]:
         return []
     known = loss_curve(theory, measured, steps) if theory is not None and name == "loss" else None
     steps = steps if known is None else known[0]
-    curves = [each[..., -1] for each in alive_curves(measured, name, steps, widths)]
+    tables = alive_curves(measured, name, steps, widths)
+    curves = [each[..., -1] for each in tables]
     if any(len(curve) < 2 or not np.isfinite(curve).all() for curve in curves):
         return []
     means = np.array([curve.mean(axis=0) for curve in curves])
@@ -88,24 +90,29 @@ def _tracking(measured: Measured, theory: xr.Dataset | None) -> list[str]:
         return []
     # What noise leaves open is not agreement: the upper end of the gap counts.
     gaps = (np.abs(means - limit) + 2 * errors) / unit
-    return [_until(measured, int(numbers[w]), gaps[w], steps, what) for w in shown]
+    loss = f"{split_names(measured, tables[0].shape[2])[-1]} loss" if name == "loss" else "batches' loss"
+    loss = loss.removeprefix("all ")
+    return [_until(measured, int(numbers[w]), gaps[w], steps, (what, loss)) for w in shown]
 
 
-def _until(measured: Measured, width: int, gap: np.ndarray, steps: list[int], what: str) -> str:
-    """With the smallest tolerance kept for at least half of the recorded steps, else the largest."""
-    last = len(gap)
-    best = (TOLERANCES[-1], int(np.argmax(gap > TOLERANCES[-1])) if (gap > TOLERANCES[-1]).any() else last)
+def _until(measured: Measured, width: int, gap: np.ndarray, steps: list[int], words: tuple[str, str]) -> str:
+    """The smallest tolerance kept for at least half of the recorded steps, and until when; then the smallest
+    one that is kept to the last step. `words`, the reference and the loss by name."""
+    last, (what, loss) = len(gap), words
+    kept = {}
     for tolerance in TOLERANCES:
         beyond = np.flatnonzero(gap > tolerance)
-        until = int(beyond[0]) if len(beyond) else last
-        if until >= last / 2:
-            best = (tolerance, until)
-            break
-    tolerance, until = best
-    if until == 0:
-        return f"Whether N = {width} is within {tolerance:.0%} of {what} is open: train more seeds, or wider."
-    when = "to the last step" if until == last else f"until step {int(measured.steps[steps[until - 1]])}"
-    return f"N = {width} tracks {what} within {tolerance:.0%} of the loss {when}."
+        kept[tolerance] = int(beyond[0]) if len(beyond) else last
+    first = next((t for t in TOLERANCES if kept[t] >= last / 2), TOLERANCES[-1])
+    if not kept[first]:
+        return f"Whether N = {width} is within {first:.0%} of {what} is open: train more seeds, or wider."
+    begins = f"N = {width} tracks {what} within {first:.0%} of the {loss}"
+    if kept[first] == last:
+        return f"{begins} to the last step, {int(measured.steps[steps[-1]])}."
+    begins += f" until step {int(measured.steps[steps[kept[first] - 1]])}"
+    whole = next((t for t in TOLERANCES if kept[t] == last), None)
+    end = f"within {whole:.0%} to the last, " if whole else f"not within {TOLERANCES[-1]:.0%} to the last, "
+    return f"{begins}, and {end}{int(measured.steps[steps[-1]])}."
 
 
 def _shares(ensembles: Ensembles, limit: float | None) -> list[str]:

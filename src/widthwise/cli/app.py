@@ -201,7 +201,7 @@ def sweep(
         str,
         typer.Argument(
             metavar="TABLE.KEY=V1,V2,...",
-            help="A setting of [network] or [training], and three or more positive values.",
+            help=r"A setting of \[network] or \[training], and three or more positive values.",
             show_default=False,
         ),
     ],
@@ -265,7 +265,7 @@ def audit(
     ] = None,
     settings: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="TOML with thresholds in a table [audit].", show_default=False),
+        typer.Option(metavar="FILE", help=r"TOML with thresholds in a table \[audit].", show_default=False),
     ] = None,
     overrides: Annotated[
         list[str] | None,

@@ -22,7 +22,7 @@ from widthwise.report.atomic import write_bytes
 from widthwise.report.audit import Audited, audit_text, ensembles_of, junit_xml, measure_gaps, write_verdict
 from widthwise.report.audit.text import WIDTH
 from widthwise.report.gather import trained_networks
-from widthwise.report.inputs import read_theory_file
+from widthwise.report.inputs import SWEEP, read_theory_file
 
 ANY_VERDICT = re.compile(r"\b(?:in)?consistent\b|\bunderpowered\b", re.IGNORECASE)
 CODES = {"consistent": "\x1b[32m", "inconsistent": "\x1b[31m", "underpowered": "\x1b[33m"}
@@ -134,6 +134,10 @@ def _records_at(path: str) -> str | Path:
         raise InputError(f"{path!r}: is no path; give a run's folder, a records.zarr, or a CSV of losses")
     if is_url(path):
         return path
+    if (Path(path) / SWEEP).is_file():
+        raise InputError(
+            f"{path}: holds a sweep, whose values are runs of their own: audit one of its folders"
+        )
     return Path(path) / RECORDS if _is_run(path) else Path(path)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import rich.progress
 
 SECONDS_BETWEEN_LINES = 10.0
+SMALL_PART = 0.1  # of a width's units
 
 
 @contextmanager
@@ -61,8 +62,9 @@ class BarProgress:
         """Move the bar."""
         if self._task is not None:
             self._clock.advance(amount)
-            left = duration(self._clock.seconds_left())
-            self._bars.update(self._task, advance=amount, rate=self._clock.rate(), left=left)
+            left = self._clock.seconds_left()
+            words = "" if left is None else duration(left)
+            self._bars.update(self._task, advance=amount, rate=self._clock.rate(), left=words)
 
     def say(self, message: str) -> None:
         """A line above the bars."""
@@ -108,6 +110,7 @@ class Clock:
         self.total, self.done, self._started = total, 0, time.monotonic()
         self._parts, self._last = tuple(parts) or ((total, 1),), self._started
         self._worked: dict[int, tuple[int, float]] = {}  # of each width, units and seconds
+        self._first: dict[int, tuple[int, float]] = {}  # the same of its first advance, in which it compiles
 
     def advance(self, amount: int) -> None:
         """`amount` more units are done; what they took since the last ones is their widths'."""
@@ -117,14 +120,24 @@ class Clock:
         for width, left in self._left():
             part = min(rest, left)
             if part > 0:
-                units, seconds = self._worked.get(width, (0, 0.0))
-                self._worked[width] = (units + part, seconds + (now - self._last) * part / amount)
+                took = (now - self._last) * part / amount
+                if width not in self._first:
+                    self._first[width] = (part, took)
+                else:
+                    units, seconds = self._worked.get(width, (0, 0.0))
+                    self._worked[width] = (units + part, seconds + took)
                 rest -= part
         self.done, self._last = self.done + amount, now
 
-    def seconds_left(self) -> float:
-        """From what units of each width took; of widths not yet begun, as its power."""
+    def seconds_left(self) -> float | None:
+        """From what units of each width took; of widths not yet begun, as its power. None while all that is
+        known is a small part in which networks were compiled."""
         known = {width: seconds / units for width, (units, seconds) in self._worked.items()}
+        for width, (units, seconds) in self._first.items():
+            if width not in known and units >= SMALL_PART * sum(n for n, w in self._parts if w == width):
+                known[width] = seconds / units
+        if not known:
+            return None
         return math.fsum(left * seconds_of_network(known, width) for width, left in self._left() if left)
 
     def _left(self) -> list[tuple[int, int]]:
@@ -145,9 +158,10 @@ class Clock:
 
     def state(self) -> str:
         """Done, rate and time left in words; before anything is done, there is no rate to tell from."""
-        if not self.done:
-            return f"0/{self.total}, {duration(self.elapsed())} so far"
-        return f"{self.done}/{self.total}, {self.rate()}, {duration(self.seconds_left())} left"
+        left = self.seconds_left()
+        if left is None:
+            return f"{self.done}/{self.total}, {duration(self.elapsed())} so far"
+        return f"{self.done}/{self.total}, {self.rate()}, {duration(left)} left"
 
 
 def duration(seconds: float) -> str:

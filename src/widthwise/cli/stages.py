@@ -1,5 +1,6 @@
 """The stages of a run, each writing its file into the run's folder. Loads JAX; imported by commands only."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from widthwise.observables import (
 from widthwise.progress import Progress
 from widthwise.records.layout import Layout
 from widthwise.records.read import check_same_study, check_same_training, read_attributes
-from widthwise.report import write_report
+from widthwise.report import comparison_alpha, write_report
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
 from widthwise.study.combinations import reason_without_theory, require_theory
@@ -145,7 +146,12 @@ def theory_summary(theory: xr.Dataset, widths: Sequence[int], tolerance: float, 
     """The theory in numbers, and on a terminal its kernels."""
     numbers = render_theory(theory, widths, tolerance, all_widths=all_widths)
     kernels = render_kernels(theory) if on_terminal() else ""
-    return f"{numbers}\n\n{kernels}" if kernels else numbers
+    return (f"{numbers}\n\n{kernels}" if kernels else numbers) + _doubts(theory)
+
+
+def _doubts(theory: xr.Dataset) -> str:
+    """Where its numbers are not to be trusted, a line each."""
+    return "".join(f"\nwarning: {each}" for each in json.loads(str(theory.attrs.get("warnings", "[]"))))
 
 
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:
@@ -166,9 +172,10 @@ def report_stage(
         return render_losses(records), page
     comparison = None
     try:
-        comparison = compare(theory, records, progress=progress)
+        alpha = comparison_alpha(run.directory)
+        comparison = compare(theory, records, alpha=alpha, progress=progress)
         table = render_verdicts(comparison)
     except InputError as error:  # as when everything diverged
         table = f"no comparison: {error}"
     page = write_report(run.directory, comparison=comparison, tolerance=tolerance, progress=progress)
-    return table, page
+    return table + _doubts(theory), page

@@ -68,16 +68,19 @@ def render_losses(records: xr.Dataset) -> str:
 
 
 def _mean(values: np.ndarray) -> str:
-    """Mean and standard error."""
-    if len(values) == 1:
-        return f"{values[0]:.4g}"
-    return f"{values.mean():.4g} ± {values.std(ddof=1) / np.sqrt(len(values)):.1g}"
+    """Mean and standard error, both to the error's first digit."""
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    if not 1e-9 < error < 1:
+        return f"{values.mean():.4g}" + (f" ± {error:.1g}" if error else "")
+    digits = -int(np.floor(np.log10(error)))
+    return f"{values.mean():.{digits}f} ± {error:.{digits}f}"
 
 
 def render_sweep(sweep: xr.Dataset, optima: xr.Dataset) -> str:
     """Mean last losses, a line a value and a column a width, the best of a width marked; and the optima."""
     key = str(sweep.attrs["key"])
-    table = Table(title=f"last loss against {key}, mean over networks", title_justify="left")
+    title = f"last loss against {key}, mean over networks; * is the least"
+    table = Table(title=title, title_justify="left")
     table.add_column("value", justify="right")
     for width in sweep["width"].to_numpy():
         table.add_column(f"N = {int(width)}", justify="right")
@@ -92,8 +95,11 @@ def render_sweep(sweep: xr.Dataset, optima: xr.Dataset) -> str:
     ranges = zip(*(optima[n].to_numpy() for n in ("optimum", "optimum_low", "optimum_high")), strict=True)
     table.add_row("optimum", *(_optimum(*each) for each in ranges))
     if "largest_stable" in optima:
-        stable = optima["largest_stable"].to_numpy()
-        table.add_row("stable up to", *(f"{each:g}" if np.isfinite(each) else "-" for each in stable))
+        stable, largest = optima["largest_stable"].to_numpy(), float(sweep["value"].max())
+        words = [
+            f"{'≥ ' if each == largest else ''}{each:g}" if np.isfinite(each) else "-" for each in stable
+        ]
+        table.add_row("stable up to", *words)
     return _rendered(_console(WIDTH_IN_FILES), table, _moves(sweep, optima))
 
 

@@ -8,6 +8,7 @@ from widthwise.cli.summary import render_sweep
 from widthwise.errors import InputError
 from widthwise.progress import Progress
 from widthwise.records.folder import open_folder
+from widthwise.report.inputs import SWEEP
 from widthwise.study import Study
 from widthwise.training.sweep import sweep_studies, train_sweep
 
@@ -30,7 +31,7 @@ def run_sweep(study: Study, text: str, directory: Path, progress: Progress) -> s
     if key == RATE:
         optima["largest_stable"] = largest_stable(found)
     content = found.merge(optima).to_netcdf(engine="h5netcdf")
-    open_folder(directory).write("sweep.nc", bytes(content))
+    open_folder(directory).write(SWEEP, bytes(content))
     return render_sweep(found, optima)
 
 

@@ -108,8 +108,8 @@ def check_same_study(
 
 def _another_study(path: str | Path, what: str) -> StoreError:
     return StoreError(
-        f"{path} holds records of another study: {what}. Restore the study, write elsewhere with --out, "
-        "or delete the store"
+        f"{path} holds records of another study: {what}. Repeat the --set options it was trained with, write "
+        "elsewhere with --out, or delete the store"
     )
 
 

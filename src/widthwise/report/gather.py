@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,7 @@ from widthwise.analysis.belonging import OtherStudy, nothing_in_common
 from widthwise.analysis.wide_enough import TOLERANCE
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
-from widthwise.report.audit.files import Audited
+from widthwise.report.audit.files import NAME, Audited, read_verdict
 from widthwise.report.inputs import RunFiles
 
 ALPHA = 0.05
@@ -144,9 +145,20 @@ def _compare(
     """At the alpha of an audit that compared with theory, so that the page is the one the audit wrote."""
     if why := nothing_in_common(theory, records):
         raise OtherStudy(why)
+    return compare(theory, records, alpha=_alpha_of(audited), progress=progress)
+
+
+def comparison_alpha(directory: Path) -> float:
+    """At which networks are compared with theory: that of the audit in the folder, if it did too."""
+    try:
+        return _alpha_of(read_verdict(directory / NAME) if (directory / NAME).exists() else None)
+    except InputError:  # it is not shown either
+        return ALPHA
+
+
+def _alpha_of(audited: Audited | None) -> float:
     known = None if audited is None else audited.audit.evidence.get("theory_alpha")
-    alpha = float(known) if isinstance(known, float) and 0 < known <= 0.5 else ALPHA
-    return compare(theory, records, alpha=alpha, progress=progress)
+    return float(known) if isinstance(known, float) and 0 < known <= 0.5 else ALPHA
 
 
 def trained_networks(records: xr.Dataset) -> int | None:

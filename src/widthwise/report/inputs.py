@@ -12,6 +12,7 @@ from widthwise.records.read import open_records
 from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, VARIABLES
 from widthwise.report.audit.files import NAME, Audited, read_verdict
 
+SWEEP = "sweep.nc"
 AGAIN = "delete it and make it again with `widthwise theory`"
 
 
@@ -41,6 +42,8 @@ def read_run(directory: str | Path) -> RunFiles:
     theory_path, records_path = directory / "theory.nc", directory / "records.zarr"
     verdict_path = directory / NAME
     alone = not theory_path.exists() and not records_path.exists()
+    if alone and (directory / SWEEP).exists():
+        raise InputError(f"{directory} holds a sweep: report one of its folders, each of which is a run")
     if alone and not verdict_path.exists():
         raise InputError(
             f"{directory} holds neither theory.nc nor records.zarr: first run "

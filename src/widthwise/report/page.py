@@ -1,13 +1,14 @@
 """The page: template, style and script, filled with a run's words, tables and figures."""
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import jinja2
 import plotly.offline
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from widthwise.report.audit.tables import AuditPart
 from widthwise.report.figure import Figure
@@ -32,12 +33,22 @@ class Section:
     audit: AuditPart | None = None
 
 
+def mark_names(text: str) -> Markup:
+    """Text with what stands between backticks set as code; everything is escaped.
+
+    >>> str(mark_names("the records have no `<b>`"))
+    'the records have no <code>&lt;b&gt;</code>'
+    """
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def render(run: Gathered, sections: list[Section]) -> str:
     """The whole page as HTML; every value of the run is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.undefined = jinja2.StrictUndefined
+    environment.filters["names"] = mark_names
     columns, matrix = verdict_matrix(run)
     rows = run.comparison.verdicts if run.comparison is not None else ()
     return environment.get_template("report.html.j2").render(

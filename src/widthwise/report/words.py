@@ -28,6 +28,15 @@ CLAIMS = {
 }
 TOLERANCES = (0.1, 0.01)
 LONGEST_COUNT = 10**8
+DATA = {
+    "arrays": "arrays of the user",
+    "image_folder": "images",
+    "cifar5m": "CIFAR-5m",
+    "mnist1d": "MNIST-1D",
+    "tokens": "tokens",
+    "text": "text",
+    "huggingface": "a data set of Hugging Face",
+}
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,9 @@ def _data_words(data: Mapping[str, object]) -> str:
     elif kind == "synthetic":
         what = f"trained on the synthetic task {str(data.get('task', '')).replace('_', ' ')}"
     else:
-        return "trained on arrays of the user"
+        return f"trained on {DATA.get(kind, 'data')}"
+    if data.get("order") == "online":
+        return f"{what} (every sample seen once; {test} test points)"
     return f"{what} ({train} training and {test} test points)"
 
 
@@ -184,7 +195,9 @@ def _wide_enough(run: Gathered) -> list[Card]:
         widths = [sufficient_width(run.theory, part, tolerance) for tolerance in TOLERANCES]
         if all(w is not None for w in widths):
             near, far = (width_words(w) for w in widths if w is not None)
-            detail = f"{part_title(part).lower()}, typical single network; 1 % needs N ≈ {far}"
+            detail = (
+                f"{part_title(part).lower()}, typical single network; 1 % needs N ≈ {far}; over all steps"
+            )
             return [Card(f"N ≈ {near}", "is wide enough to be within 10 % of infinite width", detail)]
     return []
 

@@ -82,7 +82,7 @@ def _weak(measured: Measured, ensembles: Ensembles, where: dict, ends: tuple[Ens
         where=where | {"kind": "weak"},
         estimate=value,
         interval=(low, high),
-        advice_good=f"Ensembling {shown} a bias of narrower width: infinite ensembles have loss "
+        advice_good=f"Ensembling {shown} a bias of narrower width: the loss a point of infinite ensembles is "
         f"{narrow.infinite:.3g} at N = {ensembles.widths[0]} and {wide.infinite:.3g} at "
         f"N = {ensembles.widths[-1]}.",
     )
@@ -103,6 +103,6 @@ def _strong(measured: Measured, ensembles: Ensembles, where: dict) -> Test:
         where=where | {"kind": "strong", "against": width},
         estimate=value,
         interval=recentered_interval(draws, value, measured.alpha),
-        advice_good=f"An infinite ensemble of N = {ensembles.widths[0]} networks (loss "
+        advice_good=f"An infinite ensemble of N = {ensembles.widths[0]} networks (loss a point "
         f"{narrow.infinite:.3g}) {loses} one network of N = {width} ({other.single:.3g}).",
     )

@@ -45,6 +45,7 @@ def gap_test(
     found = gap_exponent(scaled, measured.alpha, np.random.default_rng(settings.seed))
     gap = test.wide
     between = f"between N = {widths[-2]} and {widths[-1]}"
+    agree = _agreement(gap, test.narrow, settings.allowed_gap)
     ratio = f"{gap:.2g} of their size {between}, {test.narrow:.2g} between N = {widths[0]} and {widths[1]}"
     return Test(
         claim=claim,
@@ -57,10 +58,16 @@ def gap_test(
         p_value=test.p_value,
         power=test,
         useful=max(settings.visible_gap, 2 * test.kappa * test.narrow + settings.allowed_gap),
-        advice_good=f"The {what} converge: they differ by {ratio}.",
+        advice_good=f"The {what} {agree}: they differ by {ratio}.",
         advice_bad=f"The {what} do not converge as the width grows: they differ by {ratio}.",
         depth=depth,
     )
+
+
+def _agreement(wide: float, narrow: float, allowed: float) -> str:
+    if wide <= narrow:
+        return "converge"
+    return f"agree to {allowed:.0%}" if wide <= allowed else "may converge, as far as seeds can tell"
 
 
 def too_few(products: Products, widths: int) -> str:

@@ -52,9 +52,9 @@ def descriptions(measured: Measured) -> list[Test]:
                 estimate=gap,
                 interval=recentered_interval(moved, gap, measured.alpha),
                 expected=0.0,
-                advice_good=f"The mean kernel of N = {n} leaves {narrow:.2g} of the task where that of "
-                f"N = {last} leaves {wide:.2g}; {MOST:.0%} of the task lies in {modes[index]} of its "
-                f"{len(targets)} modes, of N = {last} in {modes[-1]}.",
+                advice_good=f"Where they are furthest apart the mean kernel of N = {n} leaves {narrow:.2g} "
+                f"of the task, that of N = {last} {wide:.2g}; {MOST:.0%} of the task lies in {modes[index]} "
+                f"of its {len(targets)} modes, of N = {last} in {modes[-1]}.",
             )
         )
     return found

@@ -91,13 +91,14 @@ def ensemble_figure(ensembles: Ensembles) -> Figure:
         axis: dict[str, object] = {"title": {"text": budget}, "type": "log"}
         if not power:
             axis["tickvals"] = plain(2.0 ** np.arange(24))
-        views.append([Panel(data, {"xaxis": axis, "yaxis": value_axis("loss", known)})])
+        views.append([Panel(data, {"xaxis": axis, "yaxis": value_axis("loss a point", known)})])
     return Figure(
         id="audit-ensembles",
         title="Ensembles or width",
-        caption=f"Mean loss of ensembles of n networks at step {ensembles.step} on {ensembles.split} points; "
-        "dotted, of infinitely many. What a curve falls by is variance over initializations; what is left "
-        "between the dotted lines is the bias of narrower width, which no ensemble removes.",
+        caption=f"Mean loss a point of ensembles of n networks at step {ensembles.step} on "
+        f"{ensembles.split} points; dotted, of infinitely many. What a curve falls by is variance over "
+        "initializations; what is left between the dotted lines is the bias of narrower width, "
+        "which no ensemble removes.",
         panels=("",),
         views=views,
         controls=(Control("Compare at equal", tuple(BUDGETS)),),
