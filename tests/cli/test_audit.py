@@ -11,6 +11,8 @@ from audited import HOSTILE, records_of, write_store
 from commands import assert_refused, call, contents
 from synthetic_run import Truth, make_records, make_theory
 
+from widthwise.report import comparison_alpha
+
 STATUS = {"consistent": 0, "inconsistent": 1, "underpowered": 3}
 ROW_KEYS = {"claim", "verdict", "estimate", "interval", "expected", "where", "advice"}
 QUICK = ("--claims", "scales", "--quiet")
@@ -256,6 +258,8 @@ def test_a_run_with_theory_is_compared_once_and_its_page_is_kept(folder, monkeyp
     assert result.exit_code in (0, 3), result.output
     page = (folder / "run" / "report.html").read_text()
     assert '<section id="verdicts">' in page and "1.25&nbsp;%" in page
+    assert comparison_alpha(folder / "run") == 0.0125, "`widthwise run` compares at the same level then"
+    assert comparison_alpha(folder) == 0.05
     assert call("report", "run").exit_code == 0
     again = (folder / "run" / "report.html").read_text()
     assert again.partition("<footer>")[0] == page.partition("<footer>")[0]
@@ -275,3 +279,4 @@ def test_help_has_examples_and_statuses():
     result = call("audit", "--help")
     assert result.exit_code == 0
     assert "widthwise audit runs/digits" in result.stdout and "3 underpowered" in result.stdout
+    assert "table [audit]" in " ".join(result.stdout.replace("│", " ").split()), "brackets are no markup"

@@ -111,6 +111,8 @@ def test_a_sweep_writes_its_losses_and_names_the_best_value(stream, folder):
         np.testing.assert_array_equal(sweep["best"], best)
         assert (sweep["loss"] < sweep["initial_loss"]).all() and (sweep["largest_stable"] == 0.04).all()
     assert "optimum" in result.stdout and " *" in result.stdout and "stable up to" in result.stdout
+    assert_refused(call("report", "out"), "holds a sweep", "report one of its folders")
+    assert_refused(call("audit", "out"), "holds a sweep", "audit one of its folders")
     again = call(*arguments)
     assert again.exit_code == 0 and "training: 0/" not in again.stderr.replace("training: 0/0", "")
 
