@@ -100,9 +100,10 @@ def _evidence(data: xr.Dataset | None) -> dict[str, str]:
         if name in data.sizes:
             values = data[name].to_numpy() if name == "width" else [data.sizes[name]]
             found[f"{name}s"] = ", ".join(map(str, values))
-    floats = [v.dtype for v in data.data_vars.values() if v.dtype.kind == "f"]
+    # A store lists its variables in no particular order.
+    floats = sorted(str(v.dtype) for v in data.data_vars.values() if v.dtype.kind == "f")
     if floats and "dtype" not in found:
-        found["dtype"] = str(floats[0])
+        found["dtype"] = floats[0]
     return found
 
 
