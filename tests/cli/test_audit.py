@@ -110,6 +110,18 @@ def test_losses_without_splits_are_audited_in_a_run_folder(folder):
     assert "networks&#39; curves are not shown" in (folder / "run" / "report.html").read_text()
 
 
+def test_an_audit_of_other_records_says_which_one_it_replaces(folder):
+    for name in ("first.csv", "second.csv"):
+        write_losses(folder / name)
+    assert "replaces" not in call("audit", "first.csv", "--claims", "onset").stderr
+    assert "replaces" not in call("audit", "first.csv", "--claims", "onset").stderr
+    assert (
+        "replaces the audit of first.csv in audit" in call("audit", "second.csv", "--claims", "onset").stderr
+    )
+    (folder / "audit" / "verdict.json").write_text("{")
+    assert call("audit", "second.csv", "--claims", "onset").exit_code == 3
+
+
 def test_settings_come_from_a_file_and_from_the_call(folder):
     write_store(records_of("faulty"), folder / "records.zarr")
     (folder / "audit.toml").write_text("[audit]\nexponent_tolerance = 1.5\nvisible_exponent = 1.6\n")

@@ -20,6 +20,7 @@ from widthwise.records.read import damage_reported
 from widthwise.report import write_report
 from widthwise.report.atomic import write_bytes
 from widthwise.report.audit import Audited, audit_text, ensembles_of, junit_xml, measure_gaps, write_verdict
+from widthwise.report.audit.files import NAME, read_verdict
 from widthwise.report.audit.text import WIDTH
 from widthwise.report.gather import trained_networks
 from widthwise.report.inputs import SWEEP, read_theory_file
@@ -102,6 +103,7 @@ def run_audit(question: Question, directory: Path, junit: Path | None, progress:
         networks, ensembles = trained_networks(records), ensembles_of(found, question.alpha)
         audited = Audited(found, gaps, question.paths, _notes(records), networks, ensembles)
     directory.mkdir(parents=True, exist_ok=True)
+    _say_what_goes(directory, question, progress)
     write_verdict(audited, directory)
     if junit is not None:
         junit.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +112,16 @@ def run_audit(question: Question, directory: Path, junit: Path | None, progress:
     shared = directory == question.run_directory
     write_report(directory, comparison=found.comparison if shared else None, progress=progress)
     return audited
+
+
+def _say_what_goes(directory: Path, question: Question, progress: Progress) -> None:
+    """Name the records whose audit is replaced, if they are others."""
+    try:
+        before = read_verdict(directory / NAME).sources if (directory / NAME).exists() else ()
+    except InputError:  # whatever it was
+        return
+    if before and before != question.paths:
+        progress.say(f"replaces the audit of {', '.join(before)} in {directory}; --out keeps both")
 
 
 def render(audited: Audited, directory: Path) -> str:
