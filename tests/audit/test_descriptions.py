@@ -20,6 +20,43 @@ def test_descriptions_change_no_test(seed, monkeypatch):
     assert told.verdict == bare.verdict
 
 
+# Variance
+
+
+def saturating(rng, amplified):
+    """Predictions whose variance goes as 1/N at early steps and, if `amplified`, as a constant late."""
+    steps = np.array([0, 1, 2, 4, 8, 16, 32, 64])
+    spread = np.broadcast_to(ROOT[..., None, None] ** -1.0, (len(WIDTHS), 1, len(steps), 1, 1)).copy()
+    spread[:, :, 5:] = 10.0 if amplified else spread[:, :, 5:]
+    noise = spread * rng.standard_normal((len(WIDTHS), 12, len(steps), 30, 1))
+    return dataset(steps, 12, prediction=((*RUN, "point", "output"), 1.0 + noise))
+
+
+def test_differences_that_saturate_are_described_and_not_judged(seed):
+    """Amplified a hundred times over they outweigh all else, and no law of the width is to blame."""
+    found = audit(saturating(np.random.default_rng(seed), amplified=True), claims=["variance_scaling"])
+    early, late = sorted(found.rows, key=lambda row: row.judges, reverse=True)
+    assert found.verdict == "consistent" and early.where == {"until_step": 8}
+    assert early.estimate == pytest.approx(1.0, abs=0.15)
+    assert not late.judges and late.where == {"step": 64} and late.estimate == pytest.approx(0.0, abs=0.15)
+
+
+def test_a_variance_that_never_falls_is_inconsistent(seed):
+    records = saturating(np.random.default_rng(seed), amplified=False)
+    flat = records.assign(prediction=1.0 + (records["prediction"] - 1.0) * np.sqrt(records["width"]))
+    assert audit(flat, claims=["variance_scaling"]).verdict == "inconsistent"
+    late = flat.isel(step=[7])
+    assert audit(late, claims=["variance_scaling"]).verdict == "inconsistent", "of what there is"
+
+
+def test_a_readout_that_begins_at_zero_is_judged_later(seed):
+    """Nothing varies at the only early step."""
+    records = saturating(np.random.default_rng(seed), amplified=False).isel(step=[0, 6, 7])
+    zero = records.assign(prediction=records["prediction"].where(records["step"] > 0, 0.0))
+    row = next(r for r in audit(zero, claims=["variance_scaling"]).rows if r.judges)
+    assert row.where == {"until_step": 64} and row.estimate == pytest.approx(1.0, abs=0.2)
+
+
 # Infinite width
 
 
