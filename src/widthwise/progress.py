@@ -8,8 +8,6 @@ from typing import Protocol, runtime_checkable
 
 Parts = Sequence[tuple[int, int]]
 LONG_SECONDS = 3.0  # after which somebody who waits wants to know what for
-
-
 # How a network's time grows with width where fewer than two widths tell: as its weights do.
 GROWTH = 2.0
 
@@ -20,7 +18,7 @@ class Progress(Protocol):
 
     def start(self, label: str, total: int, parts: Parts = ()) -> None:
         """A stage of `total` units begins; `parts`, as (units, width) in the order in which they will be
-        done, if those of wider networks take longer."""
+        done, width by width, if those of wider networks take longer."""
         ...
 
     def advance(self, amount: int = 1) -> None:

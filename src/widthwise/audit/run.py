@@ -30,8 +30,8 @@ class Audit:
 
     **Fields:** `rows`, worst first; `untested`, what the records do not allow; `evidence`, widths, seeds,
     steps, alpha, versions; `summary`, sentences for a practitioner; `comparison`, measured against predicted,
-    where there was a theory of the same study; `ensembles`, losses of ensembles at
-    every width, where predictions and targets allow; a file keeps neither.
+    where there was a theory of the same study; `ensembles`, losses of ensembles at every width, where
+    predictions and targets allow; a file keeps neither.
     """
 
     rows: tuple[ClaimRow, ...]

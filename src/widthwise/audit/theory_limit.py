@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 
 from widthwise.analysis.ensembling import losses_of
 from widthwise.audit.claims.bias import Ensembles
-from widthwise.audit.claims.classes import loss_kind, points_of, read_points
+from widthwise.audit.claims.classes import loss_kind, points_of, read_points, targets_at
 from widthwise.audit.measured import Measured
 
 
@@ -40,8 +40,10 @@ def ensemble_loss(theory: xr.Dataset, measured: Measured, ensembles: Ensembles) 
     held, _ = points_of(measured)
     chosen = read_points(measured)[held]
     f = theory["prediction"].isel(step=at).transpose("point", "output").to_numpy()[chosen]
-    y = measured.records["target"].transpose("point", "output").to_numpy()[chosen]
-    value = float(losses_of(f.astype(float)[None], y.astype(float), loss_kind(measured))[0])
+    y = targets_at(measured, chosen)
+    if y is None:
+        return None
+    value = float(losses_of(f.astype(float)[None], y, loss_kind(measured))[0])
     return value if np.isfinite(value) else None
 
 

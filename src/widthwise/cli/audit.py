@@ -17,13 +17,14 @@ from widthwise.cli.summary import on_terminal
 from widthwise.errors import InputError
 from widthwise.progress import Progress
 from widthwise.records.read import damage_reported
+from widthwise.records.schema import SWEEP
 from widthwise.report import write_report
 from widthwise.report.atomic import write_bytes
 from widthwise.report.audit import Audited, audit_text, ensembles_of, junit_xml, measure_gaps, write_verdict
-from widthwise.report.audit.files import NAME, read_verdict
+from widthwise.report.audit.files import known_verdict
 from widthwise.report.audit.text import WIDTH
 from widthwise.report.gather import trained_networks
-from widthwise.report.inputs import SWEEP, read_theory_file
+from widthwise.report.inputs import read_theory_file
 
 ANY_VERDICT = re.compile(r"\b(?:in)?consistent\b|\bunderpowered\b", re.IGNORECASE)
 CODES = {"consistent": "\x1b[32m", "inconsistent": "\x1b[31m", "underpowered": "\x1b[33m"}
@@ -116,12 +117,9 @@ def run_audit(question: Question, directory: Path, junit: Path | None, progress:
 
 def _say_what_goes(directory: Path, question: Question, progress: Progress) -> None:
     """Name the records whose audit is replaced, if they are others."""
-    try:
-        before = read_verdict(directory / NAME).sources if (directory / NAME).exists() else ()
-    except InputError:  # whatever it was
-        return
-    if before and before != question.paths:
-        progress.say(f"replaces the audit of {', '.join(before)} in {directory}; --out keeps both")
+    before = known_verdict(directory)
+    if before is not None and before.sources and before.sources != question.paths:
+        progress.say(f"replaces the audit of {', '.join(before.sources)} in {directory}; --out keeps both")
 
 
 def render(audited: Audited, directory: Path) -> str:

@@ -108,7 +108,9 @@ class Clock:
 
     def __init__(self, total: int, parts: Parts = ()):
         self.total, self.done, self._started = total, 0, time.monotonic()
-        self._parts, self._last = tuple(parts) or ((total, 1),), self._started
+        self._last, self._units = self._started, {} if parts else {1: total}
+        for units, width in parts:
+            self._units[width] = self._units.get(width, 0) + units
         self._worked: dict[int, tuple[int, float]] = {}  # of each width, units and seconds
         self._first: dict[int, tuple[int, float]] = {}  # the same of its first advance, in which it compiles
 
@@ -134,16 +136,16 @@ class Clock:
         known is a small part in which networks were compiled."""
         known = {width: seconds / units for width, (units, seconds) in self._worked.items()}
         for width, (units, seconds) in self._first.items():
-            if width not in known and units >= SMALL_PART * sum(n for n, w in self._parts if w == width):
+            if width not in known and units >= SMALL_PART * self._units[width]:
                 known[width] = seconds / units
         if not known:
             return None
         return math.fsum(left * seconds_of_network(known, width) for width, left in self._left() if left)
 
     def _left(self) -> list[tuple[int, int]]:
-        """(width, units) of each part that are not done."""
+        """(width, units) that are not done."""
         found, done = [], self.done
-        for units, width in self._parts:
+        for width, units in self._units.items():
             found.append((width, units - min(done, units)))
             done -= min(done, units)
         return found

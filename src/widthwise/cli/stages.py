@@ -1,6 +1,5 @@
 """The stages of a run, each writing its file into the run's folder. Loads JAX; imported by commands only."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from widthwise.progress import Progress
 from widthwise.records.layout import Layout
 from widthwise.records.read import check_same_study, check_same_training, read_attributes
 from widthwise.report import comparison_alpha, write_report
+from widthwise.report.tables import theory_warnings
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
 from widthwise.study.combinations import reason_without_theory, require_theory
@@ -151,7 +151,7 @@ def theory_summary(theory: xr.Dataset, widths: Sequence[int], tolerance: float, 
 
 def _doubts(theory: xr.Dataset) -> str:
     """Where its numbers are not to be trusted, a line each."""
-    return "".join(f"\nwarning: {each}" for each in json.loads(str(theory.attrs.get("warnings", "[]"))))
+    return "".join(f"\nwarning: {each}" for each in theory_warnings(theory))
 
 
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:

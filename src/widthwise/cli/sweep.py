@@ -8,7 +8,7 @@ from widthwise.cli.summary import render_sweep
 from widthwise.errors import InputError
 from widthwise.progress import Progress
 from widthwise.records.folder import open_folder
-from widthwise.report.inputs import SWEEP
+from widthwise.records.schema import SWEEP
 from widthwise.study import Study
 from widthwise.training.sweep import sweep_studies, train_sweep
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 SCHEMA_VERSION = 1
+SWEEP = "sweep.nc"  # what a sweep writes beside the runs of its values
 
 
 @dataclass(frozen=True)

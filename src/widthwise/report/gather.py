@@ -13,7 +13,7 @@ from widthwise.analysis.belonging import OtherStudy, nothing_in_common
 from widthwise.analysis.wide_enough import TOLERANCE
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
-from widthwise.report.audit.files import NAME, Audited, read_verdict
+from widthwise.report.audit.files import Audited, known_verdict
 from widthwise.report.inputs import RunFiles
 
 ALPHA = 0.05
@@ -150,10 +150,7 @@ def _compare(
 
 def comparison_alpha(directory: Path) -> float:
     """At which networks are compared with theory: that of the audit in the folder, if it did too."""
-    try:
-        return _alpha_of(read_verdict(directory / NAME) if (directory / NAME).exists() else None)
-    except InputError:  # it is not shown either
-        return ALPHA
+    return _alpha_of(known_verdict(directory))
 
 
 def _alpha_of(audited: Audited | None) -> float:

@@ -9,10 +9,9 @@ import xarray as xr
 from widthwise.audit.reading import LARGEST
 from widthwise.errors import InputError
 from widthwise.records.read import open_records
-from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, VARIABLES
+from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, SWEEP, VARIABLES
 from widthwise.report.audit.files import NAME, Audited, read_verdict
 
-SWEEP = "sweep.nc"
 AGAIN = "delete it and make it again with `widthwise theory`"
 
 

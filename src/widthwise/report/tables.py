@@ -136,9 +136,13 @@ def _text(value: object) -> str:
 
 def warnings_of(run: Gathered) -> list[str]:
     """Theory's validity warnings, then the report's own notes."""
-    listed = _opened(run.theory.attrs.get("warnings", "[]")) if run.theory is not None else []
-    items = listed if isinstance(listed, list) else [listed]
-    return [*(str(item) for item in items if item), *run.notes]
+    return [*(theory_warnings(run.theory) if run.theory is not None else ()), *run.notes]
+
+
+def theory_warnings(theory: xr.Dataset) -> list[str]:
+    """Where its numbers are not to be trusted."""
+    listed = _opened(theory.attrs.get("warnings", "[]"))
+    return [str(item) for item in (listed if isinstance(listed, list) else [listed]) if item]
 
 
 def study_text(study: Mapping[str, Mapping[str, object]]) -> str:

@@ -82,13 +82,19 @@ def outputs_of(measured: Measured, width: int, step: int) -> Float[np.ndarray, "
 
 def points_of(measured: Measured) -> tuple[Int[np.ndarray, " point"], str]:
     """Positions among the points that are read: held-out ones where there are some, else all."""
-    records = measured.records
     read = read_points(measured)
-    if "split" in records.coords and records["split"].dims == ("point",):
-        names = np.array([str(name) for name in records["split"].to_numpy()])[read]
-        if (names == "test").any():
-            return np.flatnonzero(names == "test"), "test"
-    return np.arange(len(read)), "all"
+    held_out = points_named(measured, read, "test")
+    return (held_out, "test") if len(held_out) else (np.arange(len(read)), "all")
+
+
+def points_named(
+    measured: Measured, points: Int[np.ndarray, " point"], name: str
+) -> Int[np.ndarray, " chosen"]:
+    """Positions among `points` of those of the split `name`; none where splits are not known by point."""
+    records = measured.records
+    if "split" not in records.coords or records["split"].dims != ("point",):
+        return np.zeros(0, dtype=int)
+    return np.flatnonzero([str(each) == name for each in records["split"].to_numpy()[points]])
 
 
 def read_points(measured: Measured) -> Int[np.ndarray, " point"]:

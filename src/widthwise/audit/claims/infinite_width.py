@@ -28,40 +28,36 @@ def descriptions(measured: Measured) -> list[Test]:
     size = math.sqrt(max(0.0, products.mean_size(len(widths) - 1)))
     if not size > 0:
         return []
-    where = {"step": int(measured.steps[step]), "unit": "of their size"}
-    return [_limit(measured, products, size, where), _foretold(measured, products, size, where)]
-
-
-def _limit(measured: Measured, products: Products, size: float, where: dict) -> Test:
-    before, last = products.widths[-2:]
-    away = _combined(products, -2, richardson(before, last))
-    value, interval = _relative(measured, products, away, size)
-    return Test(
-        claim=CLAIM,
-        where=where | {"quantity": "distance from infinite width", "width": last},
-        estimate=value,
-        interval=interval,
-        expected=0.0,
-        advice_good=f"Mean predictions of N = {last} are {value:.2g} of their size away from those of "
-        f"infinite width, if gaps fall as 1/N from N = {before} on.",
-    )
-
-
-def _foretold(measured: Measured, products: Products, size: float, where: dict) -> Test:
     first, second, last = products.widths[-3:]
+    ahead = _combined(products, -2, richardson(second, last))
     missed = _combined(products, -3, richardson(first, second, at=last))
-    value, interval = _relative(measured, products, missed, size)
-    count = len(products.widths)
-    plain, _ = _relative(measured, products, difference(count, count - 1, count - 2), size)
-    return Test(
-        claim=CLAIM,
-        where=where | {"quantity": "foretold from narrower ones", "width": last},
-        estimate=value,
-        interval=interval,
-        expected=0.0,
-        advice_good=f"From N = {first} and {second} those of N = {last} are foretold, as 1/N, to {value:.2g} "
-        f"of their size; N = {second} itself differs from them by {plain:.2g}.",
-    )
+    plain, _ = _relative(measured, products, difference(len(widths), len(widths) - 1, len(widths) - 2), size)
+    told = {
+        "distance from infinite width": (
+            ahead,
+            f"Mean predictions of N = {last} are {{:.2g}} of their size away from those of infinite width, "
+            f"if gaps fall as 1/N from N = {second} on.",
+        ),
+        "foretold from narrower ones": (
+            missed,
+            f"From N = {first} and {second} those of N = {last} are foretold, as 1/N, to {{:.2g}} of their "
+            f"size; N = {second} itself differs from them by {plain:.2g}.",
+        ),
+    }
+    where, found = {"step": int(measured.steps[step]), "unit": "of their size"}, []
+    for quantity, (coefficients, words) in told.items():
+        value, interval = _relative(measured, products, coefficients, size)
+        found.append(
+            Test(
+                claim=CLAIM,
+                where=where | {"quantity": quantity, "width": last},
+                estimate=value,
+                interval=interval,
+                expected=0.0,
+                advice_good=words.format(value),
+            )
+        )
+    return found
 
 
 def _combined(products: Products, start: int, coefficients: tuple[float, float]) -> list[float]:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from widthwise.audit.claims.classes import targets_at
+from widthwise.audit.claims.classes import points_named, targets_at
 from widthwise.audit.claims.gaps import Block, counting
 from widthwise.audit.measured import Measured, NothingToCompare
 from widthwise.audit.reading import sound, thinned
@@ -56,7 +56,8 @@ def kernels_at(
     and their targets if they are known; without points at which some kernel is not finite."""
     every = np.arange(measured.records.sizes["point"])
     points = thinned(measured.records[KERNEL], measured.settings).get("point", every)
-    chosen = _training(measured, points)
+    train = points_named(measured, points, "train")
+    chosen = train if len(train) > 1 else np.arange(len(points))
     counted = counting(measured, [step])
     kernels = [measured.read(KERNEL, w, [step])[counted[w]][:, 0] for w in widths]
     kernels = [kernel[:, chosen][:, :, chosen] for kernel in kernels]
@@ -79,15 +80,6 @@ def modes_of(
     y = np.zeros((points, 1)) if targets is None else targets
     power = ((vectors.transpose(0, 2, 1) @ y) ** 2).sum(axis=2)
     return values[:, ::-1], power[:, ::-1]
-
-
-def _training(measured: Measured, points: Int[np.ndarray, " point"]) -> Int[np.ndarray, " chosen"]:
-    records = measured.records
-    if "split" in records.coords and records["split"].dims == ("point",):
-        train = np.array([str(name) == "train" for name in records["split"].to_numpy()])[points]
-        if train.sum() > 1:
-            return np.flatnonzero(train)
-    return np.arange(len(points))
 
 
 def _recorded(

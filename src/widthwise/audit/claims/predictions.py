@@ -34,7 +34,10 @@ def tests(measured: Measured) -> list[Test] | Untested:
 def mean_products(measured: Measured, steps: list[int], widths: list[int]) -> Products:
     """Of predictions at all of `steps`; of classes, of logits less their mean over classes."""
     classes = by_class(measured) and loss_kind(measured) == "cross_entropy"
-    return measured.products(widths, _predictions(measured, steps, widths, classes=classes))
+    return measured.once(
+        f"products of predictions of {widths} at {steps}",
+        lambda: measured.products(widths, _predictions(measured, steps, widths, classes=classes)),
+    )
 
 
 def _predictions(

@@ -70,6 +70,14 @@ def read_verdict(path: str | Path) -> Audited:
         raise InputError(f"{path} is no verdict of an audit ({what}): {AGAIN}") from error
 
 
+def known_verdict(directory: Path) -> Audited | None:
+    """The audit in a folder; None if there is none, or it cannot be read."""
+    try:
+        return read_verdict(directory / NAME) if (directory / NAME).exists() else None
+    except InputError:
+        return None
+
+
 def _audited(content: Any) -> Audited:
     if not isinstance(content, Mapping) or content.get("schema") != 1:
         raise ValueError("it has not the schema 1")
