@@ -15,7 +15,18 @@ from pathlib import Path
 
 import jax
 import xarray as xr
-from audit_cases import FAULTS, KINDS, OPTIMIZERS, WIDTHS, Case, cases_of, coordinate_check, named, train
+from audit_cases import (
+    FAULTS,
+    KINDS,
+    OPTIMIZERS,
+    WIDTHS,
+    Case,
+    cases_of,
+    coordinate_check,
+    kept_records,
+    named,
+    train,
+)
 from machine import write_result
 from scipy import stats
 
@@ -29,12 +40,8 @@ COUNTED = (("verdict", "inconsistent"), ("named", True), ("coordinate_check_alar
 
 def records_of(case: Case, audits: int, path: Path) -> xr.Dataset:
     """A case's networks, trained unless they are kept already."""
-    if not path.exists():
-        records = train(case, SEEDS * audits, seed=zlib.crc32(case.label.encode()) & 0x7FFFFFFF)
-        records.to_netcdf(path.with_suffix(".partial"), engine="h5netcdf")
-        path.with_suffix(".partial").replace(path)
-    with xr.open_dataset(path, engine="h5netcdf") as kept:
-        return kept.load()
+    seed = zlib.crc32(case.label.encode()) & 0x7FFFFFFF
+    return kept_records(path, lambda: train(case, SEEDS * audits, seed=seed))
 
 
 def judge(case: Case, audits: int, work: Path) -> dict:

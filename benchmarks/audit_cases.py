@@ -3,9 +3,10 @@
 A fault changes one law of the powers of the width and leaves the base width, the narrowest, as it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 from unittest import mock
 
@@ -134,9 +135,24 @@ def train(case: Case, seeds: int, seed: int) -> xr.Dataset:
         parts = [
             ww.train_ensemble(study_of(case, width, seeds, seed)).drop_attrs() for width in WIDTHS[case.kind]
         ]
+    return together(parts)
+
+
+def together(parts: list[xr.Dataset]) -> xr.Dataset:
+    """Ensembles of one width each as one dataset."""
     return xr.concat(
         parts, dim="width", data_vars="minimal", coords="minimal", compat="override", join="override"
     )
+
+
+def kept_records(path: Path, make: Callable[[], xr.Dataset]) -> xr.Dataset:
+    """What is in the file, made and written first if it is not there."""
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        make().to_netcdf(partial, engine="h5netcdf")
+        partial.replace(path)
+    with xr.open_dataset(path, engine="h5netcdf") as kept:
+        return kept.load()
 
 
 @contextmanager

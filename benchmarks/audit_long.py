@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 import xarray as xr
+from audit_cases import kept_records, together
 from machine import write_result
 from scipy import stats
 
@@ -79,25 +80,13 @@ def train(case: Case) -> xr.Dataset:
             record=ww.RecordSettings(steps="log", train_points=16),
         )
         parts.append(ww.train_ensemble(study).drop_attrs())
-    return xr.concat(
-        parts, dim="width", data_vars="minimal", coords="minimal", compat="override", join="override"
-    )
-
-
-def records_of(case: Case, path: Path) -> xr.Dataset:
-    """Trained unless they are kept already."""
-    if not path.exists():
-        partial = path.with_suffix(".partial")
-        train(case).to_netcdf(partial, engine="h5netcdf")
-        partial.replace(path)
-    with xr.open_dataset(path, engine="h5netcdf") as kept:
-        return kept.load()
+    return together(parts)
 
 
 def judge(case: Case, path: Path) -> dict:
     """Verdicts, and what they rest on; exponents of the variance at the last step, which judges nothing."""
     started = time.perf_counter()
-    records = records_of(case, path)
+    records = kept_records(path, lambda: train(case))
     verdicts, failed, exponents = Counter(), Counter(), []
     for first in range(0, SEEDS * AUDITS, SEEDS):
         part = records.isel(seed=slice(first, first + SEEDS)).assign_coords(seed=range(SEEDS))
