@@ -16,7 +16,7 @@ from claims_rows import Row, audited_rows, rate_rows, rows_of
 from machine import RESULTS, write_result
 
 import widthwise as ww
-from widthwise.audit.measured import measure
+from widthwise.audit.ensemble_view import measure
 
 WIDTHS, SEEDS = (16, 32, 64, 128, 256), 8
 QUANTITIES = (

@@ -13,10 +13,10 @@ from widthwise.analysis.ensembling import split_gap
 from widthwise.analysis.exponents import fit_exponent
 from widthwise.analysis.gaps import difference, gap_interval
 from widthwise.analysis.seeds import bootstrap_counts
+from widthwise.analysis.spectrum_exchange import swap_test
 from widthwise.analysis.stability import share_at_the_edge
-from widthwise.analysis.swap import swap_test
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 
 EARLY = 0.2  # the first fifth of training is early
 # A loss is a square: 10 % of a function is 20 % of a kernel, which is a square of features.
@@ -50,7 +50,7 @@ class Row:
         return {**asdict(self), "rule": rule, "verdict": self.verdict}
 
 
-def rows_of(measured: Measured) -> list[Row]:
+def rows_of(measured: EnsembleView) -> list[Row]:
     """The claims of one setting; distances are those of N = 64 from the widest: the third but last width."""
     every = list(range(1, len(measured.steps)))
     early = [i for i in every if measured.steps[i] <= EARLY * measured.steps[-1]]
@@ -64,7 +64,7 @@ def rows_of(measured: Measured) -> list[Row]:
 
 
 def _distance(
-    measured: Measured, claim: str, what: str, blocks: list[np.ndarray], rule: Interval, size: float = 0.0
+    measured: EnsembleView, claim: str, what: str, blocks: list[np.ndarray], rule: Interval, size: float = 0.0
 ) -> Row:
     """Root mean square gap of seed means, over `size` or else over the root mean square of the widest's."""
     widest = len(blocks) - 1
@@ -76,7 +76,9 @@ def _distance(
     return Row(claim, what, value / size, (low / size, high / size), rule)
 
 
-def _losses(measured: Measured, curves: list[np.ndarray], spans: tuple[list[int], list[int]]) -> list[Row]:
+def _losses(
+    measured: EnsembleView, curves: list[np.ndarray], spans: tuple[list[int], list[int]]
+) -> list[Row]:
     rows, initial, at = [], float(curves[-1][:, 0].mean()), spans[0][-1]
     for claim, when, steps in zip(("C1", "C3"), ("early", "all steps"), spans, strict=True):
         now = np.mean([curve[:, steps].mean(axis=0) for curve in curves], axis=0)
@@ -109,7 +111,7 @@ def _losses(measured: Measured, curves: list[np.ndarray], spans: tuple[list[int]
     return [*rows, Row("C5", "loss gap of N = 16 over the initial loss, at the end", *gap)]
 
 
-def _functions(measured: Measured, spans: tuple[list[int], list[int]]) -> list[Row]:
+def _functions(measured: EnsembleView, spans: tuple[list[int], list[int]]) -> list[Row]:
     widths, (early, every) = range(len(measured.widths)), spans
     layer = measured.records.sizes["layer"] - 1
     target = math.sqrt(float((measured.records["target"].to_numpy() ** 2).mean()))
@@ -149,7 +151,7 @@ def _sizes(values: np.ndarray) -> np.ndarray:
     return np.sqrt((values**2).mean(axis=(-2, -1)))
 
 
-def _variance(measured: Measured) -> list[Row]:
+def _variance(measured: EnsembleView) -> list[Row]:
     found = measure_ensembles(measured)
     if not isinstance(found, Ensembles):
         raise SystemExit(found.why)
@@ -161,7 +163,7 @@ def _variance(measured: Measured) -> list[Row]:
     return rows
 
 
-def _spectra(measured: Measured, curves: list[np.ndarray]) -> list[Row]:
+def _spectra(measured: EnsembleView, curves: list[np.ndarray]) -> list[Row]:
     """At the end: eigenvalues, their shapes (over traces), and the swap test of N = 16 with the widest, also
     with the widest's when its loss was that of N = 16 at the end."""
     last, names = len(measured.steps) - 1, ("tangent_kernel_eigenvalue", "task_power")

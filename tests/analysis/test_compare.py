@@ -9,7 +9,7 @@ import xarray as xr
 from scipy import stats
 from synthetic_run import Truth, make_records, make_theory
 
-from widthwise.analysis import blocks, compare
+from widthwise.analysis import compare
 from widthwise.errors import InputError
 
 # A single ensemble must not fail by chance: false-alarm rate of the tests below that expect agreement.

@@ -8,7 +8,7 @@ from synthetic_run import Truth, make_records, make_theory
 
 import widthwise as ww
 from widthwise.audit import AuditSettings, audit
-from widthwise.audit.measured import measure
+from widthwise.audit.ensemble_view import measure
 from widthwise.audit.sentences import summarize
 
 SMALL = {"steps": 5, "train": 1, "test": 2, "modes": 3, "kernels": False}

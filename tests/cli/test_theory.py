@@ -11,7 +11,7 @@ import xarray as xr
 from commands import TINY, assert_refused, call, contents
 from synthetic_run import Truth, make_theory
 
-from widthwise.cli.blocks import MOST_KERNELS, MOST_POINTS, render_kernels
+from widthwise.cli.kernel_squares import MOST_KERNELS, MOST_POINTS, render_kernels
 from widthwise.cli.stages import theory_summary
 from widthwise.cli.summary import render_theory
 from widthwise.errors import InputError

@@ -7,7 +7,7 @@ import pytest
 from one_hidden_layer import reference_fluctuations
 
 from widthwise.data import Points
-from widthwise.fluctuations.modes import modes_needed, pad_modes, principal_scores
+from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, principal_scores
 from widthwise.fluctuations.response import response, site_outputs
 from widthwise.infinite_width.one_hidden_layer import population
 from widthwise.infinite_width.site import Site, site_process

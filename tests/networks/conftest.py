@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from widthwise.networks.tensor import Tensor
+from widthwise.networks.tensor_spec import TensorSpec
 
 
 def is_tensor(leaf):
-    return isinstance(leaf, Tensor)
+    return isinstance(leaf, TensorSpec)
 
 
 @pytest.fixture

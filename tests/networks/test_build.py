@@ -8,7 +8,7 @@ import pytest
 from widthwise.errors import InputError
 from widthwise.networks import blueprint
 from widthwise.networks.normalize import Normalize
-from widthwise.networks.tensor import Tensor
+from widthwise.networks.tensor_spec import TensorSpec
 from widthwise.study import NetworkSettings
 
 POINTS, OUTPUTS, WIDTH = 3, 5, 12
@@ -54,7 +54,7 @@ def inputs_of(shape, seed):
 
 
 def tensors(plan):
-    return jax.tree.leaves(plan, is_leaf=lambda leaf: isinstance(leaf, Tensor))
+    return jax.tree.leaves(plan, is_leaf=lambda leaf: isinstance(leaf, TensorSpec))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,7 +14,7 @@ from scipy import stats
 
 from widthwise.networks import blueprint, parametrization
 from widthwise.networks.parametrization import Rule, draw, is_rule, is_tensor, rule_of, rules_of
-from widthwise.networks.tensor import Tensor
+from widthwise.networks.tensor_spec import TensorSpec
 from widthwise.study import NetworkSettings, TrainingSettings
 from widthwise.training.optimizer import make_optimizer
 
@@ -27,7 +27,7 @@ def tensor_of(role, width, **rest):
     """A tensor of a role at a width, with nothing at its default."""
     shape = {"input": (width, 5), "hidden": (width, width), "readout": (3, width), "scalar": (3, 5)}[role]
     values = {"gain": 0.7, "sgd_rate": 2.0, "adam_rate": 3.0, "inner": 0.2} | rest
-    return Tensor(shape=shape, role=role, fan_in=shape[1], fan_out=shape[0], **values)
+    return TensorSpec(shape=shape, role=role, fan_in=shape[1], fan_out=shape[0], **values)
 
 
 def printed_table():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from widthwise.errors import InputError
-from widthwise.records.arrays import DamagedFile, pack_arrays, unpack_arrays
+from widthwise.records.array_file import DamagedFile, pack_arrays, unpack_arrays
 from widthwise.records.parameters import kept_steps, parameters_folder, read_parameters, write_parameters
 
 WEIGHTS = {

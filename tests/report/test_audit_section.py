@@ -21,7 +21,7 @@ from widthwise.report.audit import Audited, audit_text, junit_xml, measure_gaps,
 from widthwise.report.audit.downloads import rows_csv
 from widthwise.report.audit.ensembles import ensemble_figure, ensembles_of, read_ensembles
 from widthwise.report.audit.figures import audit_figures, gap_figure
-from widthwise.report.audit.gaps import differences, distances, read_gaps
+from widthwise.report.audit.gap_series import differences, distances, read_gaps
 from widthwise.report.audit.tables import tensor_lines
 
 

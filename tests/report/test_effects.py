@@ -14,12 +14,12 @@ from widthwise.analysis import wide_enough
 from widthwise.errors import InputError
 from widthwise.report import write_report
 from widthwise.report.gather import Gathered, gather
+from widthwise.report.headline import subject
 from widthwise.report.inputs import RunFiles
 from widthwise.report.layers import layer_figure
-from widthwise.report.richness import richness_figure
-from widthwise.report.tables import verdict_matrix
+from widthwise.report.page_tables import verdict_matrix
+from widthwise.report.richness_scan import richness_figure
 from widthwise.report.wide import wide_table
-from widthwise.report.words import subject
 
 TRUTH = Truth(seeds=6, steps=5, widths=(16, 64), layers=3, scan=(0.5, 1.0, 2.0), stderr=1e-3)
 

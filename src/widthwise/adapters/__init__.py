@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from widthwise.adapters.still import random_states_kept
+from widthwise.adapters.random_state import random_states_kept
 
 with random_states_kept():
     from widthwise.adapters.collect import open_runs

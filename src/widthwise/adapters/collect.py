@@ -10,11 +10,11 @@ import xarray as xr
 from xarray.core import indexing
 
 from widthwise.adapters.csv import runs_of_csv
-from widthwise.adapters.lazy import RunsArray
+from widthwise.adapters.found_run import Labels, Run
+from widthwise.adapters.lazy_array import RunsArray
 from widthwise.adapters.names import NAMED, coordinate, recordable, require_same_names
 from widthwise.adapters.publish import INTERRUPTED
 from widthwise.adapters.roles import infer_roles
-from widthwise.adapters.run import Labels, Run
 from widthwise.adapters.stores import runs_of_store
 from widthwise.errors import InputError, StoreError
 from widthwise.records.folder import TEMPORARY

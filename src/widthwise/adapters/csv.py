@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from widthwise.adapters.found_run import Held, Labels, Run
 from widthwise.adapters.names import LARGEST_NUMBER, require_cell
-from widthwise.adapters.run import Held, Labels, Run
 from widthwise.errors import InputError
 
 NEEDED = ("width", "seed", "step", "loss")

@@ -7,8 +7,8 @@ from pathlib import Path
 import zarr
 
 from widthwise.errors import InputError
-from widthwise.records.errors import disk_errors
 from widthwise.records.folder import TEMPORARY
+from widthwise.records.storage_errors import disk_errors
 
 INTERRUPTED = ".interrupted.zarr"
 

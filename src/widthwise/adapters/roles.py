@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from widthwise.adapters.run import Run
+from widthwise.adapters.found_run import Run
 
 
 def infer_roles(

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from widthwise.adapters.found_run import Labels
 from widthwise.adapters.names import NAMED, ROLES, require_names
-from widthwise.adapters.run import Labels
 from widthwise.errors import StoreError
 
 # What a store may say of tensors: roles and exponents of their scales; sizes of their sides (width, tensor).

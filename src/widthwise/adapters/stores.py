@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from widthwise.adapters.lazy import as_slice
+from widthwise.adapters.found_run import Labels, Run, RunArray, Selection
+from widthwise.adapters.lazy_array import as_slice
 from widthwise.adapters.names import EXTRA_VARIABLES, LARGEST_NUMBER, NAMED, recordable, require_cell
-from widthwise.adapters.run import Labels, Run, RunArray, Selection
 from widthwise.adapters.store_labels import FANS, LAWS, read_labels
 from widthwise.errors import InputError, StoreError
 from widthwise.records.folder import open_folder

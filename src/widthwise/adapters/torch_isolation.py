@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from widthwise.adapters.still import random_states_kept
+from widthwise.adapters.random_state import random_states_kept
 from widthwise.errors import InputError
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from widthwise.adapters.as_arrays import as_array, as_quantity
 from widthwise.adapters.names import (
     DECISIVE,
     NAMED,
@@ -24,10 +25,9 @@ from widthwise.adapters.names import (
 )
 from widthwise.adapters.publish import check_place, folder_of, partial_path, publish, run_path
 from widthwise.adapters.run_store import RunStore
-from widthwise.adapters.values import as_array, as_quantity
 from widthwise.errors import InputError
-from widthwise.records.errors import disk_errors
 from widthwise.records.schema import SCHEMA_VERSION
+from widthwise.records.storage_errors import disk_errors
 
 # What is recorded is held in memory up to this, then written.
 HELD_BYTES = 64 * 2**20

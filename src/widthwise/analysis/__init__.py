@@ -1,8 +1,8 @@
 """What an ensemble shows, and how it compares with theory. Begin at `compare.py`."""
 
-from widthwise.analysis.belonging import point_splits
 from widthwise.analysis.compare import Comparison, compare
 from widthwise.analysis.ensemble import summarize_ensemble
+from widthwise.analysis.same_study import point_splits
 from widthwise.analysis.series import TheorySeries, scan_series, theory_series
 from widthwise.analysis.verdict import VerdictRow
 from widthwise.analysis.wide_enough import (

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
-from widthwise.analysis.belonging import (
+from widthwise.analysis.same_study import (
     DIFFERENT,
     OtherStudy,
     check_same_points,

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from widthwise.analysis.align import Common, find_common, find_parts
+from widthwise.analysis.comparison_dataset import number_dataset
 from widthwise.analysis.findings import PartSummary, summarize_part
 from widthwise.analysis.measure import Measurement, Signs, VariableMeasurement, measure_variable
-from widthwise.analysis.numbers import number_dataset
 from widthwise.analysis.signflip import sign_choices
 from widthwise.analysis.verdict import Finding, Verdict, VerdictRow, judge, overall
 from widthwise.progress import SILENT, Progress

@@ -5,8 +5,8 @@ import xarray as xr
 from jaxtyping import Float
 
 from widthwise.analysis.align import check_records, measured_variables, ordered_dims, usable_seeds
-from widthwise.analysis.blocks import read_block, step_slabs
 from widthwise.analysis.elementwise import element_numbers
+from widthwise.analysis.step_blocks import read_block, step_slabs
 from widthwise.progress import SILENT, Progress
 
 TABLE_BYTES = 2**29

@@ -9,11 +9,11 @@ import xarray as xr
 from jaxtyping import Float
 
 from widthwise.analysis.align import Common, Part, find_parts
-from widthwise.analysis.blocks import read_block, step_slabs
 from widthwise.analysis.elementwise import element_numbers, whole_theory
 from widthwise.analysis.part_theory import PartTheory, read_part_theory, rounding_of
 from widthwise.analysis.seeds import pooled_variance, pooled_variance_relative_error
 from widthwise.analysis.signflip import FORGIVEN_STANDARD_ERRORS, LargestT, largest_t
+from widthwise.analysis.step_blocks import read_block, step_slabs
 from widthwise.progress import SILENT, Progress
 
 # More elements of a part than this are thinned evenly for the largest t; all other numbers use every element.

@@ -7,7 +7,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from widthwise.analysis.align import MEASURED, Part, find_parts
-from widthwise.analysis.belonging import point_splits
+from widthwise.analysis.same_study import point_splits
 from widthwise.records.schema import SCAN_VARIABLES
 
 RESOLVED = 3.0  # numerical errors by which a value must exceed zero to be divided by

@@ -4,10 +4,10 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from widthwise.audit.audit_settings import AuditSettings
 from widthwise.audit.claim import ClaimRow, Test, Untested
 from widthwise.audit.claims import CLAIMS
 from widthwise.audit.run import Audit, audit
-from widthwise.audit.settings import AuditSettings
 
 __all__ = ["CLAIMS", "Audit", "AuditSettings", "ClaimRow", "Test", "Untested", "audit"]
 

@@ -2,11 +2,11 @@
 
 import xarray as xr
 
-from widthwise.analysis.belonging import nothing_in_common
 from widthwise.analysis.compare import Comparison, compare
+from widthwise.analysis.same_study import nothing_in_common
 from widthwise.analysis.verdict import VerdictRow
 from widthwise.audit.claim import OWN, SYMPTOM, ClaimRow, Untested
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 
@@ -14,7 +14,7 @@ CLAIM = "theory"
 
 
 def compare_with(
-    theory: xr.Dataset, measured: Measured, alpha: float, progress: Progress = SILENT
+    theory: xr.Dataset, measured: EnsembleView, alpha: float, progress: Progress = SILENT
 ) -> Comparison | Untested:
     """The comparison of `analysis.compare` with the networks that count, or why there is none.
 

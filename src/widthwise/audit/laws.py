@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.analysis.exponents import slope_coefficients
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 
 # Exponents of weights and of updates by role, with every factor taken into the array (muP).
 ROLE_LAWS: dict[str, tuple[float, float]] = {
@@ -35,7 +35,7 @@ class TensorLaw:
     vanishing: float = 0.0
 
 
-def tensor_laws(measured: Measured) -> list[TensorLaw]:
+def tensor_laws(measured: EnsembleView) -> list[TensorLaw]:
     """The law of every tensor in the order of records.
 
     From `tensor_weight_exponent` and `tensor_update_exponent` where training wrote them; else by the role:
@@ -72,7 +72,7 @@ def describe(quantity: str) -> str:
     }[quantity]
 
 
-def _roles(measured: Measured, count: int) -> Sequence[str]:
+def _roles(measured: EnsembleView, count: int) -> Sequence[str]:
     records = measured.records
     if "tensor_role" in records and records["tensor_role"].dims == ("tensor",):
         return [str(role) for role in records["tensor_role"].to_numpy()]
@@ -88,7 +88,7 @@ def _roles(measured: Measured, count: int) -> Sequence[str]:
     return [names[bool(into), bool(out)] for into, out in zip(*sides, strict=True)]
 
 
-def _growth(measured: Measured, name: str, count: int) -> np.ndarray | None:
+def _growth(measured: EnsembleView, name: str, count: int) -> np.ndarray | None:
     """Whether a side grows with width, for each tensor."""
     records = measured.records
     if name not in records or set(map(str, records[name].dims)) != {"width", "tensor"}:
@@ -99,7 +99,7 @@ def _growth(measured: Measured, name: str, count: int) -> np.ndarray | None:
     return values[-1] > values[0]
 
 
-def _numbers(measured: Measured, name: str, count: int) -> np.ndarray | None:
+def _numbers(measured: EnsembleView, name: str, count: int) -> np.ndarray | None:
     records = measured.records
     if name not in records or records[name].dims != ("tensor",) or records[name].dtype.kind not in "iuf":
         return None
@@ -110,7 +110,7 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _outside(measured: Measured, index: int) -> float:
+def _outside(measured: EnsembleView, index: int) -> float:
     """1 if a readout's array is divided by N in the forward pass, 0 if the division is in it.
 
     By its initial weights, which go as N^0 then, or by its first updates if it starts at zero.

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Int, Shaped
 
-from widthwise.audit.settings import AuditSettings
+from widthwise.audit.audit_settings import AuditSettings
 
 Place = int | slice | np.ndarray
 # One step of all networks is held in float64 below this, with as many points as fit.

@@ -11,12 +11,12 @@ from widthwise.analysis.compare import Comparison
 from widthwise.analysis.verdict import Verdict
 from widthwise.audit.against_theory import CLAIM as THEORY
 from widthwise.audit.against_theory import compare_with, theory_rows
+from widthwise.audit.audit_settings import AuditSettings
 from widthwise.audit.claim import ClaimRow, Test, Untested, judge, sort_rows
 from widthwise.audit.claims import CLAIMS, DESCRIPTIONS
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
-from widthwise.audit.measured import Measured, NothingToCompare, measure
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare, measure
 from widthwise.audit.sentences import summarize
-from widthwise.audit.settings import AuditSettings
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.records.evidence import evidence
@@ -126,7 +126,7 @@ def audit(
     return Audit(rows, tuple(untested), found, summary, comparison, known)
 
 
-def _described(name: str, measured: Measured) -> list[Test]:
+def _described(name: str, measured: EnsembleView) -> list[Test]:
     """What is told beside a claim's tests; nothing where there is nothing to tell."""
     found: list[Test] = []
     for describe in DESCRIPTIONS.get(name, ()):
@@ -150,7 +150,7 @@ def _chosen(claims: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _evidence(measured: Measured) -> dict[str, object]:
+def _evidence(measured: EnsembleView) -> dict[str, object]:
     made = evidence()
     return {
         "widths": list(measured.widths),

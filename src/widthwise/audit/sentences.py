@@ -7,9 +7,9 @@ from widthwise.analysis.ensembling import split_gap
 from widthwise.analysis.extrapolate import reference
 from widthwise.audit.claim import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
-from widthwise.audit.claims.gaps import alive_curves, comparable
-from widthwise.audit.claims.loss import split_names
-from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.claims.function_gaps import alive_curves, comparable
+from widthwise.audit.claims.loss_curves import split_names
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 from widthwise.audit.reading import sound
 from widthwise.audit.theory_limit import ensemble_loss, loss_curve
 
@@ -17,7 +17,7 @@ TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 def summarize(
-    measured: Measured, rows: tuple[ClaimRow, ...], theory: xr.Dataset | None = None
+    measured: EnsembleView, rows: tuple[ClaimRow, ...], theory: xr.Dataset | None = None
 ) -> tuple[str, ...]:
     """The verdict's cause, how far each width can be trusted, and what of the gap is variance.
 
@@ -59,7 +59,7 @@ def _cause(rows: tuple[ClaimRow, ...]) -> str:
     return f"No test fails; {len(weak)} of {len(tested)} had too little data to tell{more}."
 
 
-def _tracking(measured: Measured, theory: xr.Dataset | None) -> list[str]:
+def _tracking(measured: EnsembleView, theory: xr.Dataset | None) -> list[str]:
     """Until which step the mean loss of each width is within a tolerance of its reference."""
     name = measured.first_of("loss", "batch_loss")
     if name is None or len(measured.widths) < 2:
@@ -95,7 +95,9 @@ def _tracking(measured: Measured, theory: xr.Dataset | None) -> list[str]:
     return [_until(measured, int(numbers[w]), gaps[w], steps, (what, loss)) for w in shown]
 
 
-def _until(measured: Measured, width: int, gap: np.ndarray, steps: list[int], words: tuple[str, str]) -> str:
+def _until(
+    measured: EnsembleView, width: int, gap: np.ndarray, steps: list[int], words: tuple[str, str]
+) -> str:
     """The smallest tolerance kept for at least half of the recorded steps, and until when; then the smallest
     one that is kept to the last step. `words`, the reference and the loss by name."""
     last, (what, loss) = len(gap), words

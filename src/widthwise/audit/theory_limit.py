@@ -7,11 +7,11 @@ from jaxtyping import Float, Int
 from widthwise.analysis.ensembling import losses_of
 from widthwise.audit.claims.bias import Ensembles
 from widthwise.audit.claims.classes import loss_kind, points_of, read_points, targets_at
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 
 
 def loss_curve(
-    theory: xr.Dataset, measured: Measured, steps: list[int]
+    theory: xr.Dataset, measured: EnsembleView, steps: list[int]
 ) -> tuple[list[int], Float[np.ndarray, " step"], Float[np.ndarray, " step"]] | None:
     """Those of the positions `steps` at which theory has a loss, that of the last split there, and its
     numerical standard error (zero where theory gives none); None if there are none."""
@@ -30,7 +30,7 @@ def loss_curve(
     )
 
 
-def ensemble_loss(theory: xr.Dataset, measured: Measured, ensembles: Ensembles) -> float | None:
+def ensemble_loss(theory: xr.Dataset, measured: EnsembleView, ensembles: Ensembles) -> float | None:
     """Loss of theory's prediction at the step and on the points of the ensembles; None where it has none."""
     if "prediction" not in theory or set(theory["prediction"].dims) != {"step", "point", "output"}:
         return None

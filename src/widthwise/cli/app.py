@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from widthwise.cli.guard import guarded
-from widthwise.cli.progress import open_progress
+from widthwise.cli.progress_bar import open_progress
 from widthwise.cli.streams import write_line
 from widthwise.errors import InputError
 
@@ -173,12 +173,12 @@ def train(
         study = _study(study_file, overrides)
         if as_json and not status:
             raise InputError("`--json`: goes with --status")
-        from widthwise.cli.places import place_of, records_in
+        from widthwise.cli.run_folder import place_of, records_in
 
         place = place_of(study, out)
         records = records_in(place)
         if status:
-            from widthwise.cli.status import render_status
+            from widthwise.cli.run_status import render_status
             from widthwise.records.status import run_status
 
             found = run_status(study, records)
@@ -282,7 +282,7 @@ def audit(
     """
     with guarded() as guard:
         from widthwise.cli import audit as auditing
-        from widthwise.cli.audit_settings import read_settings
+        from widthwise.cli.audit_options import read_settings
 
         chosen = read_settings(settings, overrides or [])
         question = auditing.Question(tuple(paths), alpha, auditing.claims_of(claims), chosen)

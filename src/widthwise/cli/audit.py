@@ -11,7 +11,7 @@ import xarray as xr
 
 from widthwise.adapters import open_runs
 from widthwise.audit import Audit, AuditSettings, audit
-from widthwise.cli.places import refuse_file
+from widthwise.cli.run_folder import refuse_file
 from widthwise.cli.streams import is_url
 from widthwise.cli.summary import on_terminal
 from widthwise.errors import InputError
@@ -21,8 +21,8 @@ from widthwise.records.schema import SWEEP
 from widthwise.report import write_report
 from widthwise.report.atomic import write_bytes
 from widthwise.report.audit import Audited, audit_text, ensembles_of, junit_xml, measure_gaps, write_verdict
-from widthwise.report.audit.files import known_verdict
 from widthwise.report.audit.text import WIDTH
+from widthwise.report.audit.verdict_file import known_verdict
 from widthwise.report.gather import trained_networks
 from widthwise.report.inputs import read_theory_file
 

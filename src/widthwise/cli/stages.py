@@ -9,8 +9,8 @@ from pathlib import Path
 import xarray as xr
 
 from widthwise.analysis import compare
-from widthwise.cli.blocks import render_kernels
-from widthwise.cli.places import made, refuse_file
+from widthwise.cli.kernel_squares import render_kernels
+from widthwise.cli.run_folder import made, refuse_file
 from widthwise.cli.streams import is_url
 from widthwise.cli.summary import on_terminal, render_losses, render_theory, render_verdicts
 from widthwise.data import Points, load_points
@@ -28,7 +28,7 @@ from widthwise.progress import Progress
 from widthwise.records.layout import Layout
 from widthwise.records.read import check_same_study, check_same_training, read_attributes
 from widthwise.report import comparison_alpha, write_report
-from widthwise.report.tables import theory_warnings
+from widthwise.report.page_tables import theory_warnings
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
 from widthwise.study.combinations import reason_without_theory, require_theory

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from widthwise.analysis import Comparison, Sufficient, TheorySeries, theory_series, wide_enough
-from widthwise.report.words import percent, width_words
+from widthwise.report.headline import percent, width_words
 
 VERDICTS = ("consistent", "inconsistent", "underpowered")
 COLORS = {"consistent": "green", "inconsistent": "red", "underpowered": "yellow"}

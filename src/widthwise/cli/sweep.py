@@ -10,7 +10,7 @@ from widthwise.progress import Progress
 from widthwise.records.folder import open_folder
 from widthwise.records.schema import SWEEP
 from widthwise.study import Study
-from widthwise.training.sweep import sweep_studies, train_sweep
+from widthwise.training.setting_sweep import sweep_studies, train_sweep
 
 RATE = "training.learning_rate"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from widthwise.cli.places import made, records_in, refuse_file
+from widthwise.cli.run_folder import made, records_in, refuse_file
 from widthwise.progress import Progress
 from widthwise.study import Study
 from widthwise.training import train_ensemble

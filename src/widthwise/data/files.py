@@ -6,7 +6,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from widthwise.data.memory import machine_bytes
+from widthwise.data.machine_memory import machine_bytes
 from widthwise.errors import InputError
 from widthwise.study import Study
 from widthwise.study.values import from_home

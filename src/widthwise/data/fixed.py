@@ -5,8 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from widthwise.data.batch_order import offline_batches
 from widthwise.data.load import load_points
-from widthwise.data.order import offline_batches
 from widthwise.data.stream import Batch, Stream
 from widthwise.data.watched import probes_of
 from widthwise.errors import InputError

@@ -7,6 +7,7 @@ from itertools import chain, islice
 import numpy as np
 from jaxtyping import Int
 
+from widthwise.data.batch_order import offline_batches, read_ahead
 from widthwise.data.files import combined_digest, require_room
 from widthwise.data.huggingface import (
     IMAGE_FIELDS,
@@ -20,7 +21,6 @@ from widthwise.data.huggingface import (
 )
 from widthwise.data.image_folder import read_image, require_pillow
 from widthwise.data.images import LabeledImages, image_stream, labeled_batch
-from widthwise.data.order import offline_batches, read_ahead
 from widthwise.data.pixels import REFERENCE_IMAGES, standardization
 from widthwise.data.stream import Batch, Stream
 from widthwise.data.vocabulary import END_OF_LINE, most_frequent, number_words, words_of

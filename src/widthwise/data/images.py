@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from widthwise.data.digits import shares
-from widthwise.data.files import combined_digest, require_room
-from widthwise.data.order import (
+from widthwise.data.batch_order import (
     CHOICE,
     HELD_OUT,
     WORKERS,
@@ -18,6 +16,8 @@ from widthwise.data.order import (
     online_batches,
     stream_rng,
 )
+from widthwise.data.digits import shares
+from widthwise.data.files import combined_digest, require_room
 from widthwise.data.pixels import REFERENCE_IMAGES, Standardization, standardization
 from widthwise.data.stream import Batch, Stream
 from widthwise.data.targets import class_targets

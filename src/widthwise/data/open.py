@@ -7,7 +7,7 @@ from widthwise.data.huggingface_streams import huggingface_stream
 from widthwise.data.image_folder import folder_images
 from widthwise.data.images import image_stream
 from widthwise.data.stream import Stream
-from widthwise.data.text import character_text, word_text
+from widthwise.data.text_streams import character_text, word_text
 from widthwise.data.windows import window_stream
 from widthwise.study import Study
 from widthwise.study.check import require_study

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from widthwise.data.batch_order import CHOICE, HELD_OUT, offline_batches, online_batches, stream_rng
 from widthwise.data.files import combined_digest
-from widthwise.data.order import CHOICE, HELD_OUT, offline_batches, online_batches, stream_rng
 from widthwise.data.stream import Batch, Stream
 from widthwise.data.vocabulary import most_frequent
 from widthwise.data.watched import probes_of

@@ -11,7 +11,7 @@ from widthwise.fluctuations.deep_covariance import DEEP_SITES, SEED_OF_FLUCTUATI
 from widthwise.fluctuations.memory import deep_bytes, deep_seconds, require_deep_memory
 from widthwise.infinite_width.deep import deep_process, evaluations, order_parameters
 from widthwise.infinite_width.deep_step import Rows
-from widthwise.infinite_width.order import OrderParameters
+from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import mean_and_stderr
 from widthwise.infinite_width.solve import InfiniteWidthSolution
 from widthwise.progress import SILENT, Progress

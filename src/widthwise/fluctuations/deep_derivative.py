@@ -19,8 +19,14 @@ from widthwise.fluctuations.memory import require_deep_memory
 from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
 from widthwise.infinite_width.deep_step import DeepProcess
 from widthwise.infinite_width.derivative import Derivative, require_enough_sites
-from widthwise.infinite_width.order import OrderParameters
-from widthwise.infinite_width.parameters import Parameters, Problem, moved_noise, moved_process, problem_of
+from widthwise.infinite_width.order_parameters import OrderParameters
+from widthwise.infinite_width.theory_parameters import (
+    Parameters,
+    Problem,
+    moved_noise,
+    moved_process,
+    problem_of,
+)
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, Key
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.deep import deep_process, evaluations, order_parameters, sweep
 from widthwise.infinite_width.deep_step import DeepProcess, LayerNoise
-from widthwise.infinite_width.order import OrderParameters
+from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import mean_and_stderr
 from widthwise.progress import SILENT, Progress
 

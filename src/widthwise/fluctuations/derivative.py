@@ -13,20 +13,20 @@ from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
 from widthwise.fluctuations.memory import require_memory
-from widthwise.fluctuations.modes import modes_needed, pad_modes, principal_scores
+from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, principal_scores
 from widthwise.fluctuations.response import Response, response, site_outputs
 from widthwise.fluctuations.solve import MODES_STEP, SEED_OF_FLUCTUATIONS, affordable_sites
 from widthwise.infinite_width.derivative import Derivative
 from widthwise.infinite_width.one_hidden_layer import draw_sites, options
-from widthwise.infinite_width.parameters import (
+from widthwise.infinite_width.replicates import map_replicates
+from widthwise.infinite_width.site import Site, SiteProcess, site_process
+from widthwise.infinite_width.theory_parameters import (
     Parameters,
     Problem,
     moved_process,
     moved_sites,
     problem_of,
 )
-from widthwise.infinite_width.replicates import map_replicates
-from widthwise.infinite_width.site import Site, SiteProcess, site_process
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from widthwise.fluctuations.expansion import ExpandedNumbers
-from widthwise.infinite_width.numbers import PlainNumbers, leading, plus
-from widthwise.infinite_width.order import OrderParameters, loss_per_point, split_losses
+from widthwise.infinite_width.arithmetic import PlainNumbers, leading, plus
+from widthwise.infinite_width.order_parameters import OrderParameters, loss_per_point, split_losses
 from widthwise.infinite_width.site import Site, SiteProcess
 
 

@@ -17,11 +17,11 @@ from widthwise.fluctuations.deep import deep_variances
 from widthwise.fluctuations.deep_covariance import DEEP_SITES
 from widthwise.fluctuations.deep_shift import deep_shifts
 from widthwise.fluctuations.memory import require_memory
-from widthwise.fluctuations.modes import modes_needed, pad_modes, principal_scores
+from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, principal_scores
 from widthwise.fluctuations.response import Response, response, site_outputs
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.one_hidden_layer import draw_sites
-from widthwise.infinite_width.order import OrderParameters
+from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
 from widthwise.infinite_width.site import site_process
 from widthwise.progress import SILENT, Progress

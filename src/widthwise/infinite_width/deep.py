@@ -23,7 +23,7 @@ from widthwise.infinite_width.deep_step import (
 )
 from widthwise.infinite_width.learning_rules import RULES, direct_feedback_alignment
 from widthwise.infinite_width.memory import require_room_for_sweep
-from widthwise.infinite_width.order import OrderParameters, loss_per_point, split_losses
+from widthwise.infinite_width.order_parameters import OrderParameters, loss_per_point, split_losses
 from widthwise.infinite_width.sites import gaussian_sites
 from widthwise.infinite_width.time_grid import time_grid
 from widthwise.study import Study

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from widthwise.infinite_width.activations import activation_and_slope
-from widthwise.infinite_width.order import loss_residual
+from widthwise.infinite_width.order_parameters import loss_residual
 from widthwise.study import NetworkSettings
 
 

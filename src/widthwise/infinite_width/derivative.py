@@ -15,12 +15,13 @@ from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
 from widthwise.errors import InputError
+from widthwise.infinite_width.arithmetic import PlainNumbers
 from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
 from widthwise.infinite_width.deep_step import DeepProcess, LayerNoise
-from widthwise.infinite_width.numbers import PlainNumbers
 from widthwise.infinite_width.one_hidden_layer import draw_sites, options, population
-from widthwise.infinite_width.order import OrderParameters, loss_per_point, split_losses
-from widthwise.infinite_width.parameters import (
+from widthwise.infinite_width.order_parameters import OrderParameters, loss_per_point, split_losses
+from widthwise.infinite_width.site import Site, SiteProcess, site_process
+from widthwise.infinite_width.theory_parameters import (
     Parameters,
     Problem,
     moved_noise,
@@ -28,7 +29,6 @@ from widthwise.infinite_width.parameters import (
     moved_sites,
     problem_of,
 )
-from widthwise.infinite_width.site import Site, SiteProcess, site_process
 from widthwise.study import Study
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
-from widthwise.infinite_width.numbers import PlainNumbers
-from widthwise.infinite_width.order import OrderParameters, loss_per_point, split_losses
+from widthwise.infinite_width.arithmetic import PlainNumbers
+from widthwise.infinite_width.order_parameters import OrderParameters, loss_per_point, split_losses
 from widthwise.infinite_width.site import Site, SiteProcess, site_process
 from widthwise.infinite_width.sites import gaussian_sites
 from widthwise.study import Study

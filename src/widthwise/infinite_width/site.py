@@ -16,8 +16,8 @@ from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
 from widthwise.infinite_width.activations import activation_and_slope
-from widthwise.infinite_width.numbers import Number, Numbers, leading, plus, total
-from widthwise.infinite_width.order import loss_residual
+from widthwise.infinite_width.arithmetic import Number, Numbers, leading, plus, total
+from widthwise.infinite_width.order_parameters import loss_residual
 from widthwise.study import NetworkSettings, Study
 
 # Classical Runge-Kutta: where the next stage starts and how much each slope counts.

@@ -13,7 +13,7 @@ from widthwise.errors import InputError
 from widthwise.infinite_width.deep import deep_solver
 from widthwise.infinite_width.memory import require_room_for_values
 from widthwise.infinite_width.one_hidden_layer import flow_error, one_hidden_layer_solver
-from widthwise.infinite_width.order import OrderParameters
+from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
 from widthwise.infinite_width.time_grid import flow_error_of
 from widthwise.progress import SILENT, Progress

@@ -5,7 +5,7 @@ import math
 from widthwise.networks.cnn import CNN, plan_cnn
 from widthwise.networks.mlp import MLP
 from widthwise.networks.resnet import ResNet, plan_resnet
-from widthwise.networks.tensor import Tensor
+from widthwise.networks.tensor_spec import TensorSpec
 from widthwise.networks.transformer import Transformer, plan_transformer
 from widthwise.study import NetworkSettings
 
@@ -13,7 +13,7 @@ from widthwise.study import NetworkSettings
 def blueprint(
     settings: NetworkSettings, shape: tuple[int, ...], outputs: int, width: int
 ) -> MLP | CNN | ResNet | Transformer:
-    r"""The network of one width with `Tensor` plans in place of its arrays.
+    r"""The network of one width with `TensorSpec` plans in place of its arrays.
 
     In standard terms the network of the base width is the usual one: standard deviations 1/sqrt(fan_in), the
     readout's divided by the richness gamma; gradient descent moves all but the readout at gamma^2 times the
@@ -30,7 +30,7 @@ def blueprint(
 
 def _plan_mlp(settings: NetworkSettings, shape: tuple[int, ...], outputs: int, width: int) -> MLP:
     dimension, gamma, base = math.prod(shape), settings.richness, settings.base_width
-    first = Tensor(
+    first = TensorSpec(
         shape=(width, dimension),
         role="input",
         fan_in=dimension,
@@ -39,7 +39,7 @@ def _plan_mlp(settings: NetworkSettings, shape: tuple[int, ...], outputs: int, w
         adam_rate=gamma,
         inner=1 / math.sqrt(dimension),
     )
-    hidden = Tensor(
+    hidden = TensorSpec(
         shape=(width, width),
         role="hidden",
         fan_in=width,
@@ -48,7 +48,7 @@ def _plan_mlp(settings: NetworkSettings, shape: tuple[int, ...], outputs: int, w
         adam_rate=gamma,
         inner=1 / math.sqrt(width),
     )
-    last = Tensor(
+    last = TensorSpec(
         shape=(outputs, width),
         role="readout",
         fan_in=width,

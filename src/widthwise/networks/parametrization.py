@@ -32,7 +32,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
-from widthwise.networks.tensor import Role, Tensor
+from widthwise.networks.tensor_spec import Role, TensorSpec
 from widthwise.study.settings import Optimizer, Parametrization
 
 Tree = Any  # a network with tensors, rules, rates or arrays as leaves
@@ -91,12 +91,12 @@ class Rule(NamedTuple):
         return self.adam_rate if optimizer in ("adam", "adamw") else self.sgd_rate
 
 
-def rule_of(tensor: Tensor, base: Tensor, parametrization: Parametrization) -> Rule:
+def rule_of(tensor: TensorSpec, base: TensorSpec, parametrization: Parametrization) -> Rule:
     """The rule of a tensor, given the same tensor at the base width.
 
     >>> hidden = dict(role="hidden", gain=1.0)
-    >>> wide = Tensor(shape=(256, 256), fan_in=256, fan_out=256, **hidden)
-    >>> base = Tensor(shape=(64, 64), fan_in=64, fan_out=64, **hidden)
+    >>> wide = TensorSpec(shape=(256, 256), fan_in=256, fan_out=256, **hidden)
+    >>> base = TensorSpec(shape=(64, 64), fan_in=64, fan_out=64, **hidden)
     >>> rule = rule_of(wide, base, "mean_field")
     >>> rule.std * 16, rule.sgd_rate, rule.adam_rate
     (1.0, 1.0, 0.25)
@@ -113,7 +113,7 @@ def rule_of(tensor: Tensor, base: Tensor, parametrization: Parametrization) -> R
     )
 
 
-def growth_of(tensor: Tensor, base: Tensor) -> float:
+def growth_of(tensor: TensorSpec, base: TensorSpec) -> float:
     """m of the table: fan-in over that at the base width, of `input` tensors fan-out."""
     side = "fan_out" if tensor.role == "input" else "fan_in"
     return getattr(tensor, side) / getattr(base, side)
@@ -148,7 +148,7 @@ def draw(key: Key[Array, ""], blueprint: Tree, rules: Tree, dtype: DTypeLike = j
 
 def is_tensor(leaf: object) -> bool:
     """For `jax.tree.map` over blueprints."""
-    return isinstance(leaf, Tensor)
+    return isinstance(leaf, TensorSpec)
 
 
 def is_rule(leaf: object) -> bool:

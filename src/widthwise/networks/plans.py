@@ -5,43 +5,43 @@ from dataclasses import replace
 from typing import Any
 
 from widthwise.errors import InputError
-from widthwise.networks.tensor import Role, Tensor
+from widthwise.networks.tensor_spec import Role, TensorSpec
 from widthwise.study import NetworkSettings
 
-Leaf = Any  # an array of a network; in its blueprint the `Tensor` that plans it
+Leaf = Any  # an array of a network; in its blueprint the `TensorSpec` that plans it
 
 
-def weights(settings: NetworkSettings, shape: tuple[int, ...], role: Role = "hidden") -> Tensor:
+def weights(settings: NetworkSettings, shape: tuple[int, ...], role: Role = "hidden") -> TensorSpec:
     """Weights (out, in, *window), standard deviation 1/sqrt(fan_in) at the base width.
 
     `fan_in` counts in x window, `fan_out` only out: it stands for the width, not for positions.
     """
     fan_in = math.prod(shape[1:])
     sgd, adam = settings.richness**2, settings.richness
-    return Tensor(shape=shape, role=role, fan_in=fan_in, fan_out=shape[0], sgd_rate=sgd, adam_rate=adam)
+    return TensorSpec(shape=shape, role=role, fan_in=fan_in, fan_out=shape[0], sgd_rate=sgd, adam_rate=adam)
 
 
-def readout(settings: NetworkSettings, outputs: int, width: int) -> Tensor:
+def readout(settings: NetworkSettings, outputs: int, width: int) -> TensorSpec:
     """Weights (output, width) of the last layer; the division by the richness is theirs."""
     start = "zero" if settings.readout == "zero" else "normal"
     gain = 1 / settings.richness
-    return Tensor(
+    return TensorSpec(
         shape=(outputs, width), role="readout", fan_in=width, fan_out=outputs, start=start, gain=gain
     )
 
 
-def embedding(settings: NetworkSettings, entries: int, width: int, gain: float = 1.0) -> Tensor:
+def embedding(settings: NetworkSettings, entries: int, width: int, gain: float = 1.0) -> TensorSpec:
     """A table (entry, width) of standard deviation `gain`; one entry is looked up, so `fan_in` is 1."""
     sgd, adam = settings.richness**2, settings.richness
-    return Tensor(
+    return TensorSpec(
         shape=(entries, width), role="input", fan_in=1, fan_out=width, gain=gain, sgd_rate=sgd, adam_rate=adam
     )
 
 
-def scale_and_shift(settings: NetworkSettings, channels: int) -> tuple[Tensor, Tensor]:
+def scale_and_shift(settings: NetworkSettings, channels: int) -> tuple[TensorSpec, TensorSpec]:
     """Gains, starting at one, and biases, starting at zero, after a normalization."""
     sgd, adam = settings.richness**2, settings.richness
-    ones = Tensor(
+    ones = TensorSpec(
         shape=(channels,),
         role="input",
         fan_in=1,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 
 from widthwise.networks.parametrization import Rule, growth_of, is_rule, is_tensor
-from widthwise.networks.tensor import Role, Tensor
+from widthwise.networks.tensor_spec import Role, TensorSpec
 
 Tree = Any  # a network with rules or tensors in place of its weights
 
@@ -56,7 +56,7 @@ def format_rows(heading: str, rows: tuple[TensorRow, ...]) -> str:
     return "\n".join([heading, *("  ".join(line).rstrip() for line in aligned)])
 
 
-def _row(path: str, tensor: Tensor, base: Tensor, rule: Rule) -> TensorRow:
+def _row(path: str, tensor: TensorSpec, base: TensorSpec, rule: Rule) -> TensorRow:
     std = 0.0 if tensor.start == "zero" else rule.std
     starts = "normal" if tensor.start == "normal" else "constant"
     rates = (rule.sgd_rate, rule.adam_rate)

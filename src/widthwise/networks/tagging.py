@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from widthwise.networks.tensor import Role, Start, Tensor
+from widthwise.networks.tensor_spec import Role, Start, TensorSpec
 
 ROLES = ("input", "hidden", "readout", "scalar")
 FIXED = "fixed"
@@ -30,7 +30,7 @@ def blueprint_of(
     **Arguments:** `tags`, role by path (such as ".layers[0].weight") where the inferred one is not wanted,
     or "fixed" for what is no weight and stays as the module has it. A tagged tensor may have its axes in any
     order: what grows is then read by the role, such as (in, out) or positions (entry, out) as "input".
-    **Returns:** the module with `Tensor`s for floating-point arrays and None for everything else:
+    **Returns:** the module with `TensorSpec`s for floating-point arrays and None for everything else:
     `eqx.combine(draw(...), make(width))` is a network (`eqx.combine` takes the rest from the module).
     **Errors:** `ValueError` naming the tensor whose role is not clear, or an unknown path or role in `tags`.
 
@@ -100,7 +100,7 @@ def _is_layer(node: object) -> bool:
 
 def _plan(
     path: str, shapes: tuple[tuple[int, ...], ...], known: str, values: Any, role: Role | None
-) -> Tensor:
+) -> TensorSpec:
     shape, base, twice = shapes
     if not len(shape) == len(base) == len(twice):
         raise ValueError(f"{path}: has {len(base)} axes at the base width and {len(shape)} at this one")
@@ -115,7 +115,7 @@ def _plan(
     constant = (found == 1).all() or ((found.size > 1 or not shape) and (found == found.flat[0]).all())
     start: Start = "zero" if not found.any() else "one" if constant else "normal"
     size = found.flat[0] if constant else math.sqrt(np.square(found).mean())
-    return Tensor(
+    return TensorSpec(
         shape=shape,
         role=role,
         fan_in=fan_in,

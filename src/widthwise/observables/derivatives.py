@@ -21,11 +21,11 @@ from widthwise.infinite_width.derivative import (
     is_one_population,
 )
 from widthwise.infinite_width.memory import require_room_for_gradient, require_room_for_values
-from widthwise.infinite_width.order import OrderParameters
-from widthwise.infinite_width.parameters import Parameters
+from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
 from widthwise.infinite_width.solve import DIVERGED
-from widthwise.observables.solve import coordinates, meaning, theory_hash, variable
+from widthwise.infinite_width.theory_parameters import Parameters
+from widthwise.observables.theory_dataset import coordinates, meaning, theory_hash, variable
 from widthwise.progress import SILENT, Progress
 from widthwise.records.evidence import evidence
 from widthwise.records.schema import SCHEMA_VERSION
@@ -55,7 +55,7 @@ def differentiate(
     `_derivative` added $\partial v / \partial \epsilon$, where the parameter is moved to parameter + epsilon
     direction; each has its `_stderr`. The solvers are causal, so the tangent of their one pass solves the
     linearized equations: implicit differentiation, with nothing iterated. The frozen Gaussians move with the
-    inputs; see `infinite_width/parameters.py`.
+    inputs; see `infinite_width/theory_parameters.py`.
 
     **Arguments:** `wrt`: what to differentiate by. "richness" and "learning_rate" are numbers; "targets"
     and "inputs" need a `direction`, (point, output) or (point, dimension) for training and test points.

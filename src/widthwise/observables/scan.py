@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from widthwise.infinite_width import InfiniteWidthSolution, solve_infinite_width
-from widthwise.observables.solve import meaning, solve_fluctuations
+from widthwise.observables.theory_dataset import meaning, solve_fluctuations
 from widthwise.progress import SILENT, Progress
 from widthwise.records.schema import COMPANIONS, COORDINATES, SCAN_VARIABLES
 from widthwise.study import Study

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from widthwise.errors import InputError
-from widthwise.records.arrays import DamagedFile, pack_arrays, unpack_arrays
-from widthwise.records.errors import disk_errors
+from widthwise.records.array_file import DamagedFile, pack_arrays, unpack_arrays
 from widthwise.records.folder import Folder, open_folder
+from widthwise.records.storage_errors import disk_errors
 
 SUFFIX = ".parameters"
 

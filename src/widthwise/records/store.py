@@ -18,13 +18,13 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from widthwise.errors import StoreError
-from widthwise.records.errors import disk_errors
 from widthwise.records.evidence import evidence
 from widthwise.records.folder import Folder, LocalFolder, open_folder
 from widthwise.records.layout import ArrayPlan, Cell, Layout, coordinate_meaning
 from widthwise.records.parameters import kept_steps, parameters_folder
 from widthwise.records.read import CHECKSUM, check_same_training, read_attributes
 from widthwise.records.schema import BOOKKEEPING, SCHEMA_VERSION, Variable
+from widthwise.records.storage_errors import disk_errors
 
 
 class RecordStore:

@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 
 from widthwise.analysis import Comparison, check_tolerance, compare, summarize_ensemble
-from widthwise.analysis.belonging import OtherStudy, nothing_in_common
+from widthwise.analysis.same_study import OtherStudy, nothing_in_common
 from widthwise.analysis.wide_enough import TOLERANCE
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
-from widthwise.report.audit.files import Audited, known_verdict
+from widthwise.report.audit.verdict_file import Audited, known_verdict
 from widthwise.report.inputs import RunFiles
 
 ALPHA = 0.05

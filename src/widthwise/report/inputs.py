@@ -10,7 +10,7 @@ from widthwise.audit.reading import LARGEST
 from widthwise.errors import InputError
 from widthwise.records.read import open_records
 from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, SWEEP, VARIABLES
-from widthwise.report.audit.files import NAME, Audited, read_verdict
+from widthwise.report.audit.verdict_file import NAME, Audited, read_verdict
 
 AGAIN = "delete it and make it again with `widthwise theory`"
 

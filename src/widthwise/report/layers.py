@@ -7,7 +7,7 @@ import numpy as np
 from widthwise.analysis import TheorySeries, theory_series
 from widthwise.report.figure import Control, Figure, Panel, Trace, band, chosen_steps, line, plain, step_axis
 from widthwise.report.gather import Gathered
-from widthwise.report.words import KERNELS
+from widthwise.report.headline import KERNELS
 
 LAYERED = ("feature_kernel", "gradient_kernel")
 

@@ -13,10 +13,10 @@ from markupsafe import Markup, escape
 from widthwise.report.audit.tables import AuditPart
 from widthwise.report.figure import Figure
 from widthwise.report.gather import Gathered
+from widthwise.report.headline import cards, headline, missing_words, number, part_title, row_key
+from widthwise.report.page_tables import evidence_rows, study_text, verdict_matrix, warnings_of
 from widthwise.report.palette import theme
-from widthwise.report.tables import evidence_rows, study_text, verdict_matrix, warnings_of
 from widthwise.report.wide import Table
-from widthwise.report.words import cards, headline, missing_words, number, part_title, row_key
 
 FOLDER = Path(__file__).parent / "page"
 

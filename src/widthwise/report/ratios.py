@@ -5,7 +5,7 @@ import xarray as xr
 
 from widthwise.report.figure import Figure, Panel, Trace, plain
 from widthwise.report.gather import Gathered
-from widthwise.report.words import part_title
+from widthwise.report.headline import part_title
 
 
 def ratio_figure(run: Gathered) -> Figure | None:

@@ -19,7 +19,7 @@ from widthwise.report.figure import (
     step_axis,
 )
 from widthwise.report.gather import Gathered
-from widthwise.report.words import part_title
+from widthwise.report.headline import part_title
 
 
 def variance_figure(run: Gathered) -> Figure | None:

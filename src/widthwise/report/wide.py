@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from widthwise.analysis import Sufficient, WideEnough, wide_enough
 from widthwise.report.gather import Gathered
-from widthwise.report.words import count_words, part_title, percent, width_words
+from widthwise.report.headline import count_words, part_title, percent, width_words
 
 NOT_COMPUTED = "not computed"
 

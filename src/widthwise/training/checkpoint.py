@@ -8,9 +8,9 @@ import numpy as np
 
 from widthwise.progress import SILENT, Progress
 from widthwise.records import Cell
-from widthwise.records.arrays import DamagedFile, pack_arrays, unpack_arrays
-from widthwise.records.errors import disk_errors
+from widthwise.records.array_file import DamagedFile, pack_arrays, unpack_arrays
 from widthwise.records.folder import Folder
+from widthwise.records.storage_errors import disk_errors
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -108,9 +108,9 @@ def _on_points(study: Study, points: Points, processors: int | None) -> Plan:
 
 
 def _on_stream(study: Study, stream: Stream, store: Folder | None, processors: int | None) -> Plan:
-    from widthwise.training.foresight import foresee_stream
     from widthwise.training.labels import record_labels
     from widthwise.training.measures import tensor_names
+    from widthwise.training.preflight import foresee_stream
     from widthwise.training.stream_network import Trainer, Tree
     from widthwise.training.stream_program import compile_stream_program
     from widthwise.training.stream_run import run_stream

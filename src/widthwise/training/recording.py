@@ -23,7 +23,7 @@ from widthwise.training.measures import (
     tangent_kernel,
     tensor_rms,
 )
-from widthwise.training.room import TANGENT_BYTES
+from widthwise.training.memory_limits import TANGENT_BYTES
 from widthwise.training.stream_network import Samples, State, Trainer, Tree, last_output
 
 ALWAYS = ("prediction", "loss")  # they decide on divergence

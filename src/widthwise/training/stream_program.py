@@ -13,10 +13,10 @@ from jaxtyping import Array, Int, Key
 
 from widthwise.data import Batch, Stream
 from widthwise.study import Study
+from widthwise.training.memory_limits import networks_at_once, networks_in_a_call, require_room
 from widthwise.training.network import network_keys
 from widthwise.training.numerics import numerics
 from widthwise.training.recording import measure
-from widthwise.training.room import networks_at_once, networks_in_a_call, require_room
 from widthwise.training.sharding import everywhere, over_seeds, place, seed_mesh
 from widthwise.training.stream_network import Samples, State, Trainer, as_batch, on_device, probe_samples
 

@@ -13,8 +13,8 @@ from widthwise.study.check import require_study
 from widthwise.training.cell import sweep_checkpoints
 from widthwise.training.executors.process import run_in_process
 from widthwise.training.executors.ray import run_on_ray
+from widthwise.training.memory_limits import require_room_for_records
 from widthwise.training.plan import Plan, plan_training
-from widthwise.training.room import require_room_for_records
 
 
 def train_ensemble(

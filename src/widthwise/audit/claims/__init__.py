@@ -7,33 +7,33 @@ from widthwise.audit.claims import (
     attention,
     bias,
     classes,
-    distributions,
     heads,
     infinite_width,
     kernels,
     large_rate,
     limits,
-    loss,
+    loss_curves,
     mean_kernel,
     onset,
+    preactivation_shapes,
     preactivations,
     predictions,
     richness,
     scales,
+    sharpening,
     spectra,
     spread,
-    stability,
     training_rate,
     variance,
 )
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 
-Claim = Callable[[Measured], list[Test] | Untested]
-Description = Callable[[Measured], list[Test]]
+Claim = Callable[[EnsembleView], list[Test] | Untested]
+Description = Callable[[EnsembleView], list[Test]]
 
 CLAIMS: dict[str, Claim] = {
     "scales": scales.tests,
-    "loss_curves": loss.tests,
+    "loss_curves": loss_curves.tests,
     "predictions": predictions.tests,
     "feature_kernel": kernels.tests,
     "kernel_change": kernels.change_tests,
@@ -53,9 +53,9 @@ DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
     "loss_curves": (limits.descriptions,),
     "predictions": (infinite_width.descriptions, classes.descriptions),
     "feature_kernel": (spread.descriptions,),
-    "preactivations": (distributions.descriptions,),
+    "preactivations": (preactivation_shapes.descriptions,),
     "attention": (heads.descriptions,),
-    "large_rate": (stability.descriptions,),
+    "large_rate": (sharpening.descriptions,),
     "spectra": (mean_kernel.descriptions,),
     "training_rate": (limits.rate_descriptions,),
 }

@@ -7,15 +7,15 @@ from jaxtyping import Float
 
 from widthwise.audit.claim import OWN, Test, Untested
 from widthwise.audit.claims import heads
-from widthwise.audit.claims.exponents import exponent_test
-from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
-from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
+from widthwise.audit.claims.width_exponent import exponent_test
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 
 CLAIM = "attention"
 LEAST = 1e-6  # a logit's spread below this is rounding, as where queries or keys start at zero
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     r"""At initialization, the spread of attention logits over keys goes as N^-1/2; later, gaps between widths
     shrink: of logits, mean over heads, and of rows' entropies.
 
@@ -38,7 +38,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found or Untested(claim=CLAIM, why="no row of `attention` has weights of two keys or more")
 
 
-def _later(measured: Measured, grid: tuple[list[int], list[int]], block: int, name: str) -> list[Test]:
+def _later(measured: EnsembleView, grid: tuple[list[int], list[int]], block: int, name: str) -> list[Test]:
     """Gaps of mean logits, relative to those of one head: signs of heads and of seeds may cancel."""
     widths, steps = grid
     try:
@@ -50,7 +50,7 @@ def _later(measured: Measured, grid: tuple[list[int], list[int]], block: int, na
     return [gap_test(measured, CLAIM, products, where, what=f"attention logits of `{name}`", size=size)]
 
 
-def _initial(measured: Measured) -> list[Test]:
+def _initial(measured: EnsembleView) -> list[Test]:
     found = []
     for block, name in enumerate(heads.block_names(measured)):
         spread = []
@@ -85,7 +85,7 @@ def _logits(attention: Float[np.ndarray, "seed head query key"]) -> Float[np.nda
         return logs - np.nansum(logs, axis=-1, keepdims=True) / count
 
 
-def _size(measured: Measured, grid: tuple[int, list[int]], block: int) -> float:
+def _size(measured: EnsembleView, grid: tuple[int, list[int]], block: int) -> float:
     """Root mean square of the logits of a width's heads over the steps."""
     width, steps = grid
     counted, squares, count = counting(measured, steps)[width], 0.0, 0
@@ -95,7 +95,7 @@ def _size(measured: Measured, grid: tuple[int, list[int]], block: int) -> float:
     return (squares / count) ** 0.5 if count else 0.0
 
 
-def _blocks(measured: Measured, grid: tuple[list[int], list[int]], block: int) -> Iterator[Block]:
+def _blocks(measured: EnsembleView, grid: tuple[list[int], list[int]], block: int) -> Iterator[Block]:
     """Mean logits over heads: heads are exchangeable, and may grow in number."""
     widths, steps = grid
     counted = counting(measured, steps)

@@ -8,8 +8,8 @@ from widthwise.analysis.ensembling import Ensembling, measure_ensembling
 from widthwise.analysis.seeds import recentered_interval
 from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims.classes import loss_kind, outputs_of, points_of, read_points, targets_at
-from widthwise.audit.claims.gaps import comparable
-from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.claims.function_gaps import comparable
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 from widthwise.audit.reading import sound
 
 CLAIM = "narrow_bias"
@@ -25,7 +25,7 @@ class Ensembles:
     found: tuple[Ensembling, ...]
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     r"""Two descriptions, which judge nothing: finite-width theory expects a bias ~ 1/N.
 
     Weak: $B^2_N - B^2_{ref} > 0$ between the narrowest and the widest width, relative to the loss of one
@@ -39,12 +39,12 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return [_weak(measured, ensembles, where, (narrow, wide)), _strong(measured, ensembles, where)]
 
 
-def measure_ensembles(measured: Measured) -> Ensembles | Untested:
+def measure_ensembles(measured: EnsembleView) -> Ensembles | Untested:
     """At the last step at which all widths have two networks, on held-out points where there are some."""
     return measured.once("ensembles", lambda: _measure(measured))
 
 
-def _measure(measured: Measured) -> Ensembles | Untested:
+def _measure(measured: EnsembleView) -> Ensembles | Untested:
     if why := measured.missing("prediction"):
         return Untested(claim=CLAIM, why=why)
     if set(map(str, measured.records["prediction"].dims)) != {"width", "seed", "step", "point", "output"}:
@@ -69,7 +69,9 @@ def _measure(measured: Measured) -> Ensembles | Untested:
     )
 
 
-def _weak(measured: Measured, ensembles: Ensembles, where: dict, ends: tuple[Ensembling, Ensembling]) -> Test:
+def _weak(
+    measured: EnsembleView, ensembles: Ensembles, where: dict, ends: tuple[Ensembling, Ensembling]
+) -> Test:
     narrow, wide = ends
     unit = abs(wide.single) or 1.0
     count = min(len(narrow.draws), len(wide.draws))
@@ -88,7 +90,7 @@ def _weak(measured: Measured, ensembles: Ensembles, where: dict, ends: tuple[Ens
     )
 
 
-def _strong(measured: Measured, ensembles: Ensembles, where: dict) -> Test:
+def _strong(measured: EnsembleView, ensembles: Ensembles, where: dict) -> Test:
     narrow = ensembles.found[0]
     singles = dict(zip(ensembles.widths[1:], ensembles.found[1:], strict=True))
     better = next((width for width, each in singles.items() if each.single < narrow.infinite), None)

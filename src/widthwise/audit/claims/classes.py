@@ -10,8 +10,8 @@ from widthwise.analysis.ensembling import Kind
 from widthwise.analysis.pairs import jensen_shannon
 from widthwise.audit.claim import Test
 from widthwise.audit.claims.described import pair_rows
-from widthwise.audit.claims.gaps import comparable
-from widthwise.audit.measured import Measured
+from widthwise.audit.claims.function_gaps import comparable
+from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.audit.reading import sound, thinned
 
 CLAIM = "predictions"
@@ -19,7 +19,7 @@ MOST_POINTS = 512
 NEARLY = 0.05  # relative difference of a recorded loss from the cross entropy of the recorded outputs
 
 
-def loss_kind(measured: Measured) -> Kind:
+def loss_kind(measured: EnsembleView) -> Kind:
     """ "cross_entropy" or "mse": as the study or the records' attribute `loss` says, else what the recorded
     losses are of the recorded outputs and targets at the first step; "mse" where nothing tells."""
     named = measured.study.get("training", {}).get("loss", measured.records.attrs.get("loss"))
@@ -28,7 +28,7 @@ def loss_kind(measured: Measured) -> Kind:
     return "cross_entropy" if named == "cross_entropy" else "mse"
 
 
-def descriptions(measured: Measured) -> list[Test]:
+def descriptions(measured: EnsembleView) -> list[Test]:
     """At the last step, on held-out points where there are some: the share of points on which a network of
     each width and one of the widest choose different classes, and the Jensen-Shannon divergence of their
     probabilities. Nothing if the loss is no cross entropy."""
@@ -66,21 +66,21 @@ def descriptions(measured: Measured) -> list[Test]:
 
 
 def without_common_part(
-    values: Float[np.ndarray, "seed step _ _"], measured: Measured
+    values: Float[np.ndarray, "seed step _ _"], measured: EnsembleView
 ) -> Float[np.ndarray, "seed step _ _"]:
     """Predictions as they were recorded less their mean over classes, which no probability depends on."""
     dims = [str(d) for d in measured.records["prediction"].dims if d in ("point", "output")]
     return values - values.mean(axis=dims.index("output") + 2, keepdims=True)
 
 
-def outputs_of(measured: Measured, width: int, step: int) -> Float[np.ndarray, "seed point output"]:
+def outputs_of(measured: EnsembleView, width: int, step: int) -> Float[np.ndarray, "seed point output"]:
     """Predictions at the positions of a width and a step, of the points that are read."""
     dims = [str(d) for d in measured.records["prediction"].dims if d in ("point", "output")]
     values = measured.read("prediction", width, [step])[:, 0]
     return np.moveaxis(values, dims.index("point") + 1, 1)
 
 
-def points_of(measured: Measured) -> tuple[Int[np.ndarray, " point"], str]:
+def points_of(measured: EnsembleView) -> tuple[Int[np.ndarray, " point"], str]:
     """Positions among the points that are read: held-out ones where there are some, else all."""
     read = read_points(measured)
     held_out = points_named(measured, read, "test")
@@ -88,7 +88,7 @@ def points_of(measured: Measured) -> tuple[Int[np.ndarray, " point"], str]:
 
 
 def points_named(
-    measured: Measured, points: Int[np.ndarray, " point"], name: str
+    measured: EnsembleView, points: Int[np.ndarray, " point"], name: str
 ) -> Int[np.ndarray, " chosen"]:
     """Positions among `points` of those of the split `name`; none where splits are not known by point."""
     records = measured.records
@@ -97,7 +97,7 @@ def points_named(
     return np.flatnonzero([str(each) == name for each in records["split"].to_numpy()[points]])
 
 
-def read_points(measured: Measured) -> Int[np.ndarray, " point"]:
+def read_points(measured: EnsembleView) -> Int[np.ndarray, " point"]:
     """Positions among the recorded points of those that are read of predictions."""
     predictions = measured.records["prediction"]
     every = np.arange(predictions.sizes["point"])
@@ -105,7 +105,7 @@ def read_points(measured: Measured) -> Int[np.ndarray, " point"]:
 
 
 def targets_at(
-    measured: Measured, points: Int[np.ndarray, " chosen"]
+    measured: EnsembleView, points: Int[np.ndarray, " chosen"]
 ) -> Float[np.ndarray, "chosen output"] | None:
     """Targets at positions among the recorded points; None where they are not known or not finite."""
     records = measured.records
@@ -117,7 +117,7 @@ def targets_at(
     return found[points].astype(float)
 
 
-def by_class(measured: Measured) -> bool:
+def by_class(measured: EnsembleView) -> bool:
     """Whether predictions are of several outputs of points."""
     records = measured.records
     return (
@@ -127,7 +127,7 @@ def by_class(measured: Measured) -> bool:
     )
 
 
-def _guessed(measured: Measured) -> Kind:
+def _guessed(measured: EnsembleView) -> Kind:
     """Whether the first recorded loss is that of probabilities, of the same points."""
     if not by_class(measured) or not measured.has("loss", "step"):
         return "mse"

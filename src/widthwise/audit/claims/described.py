@@ -9,13 +9,13 @@ from scipy import stats
 
 from widthwise.analysis.pairs import Distance, compare_pairs
 from widthwise.audit.claim import Test, Where
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 
 MOST_NETWORKS = 8  # of each width, of which pairs are compared
 
 
 def mean_rows(
-    measured: Measured,
+    measured: EnsembleView,
     claim: str,
     widths: Sequence[int],
     values: Sequence[Float[np.ndarray, " _"]],
@@ -57,7 +57,7 @@ def mean_rows(
 
 
 def pair_rows(
-    measured: Measured,
+    measured: EnsembleView,
     claim: str,
     widths: Sequence[int],
     values: Sequence[Shaped[np.ndarray, "_ ..."]],

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from widthwise.analysis.heads import matched_divergence, mean_divergence, relative_entropy_of_rows
+from widthwise.analysis.attention_heads import matched_divergence, mean_divergence, relative_entropy_of_rows
 from widthwise.audit.claim import Test
 from widthwise.audit.claims.described import pair_rows
-from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
-from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 
 CLAIM = "attention"
 MOST_ROWS = 16  # of which pairs of heads are compared
@@ -19,7 +19,7 @@ KINDS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def entropy_test(measured: Measured, block: int, name: str) -> list[Test]:
+def entropy_test(measured: EnsembleView, block: int, name: str) -> list[Test]:
     """Gaps between widths of the entropy of attention rows, mean over heads, over that of uniform rows.
 
     Means of logits over heads miss what differs in sign between heads; entropies do not.
@@ -33,7 +33,7 @@ def entropy_test(measured: Measured, block: int, name: str) -> list[Test]:
     return [gap_test(measured, CLAIM, products, where, what=f"entropies of attention in `{name}`", size=1.0)]
 
 
-def recorded_entropy_tests(measured: Measured) -> list[Test]:
+def recorded_entropy_tests(measured: EnsembleView) -> list[Test]:
     """The same from `attention_entropy`, mean over heads, relative to the widest networks' mean."""
     candidates = measured.some_steps(measured.settings.most_steps, "attention_entropy")
     widths, steps = comparable(measured, candidates)
@@ -46,7 +46,7 @@ def recorded_entropy_tests(measured: Measured) -> list[Test]:
     return found
 
 
-def descriptions(measured: Measured) -> list[Test]:
+def descriptions(measured: EnsembleView) -> list[Test]:
     """At the last step, the Jensen-Shannon divergence between rows of one
     network of each width and one of the widest, of heads matched one to one, since heads of different
     initializations are exchangeable, and of means over heads; and what two seeds of one width show."""
@@ -59,7 +59,7 @@ def descriptions(measured: Measured) -> list[Test]:
     return found
 
 
-def block_names(measured: Measured) -> list[str]:
+def block_names(measured: EnsembleView) -> list[str]:
     """Names of blocks, or their numbers."""
     records = measured.records
     known = "block" in records.coords and records["block"].dims == ("block",)
@@ -68,19 +68,19 @@ def block_names(measured: Measured) -> list[str]:
 
 
 def read_heads(
-    measured: Measured, width: int, step: int, block: int
+    measured: EnsembleView, width: int, step: int, block: int
 ) -> Float[np.ndarray, "seed head query key"]:
     """Attention weights at the positions of a width, a step and a block."""
     array = measured.records["attention"].isel(width=width, step=step, block=block).load()
     return array.transpose("seed", "head", "query", "key").to_numpy().astype(np.float64)
 
 
-def _recorded(measured: Measured, width: int, block: int) -> Float[np.ndarray, "seed step"]:
+def _recorded(measured: EnsembleView, width: int, block: int) -> Float[np.ndarray, "seed step"]:
     array = measured.records["attention_entropy"].isel(width=width, block=block).load()
     return array.transpose("seed", "step", "head").to_numpy().astype(np.float64).mean(axis=2)
 
 
-def _entropies(measured: Measured, grid: tuple[list[int], list[int]], block: int) -> Iterator[Block]:
+def _entropies(measured: EnsembleView, grid: tuple[list[int], list[int]], block: int) -> Iterator[Block]:
     widths, steps = grid
     counted, keys = counting(measured, steps), _keys(measured, grid, block)
     for step in steps:
@@ -90,7 +90,7 @@ def _entropies(measured: Measured, grid: tuple[list[int], list[int]], block: int
         ]
 
 
-def _keys(measured: Measured, grid: tuple[list[int], list[int]], block: int) -> Int[np.ndarray, " query"]:
+def _keys(measured: EnsembleView, grid: tuple[list[int], list[int]], block: int) -> Int[np.ndarray, " query"]:
     """How many keys each row may attend to: those that any head of any network does at the first step.
 
     Where one head attends sharply, zeros of single precision are no mask.
@@ -107,7 +107,7 @@ def _some_rows(attention: Float[np.ndarray, "seed head query key"]) -> Float[np.
     return attention[:, :, rows]
 
 
-def _divergences(measured: Measured, grid: tuple[list[int], int], block: int, name: str) -> list[Test]:
+def _divergences(measured: EnsembleView, grid: tuple[list[int], int], block: int, name: str) -> list[Test]:
     widths, step = grid
     usable = measured.usable(step)
     heads = [_some_rows(read_heads(measured, w, step, block)[usable[w]]) for w in widths]

@@ -7,12 +7,12 @@ import numpy as np
 from widthwise.analysis.extrapolate import richardson
 from widthwise.analysis.gaps import Products, difference, gap_interval
 from widthwise.audit.claim import Test
-from widthwise.audit.claims.gaps import comparable
+from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.claims.predictions import CLAIM, mean_products
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 
 
-def descriptions(measured: Measured) -> list[Test]:
+def descriptions(measured: EnsembleView) -> list[Test]:
     r"""At the last step, relative to the size of the widest width's mean function: its distance from
     Richardson's limit, $f_\infty = \bar f_N + (\bar f_N - \bar f_M) M / (N - M)$ of the two widest widths
     M < N, and how far the two before it, extrapolated as 1/N, miss it, beside how far the nearer of them
@@ -69,7 +69,7 @@ def _combined(products: Products, start: int, coefficients: tuple[float, float])
 
 
 def _relative(
-    measured: Measured, products: Products, coefficients: list[float], size: float
+    measured: EnsembleView, products: Products, coefficients: list[float], size: float
 ) -> tuple[float, tuple[float, float]]:
     rng = np.random.default_rng(measured.settings.seed)
     value, (low, high) = gap_interval(products, coefficients, measured.alpha, rng)

@@ -6,27 +6,27 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
+from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
 from widthwise.audit.claims.scales import layer_names
-from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 from widthwise.audit.reading import SLAB_BYTES
 
 FEATURE, CHANGE, TANGENT = "feature_kernel", "kernel_change", "tangent_kernel"
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     """Gaps between widths of Phi^l, for each layer, and of the tangent kernel where it was recorded."""
     return _tests(measured, FEATURE, "mean kernels of")
 
 
-def change_tests(measured: Measured) -> list[Test] | Untested:
+def change_tests(measured: EnsembleView) -> list[Test] | Untested:
     """The same of K_t - K_0, relative to its size: a network whose features stand still cannot pass by it."""
     if len(measured.steps) < 2:
         return Untested(claim=CHANGE, why="one step was recorded: record more of them")
     return _tests(measured, CHANGE, "mean changes of the kernel of")
 
 
-def _tests(measured: Measured, claim: str, what: str) -> list[Test] | Untested:
+def _tests(measured: EnsembleView, claim: str, what: str) -> list[Test] | Untested:
     found, whys = [], []
     for name, own in ((FEATURE, ("layer", "step")), (TANGENT, ("step",))):
         if not measured.has(name, *own, "point", "point_b"):
@@ -42,7 +42,7 @@ def _tests(measured: Measured, claim: str, what: str) -> list[Test] | Untested:
     return found or Untested(claim=claim, why=whys[0])
 
 
-def _tests_of(measured: Measured, name: str, claim: str, what: str) -> list[Test]:
+def _tests_of(measured: EnsembleView, name: str, claim: str, what: str) -> list[Test]:
     """One test a layer; layers that are read together share what reading costs."""
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, name))
     if claim == CHANGE and len(steps) < 2:

@@ -7,8 +7,8 @@ import numpy as np
 from scipy import stats
 
 from widthwise.audit.claim import SYMPTOM, Test, Untested
-from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, gap_test
-from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.claims.function_gaps import Block, alive_blocks, comparable, gap_test
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 
 CLAIM = "large_rate"
 
@@ -29,7 +29,7 @@ class _Counts:
         return np.inf
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     """Wide networks do not diverge more often; sharpness curves, largest losses and their spikes agree."""
     found = [_divergence(measured)] if len(measured.widths) > 1 else []
     name = measured.first_of("batch_loss", "loss")
@@ -43,7 +43,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found or Untested(claim=CLAIM, why="there is one width: train at least 2, better 4")
 
 
-def _curves(measured: Measured, name: str, quantity: str) -> list[Test]:
+def _curves(measured: EnsembleView, name: str, quantity: str) -> list[Test]:
     """Gaps of sharpness, or of the largest losses if more than two steps can be compared."""
     grid = comparable(measured, measured.some_steps(64, name))
     widths, steps = grid
@@ -57,7 +57,7 @@ def _curves(measured: Measured, name: str, quantity: str) -> list[Test]:
     return [gap_test(measured, CLAIM, products, where, what=what, size=1.0)]
 
 
-def _divergence(measured: Measured) -> Test:
+def _divergence(measured: EnsembleView) -> Test:
     """Fisher's exact test, one-sided, of the wider half against the narrower: narrow networks may diverge
     more, since they fluctuate more. Where none diverged there is nothing to judge."""
     half = len(measured.widths) // 2
@@ -85,7 +85,7 @@ def _divergence(measured: Measured) -> Test:
     )
 
 
-def _positive(measured: Measured, name: str, grid: tuple[list[int], list[int]]) -> Iterator[Block]:
+def _positive(measured: EnsembleView, name: str, grid: tuple[list[int], list[int]]) -> Iterator[Block]:
     """Each step in units of the mean size over all networks."""
     for _, block in alive_blocks(measured, name, grid[1], grid[0]):
         mean = np.mean([np.abs(values).mean(axis=0) for values in block], axis=0)
@@ -93,7 +93,7 @@ def _positive(measured: Measured, name: str, grid: tuple[list[int], list[int]]) 
         yield [values[:, good] / mean[good] for values in block]
 
 
-def _catapults(measured: Measured, name: str, grid: tuple[list[int], list[int]]) -> Iterator[Block]:
+def _catapults(measured: EnsembleView, name: str, grid: tuple[list[int], list[int]]) -> Iterator[Block]:
     """The logarithm of each network's largest loss over its initial one."""
     largest: list[np.ndarray] | None = None
     first: list[np.ndarray] = []

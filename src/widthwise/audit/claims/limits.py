@@ -6,15 +6,15 @@ from jaxtyping import Float
 from widthwise.analysis.extrapolate import extrapolate
 from widthwise.analysis.inverse_powers import fit_inverse_powers
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import alive_curves, comparable
-from widthwise.audit.claims.loss import split_names
+from widthwise.audit.claims.function_gaps import alive_curves, comparable
+from widthwise.audit.claims.loss_curves import split_names
 from widthwise.audit.claims.training_rate import rates_of
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 
 CURVES, RATE = "loss_curves", "training_rate"
 
 
-def descriptions(measured: Measured) -> list[Test]:
+def descriptions(measured: EnsembleView) -> list[Test]:
     r"""Of each split: the share of steps and neighboring widths at which the wider network's mean loss is not
     the larger one; at the last step the loss of infinite width, $L_\infty + c N^{-a}$, with what it would
     have predicted of the widest width from the others; and the gap of the narrowest to the widest, over the
@@ -40,7 +40,7 @@ def descriptions(measured: Measured) -> list[Test]:
     return found
 
 
-def rate_descriptions(measured: Measured) -> list[Test]:
+def rate_descriptions(measured: EnsembleView) -> list[Test]:
     r"""The rate of training of infinite width: $R_\infty + c_1/N$, and $+ c_2/N^2$ where Akaike's criterion
     prefers it."""
     rates = rates_of(measured)
@@ -89,7 +89,7 @@ def _wider_is_better(curves: list[Float[np.ndarray, "_ step"]], where: dict) -> 
 
 
 def _limit(
-    measured: Measured, widths: list[int], curves: list[Float[np.ndarray, "_ step"]], where: dict
+    measured: EnsembleView, widths: list[int], curves: list[Float[np.ndarray, "_ step"]], where: dict
 ) -> list[Test]:
     rng = np.random.default_rng(measured.settings.seed)
     last = [curve[:, -1] for curve in curves]
@@ -112,7 +112,7 @@ def _limit(
 
 
 def _gap(
-    measured: Measured, widths: list[int], curves: list[Float[np.ndarray, "_ step"]], where: dict
+    measured: EnsembleView, widths: list[int], curves: list[Float[np.ndarray, "_ step"]], where: dict
 ) -> list[Test]:
     narrow, wide = curves[0], curves[-1]
     gap = float(narrow[:, -1].mean() - wide[:, -1].mean())

@@ -4,11 +4,11 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.analysis.seeds import bootstrap_counts, recentered_interval
-from widthwise.analysis.swap import residual_curves, residual_times
+from widthwise.analysis.spectrum_exchange import residual_curves, residual_times
 from widthwise.audit.claim import Test
-from widthwise.audit.claims.gaps import comparable
-from widthwise.audit.claims.modes import KERNEL, has_kernels, kernels_at, modes_of
-from widthwise.audit.measured import Measured
+from widthwise.audit.claims.function_gaps import comparable
+from widthwise.audit.claims.kernel_modes import KERNEL, has_kernels, kernels_at, modes_of
+from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "spectra"
 DRAWS = 100
@@ -17,7 +17,7 @@ MOST = 0.9  # share of the task that is counted in modes
 Kernels = Float[np.ndarray, "_ point point"]
 
 
-def descriptions(measured: Measured) -> list[Test]:
+def descriptions(measured: EnsembleView) -> list[Test]:
     r"""Of each width but the widest, at the last step: where the residual curves
     $R(t) = \sum_k c_k e^{-2 \lambda_k t}$ of both mean kernels are furthest apart, and how many modes hold
     90 % of the task, $C(k) = \sum_{j \le k} c_j \ge 0.9$. Averaging over seeds removes what scatters in a

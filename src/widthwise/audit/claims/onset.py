@@ -4,15 +4,15 @@ import numpy as np
 
 from widthwise.analysis.extrapolate import reference
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import alive_curves, comparable
-from widthwise.audit.claims.loss import split_names
-from widthwise.audit.measured import Measured
+from widthwise.audit.claims.function_gaps import alive_curves, comparable
+from widthwise.audit.claims.loss_curves import split_names
+from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "onset"
 RESOLVED = 2.0
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     r"""Descriptions, which judge nothing: t*_N, the first recorded step after which, twice in a row,
     |gap| / L(0) > `onset` and |gap| > 2 standard errors; the gap is to infinite width, extrapolated as 1/N,
     with four or more widths, else to the widest."""

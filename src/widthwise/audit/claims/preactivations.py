@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import Block, comparable, counting, gap_test
+from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
 from widthwise.audit.claims.scales import layer_names
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "preactivations"
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     r"""Gaps between widths of the quantile functions at each point, for each layer, relative to their spread.
 
     Distances of quantile functions are Wasserstein distances: $W_2^2 = \int |Q_N(q) - Q_M(q)|^2 dq$. Neurons
@@ -37,7 +37,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found
 
 
-def _weights(measured: Measured) -> np.ndarray:
+def _weights(measured: EnsembleView) -> np.ndarray:
     """Roots of the share of each level, by the trapezoidal rule."""
     records = measured.records
     count = records.sizes["quantile"]
@@ -49,7 +49,7 @@ def _weights(measured: Measured) -> np.ndarray:
 
 
 def _blocks(
-    measured: Measured, grid: tuple[list[int], list[int]], layer: int, weights: np.ndarray
+    measured: EnsembleView, grid: tuple[list[int], list[int]], layer: int, weights: np.ndarray
 ) -> Iterator[Block]:
     widths, steps = grid
     counted, name = counting(measured, steps), "preactivation_quantile"

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from widthwise.analysis.gaps import Products
 from widthwise.audit.claim import Test, Untested
 from widthwise.audit.claims.classes import by_class, loss_kind, without_common_part
-from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, gap_test
-from widthwise.audit.measured import Measured
+from widthwise.audit.claims.function_gaps import Block, alive_blocks, comparable, gap_test
+from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "predictions"
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     r"""Gaps $\langle |\bar f_N - \bar f_M|^2 \rangle^{1/2}$ of seed means shrink, over all steps together and
     at the last one.
 
@@ -31,7 +31,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found
 
 
-def mean_products(measured: Measured, steps: list[int], widths: list[int]) -> Products:
+def mean_products(measured: EnsembleView, steps: list[int], widths: list[int]) -> Products:
     """Of predictions at all of `steps`; of classes, of logits less their mean over classes."""
     classes = by_class(measured) and loss_kind(measured) == "cross_entropy"
     return measured.once(
@@ -41,7 +41,7 @@ def mean_products(measured: Measured, steps: list[int], widths: list[int]) -> Pr
 
 
 def _predictions(
-    measured: Measured, steps: list[int], widths: list[int], *, classes: bool
+    measured: EnsembleView, steps: list[int], widths: list[int], *, classes: bool
 ) -> Iterator[Block]:
     for _, block in alive_blocks(measured, "prediction", steps, widths):
         yield [without_common_part(values, measured) for values in block] if classes else block

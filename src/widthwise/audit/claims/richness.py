@@ -4,14 +4,14 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.exponents import exponent_test
 from widthwise.audit.claims.scales import early_step, layer_names
-from widthwise.audit.measured import Measured
+from widthwise.audit.claims.width_exponent import exponent_test
+from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "richness"
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     r"""The exponent of $|\Phi_t - \Phi_0| / |\Phi_0|$, Frobenius norms of each network's feature kernel, is
     0 at the last step at which the losses of all widths still agree: features learn, and no less where wide.
 
@@ -59,7 +59,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found or Untested(claim=CLAIM, why="fewer than two widths have features that move")
 
 
-def _meters(measured: Measured, first: int, late: int) -> list[list[Float[np.ndarray, " _"]]]:
+def _meters(measured: EnsembleView, first: int, late: int) -> list[list[Float[np.ndarray, " _"]]]:
     """Of each layer, at each width."""
     ratios = []
     for width in range(len(measured.widths)):

@@ -11,9 +11,9 @@ from widthwise.analysis.exponents import Exponent, fit_exponent
 from widthwise.analysis.power import SlopePower
 from widthwise.audit.claim import INHERITED, OWN, SYMPTOM, Test, Untested
 from widthwise.audit.claims import shrinking
-from widthwise.audit.claims.exponents import agreement
+from widthwise.audit.claims.width_exponent import agreement
+from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.audit.laws import TensorLaw, describe, tensor_laws
-from widthwise.audit.measured import Measured
 from widthwise.audit.patterns import whole_parametrization
 
 CLAIM = "scales"
@@ -42,7 +42,7 @@ class Scale:
         return value - self.high if value > self.high else min(0.0, value - self.low)
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     """Exponents in N of root mean squares: of each tensor's weights at initialization, of its updates at the
     first step and early on, of each layer's preactivations and their change; and weights' decay.
 
@@ -67,7 +67,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return [*decay, *_with_causes(measured, scales, laws, any(_failing(measured, t) for t in decay))]
 
 
-def early_step(measured: Measured) -> int:
+def early_step(measured: EnsembleView) -> int:
     """The last position at which the mean losses of all widths agree within a tenth; 0 without losses.
 
     Updates follow the gradient and the gradient the loss: later, widths differ for that reason alone.
@@ -91,7 +91,7 @@ def quiet(values: Sequence[Float[np.ndarray, "..."]]) -> list[Float[np.ndarray, 
 
 
 def _tensor_scales(
-    measured: Measured, laws: Sequence[TensorLaw], name: str, wanted: list[int]
+    measured: EnsembleView, laws: Sequence[TensorLaw], name: str, wanted: list[int]
 ) -> list[Scale]:
     if not measured.has(name, "tensor", "step"):
         return []
@@ -112,7 +112,7 @@ def _tensor_scales(
     return found
 
 
-def _layer_scales(measured: Measured, name: str, wanted: list[int]) -> list[Scale]:
+def _layer_scales(measured: EnsembleView, name: str, wanted: list[int]) -> list[Scale]:
     if not measured.has(name, "layer", "step"):
         return []
     numbers, labels = measured.numbers(name), layer_names(measured)
@@ -134,7 +134,7 @@ def _layer_scales(measured: Measured, name: str, wanted: list[int]) -> list[Scal
     return found
 
 
-def layer_names(measured: Measured) -> list[str]:
+def layer_names(measured: EnsembleView) -> list[str]:
     """Names of layers, or their numbers."""
     records = measured.records
     for coordinate in ("layer_name", "layer"):
@@ -157,7 +157,7 @@ def _positions(series: list[Float[np.ndarray, "_ step"]], wanted: list[int], las
 
 
 def _fit(
-    measured: Measured, series: list[Float[np.ndarray, "_ step"]], position: int
+    measured: EnsembleView, series: list[Float[np.ndarray, "_ step"]], position: int
 ) -> tuple[Exponent, tuple[int, ...], int] | None:
     columns = [values[:, position] for values in series]
     logs = [np.log(column[np.isfinite(column) & (column > 0)]) for column in columns]
@@ -169,7 +169,7 @@ def _fit(
 
 
 def _with_causes(
-    measured: Measured, scales: list[Scale], laws: Sequence[TensorLaw], decays: bool
+    measured: EnsembleView, scales: list[Scale], laws: Sequence[TensorLaw], decays: bool
 ) -> list[Test]:
     """Tests of all scales, each with whether it is its tensor's own fault."""
     tests = {id(scale): _test(measured, scale) for scale in scales}
@@ -208,7 +208,7 @@ def _by_role(
 
 
 def _own_update(
-    measured: Measured,
+    measured: EnsembleView,
     first: dict[str, Scale],
     law: TensorLaw,
     weights: dict[str, float],
@@ -229,7 +229,7 @@ def _own_update(
     return left > measured.settings.exponent_tolerance
 
 
-def _test(measured: Measured, scale: Scale) -> Test:
+def _test(measured: EnsembleView, scale: Scale) -> Test:
     settings = measured.settings
     exponent, tolerance = scale.exponent, settings.exponent_tolerance
     value = exponent.overall.value
@@ -253,12 +253,12 @@ def _test(measured: Measured, scale: Scale) -> Test:
     )
 
 
-def _failing(measured: Measured, test: Test) -> bool:
+def _failing(measured: EnsembleView, test: Test) -> bool:
     """Whether a test will probably fail: at a level that many tests together leave to one."""
     return not test.weak and test.p_value is not None and test.p_value < measured.alpha / 100
 
 
-def _why_nothing(measured: Measured) -> str:
+def _why_nothing(measured: EnsembleView) -> str:
     if len(measured.widths) < 2:
         return "there is one width: train at least 2, better 4, each twice the one before"
     return (

@@ -4,15 +4,15 @@ import numpy as np
 
 from widthwise.analysis.gaps import Products, converging_gaps
 from widthwise.audit.claim import OWN, Test
-from widthwise.audit.claims.gaps import comparable, counting
+from widthwise.audit.claims.function_gaps import comparable, counting
+from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.audit.laws import TensorLaw
-from widthwise.audit.measured import Measured
 
 CLAIM = "scales"
 ALLOWED = 0.1  # of the logarithm of a weight's size
 
 
-def tests(measured: Measured, laws: list[TensorLaw]) -> list[Test]:
+def tests(measured: EnsembleView, laws: list[TensorLaw]) -> list[Test]:
     r"""For each tensor, $\log(\mathrm{rms}\, W_t / \mathrm{rms}\, W_0)$ at the last step at which networks
     live: from one width to the next it changes no more between the widest two than between the narrowest.
 
@@ -37,7 +37,9 @@ def tests(measured: Measured, laws: list[TensorLaw]) -> list[Test]:
     return found
 
 
-def _test(measured: Measured, law: TensorLaw, widths: list[int], ratios: list[np.ndarray], step: int) -> Test:
+def _test(
+    measured: EnsembleView, law: TensorLaw, widths: list[int], ratios: list[np.ndarray], step: int
+) -> Test:
     flat = np.concatenate(ratios)
     owner = np.repeat(np.arange(len(widths)), [len(r) for r in ratios])
     products = Products(tuple(measured.widths[w] for w in widths), owner, np.outer(flat, flat))

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from widthwise.analysis.swap import residual_curves, residual_times, swap_test
+from widthwise.analysis.spectrum_exchange import residual_curves, residual_times, swap_test
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import Block, comparable, gap_test
-from widthwise.audit.claims.modes import EIGENVALUE, KERNEL, modes_at, source_of
-from widthwise.audit.measured import Measured
+from widthwise.audit.claims.function_gaps import Block, comparable, gap_test
+from widthwise.audit.claims.kernel_modes import EIGENVALUE, KERNEL, modes_at, source_of
+from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "spectra"
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     r"""Gaps of the eigenvalues and, with the task's power in the modes, of the residual curves
     $R(t) = \sum_k c_k e^{-2 \lambda_k t}$, before and after training; as recorded, or of the recorded
     tangent kernels and targets.
@@ -41,7 +41,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found
 
 
-def _swap(measured: Measured, both: tuple[Block, Block], where: dict) -> Test:
+def _swap(measured: EnsembleView, both: tuple[Block, Block], where: dict) -> Test:
     """Which part of the gap between the narrowest and the widest comes with the eigenvalues alone."""
     values, powers = both
     rng = np.random.default_rng(measured.settings.seed)

@@ -2,14 +2,14 @@
 
 from widthwise.analysis.ensembling import variance_exponent
 from widthwise.audit.claim import Test
-from widthwise.audit.claims.gaps import comparable
+from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.claims.scales import layer_names
-from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 
 CLAIM, NAME = "feature_kernel", "feature_kernel"
 
 
-def descriptions(measured: Measured) -> list[Test]:
+def descriptions(measured: EnsembleView) -> list[Test]:
     r"""For each layer, the exponent of the relative Frobenius distance of one network's $\Phi^l$ from the
     mean of its width at the last step: $N^{-1/2}$ in theory, where means differ by $N^{-1}$."""
     if not measured.has(NAME, "layer", "step", "point", "point_b"):

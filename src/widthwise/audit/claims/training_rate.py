@@ -4,15 +4,15 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import alive_curves, comparable, gap_test
-from widthwise.audit.claims.loss import split_names
-from widthwise.audit.measured import Measured
+from widthwise.audit.claims.function_gaps import alive_curves, comparable, gap_test
+from widthwise.audit.claims.loss_curves import split_names
+from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "training_rate"
 WINDOW = (0.9, 0.2)  # of the initial loss, mean over all networks
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     """Gaps of R_N shrink: the slope of -log(loss) against the step while the mean loss of all networks falls
     from 0.9 to 0.2 of its initial value (or as far as it gets), on the training split where there is one."""
     found = rates_of(measured)
@@ -27,7 +27,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
 
 
 def rates_of(
-    measured: Measured,
+    measured: EnsembleView,
 ) -> tuple[list[int], list[Float[np.ndarray, " _"]], dict[str, str | int | float]] | Untested:
     """Positions of the widths, R_N of each of their networks, and where it was measured; or why not."""
     name = measured.first_of("loss", "batch_loss")

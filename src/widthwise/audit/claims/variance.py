@@ -10,15 +10,15 @@ from widthwise.analysis.estimate import Estimate
 from widthwise.analysis.exponents import Exponent
 from widthwise.analysis.power import SlopePower
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, too_few
-from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.claims.function_gaps import Block, alive_blocks, comparable, too_few
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 from widthwise.audit.reading import sound
 
 CLAIM = "variance_scaling"
 AGREE = "The networks of a width agree exactly: were they trained from different initializations?"
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     r"""The exponent a of $V_N = \frac{1}{E-1} \sum_e \langle |f_e - \bar f|^2 \rangle \sim N^{-a}$ is 1: over
     the early steps, up to the root of the last one, together; and a description of the last step.
 
@@ -41,7 +41,9 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found
 
 
-def _exponent(measured: Measured, steps: list[int], widths: list[int]) -> tuple[Estimate, int] | str | None:
+def _exponent(
+    measured: EnsembleView, steps: list[int], widths: list[int]
+) -> tuple[Estimate, int] | str | None:
     """The exponent and the fewest seeds of a width, or why there is none; None where no two networks of a
     width differ."""
     try:
@@ -57,7 +59,7 @@ def _exponent(measured: Measured, steps: list[int], widths: list[int]) -> tuple[
     return variance_exponent(products).overall, fewest
 
 
-def _test(measured: Measured, found: tuple[Estimate, int] | str | None, where: dict[str, int]) -> Test:
+def _test(measured: EnsembleView, found: tuple[Estimate, int] | str | None, where: dict[str, int]) -> Test:
     if not isinstance(found, tuple):
         return Test(claim=CLAIM, where=where, weak=found or AGREE)
     exponent, fewest = found
@@ -79,7 +81,7 @@ def _test(measured: Measured, found: tuple[Estimate, int] | str | None, where: d
 
 
 def _described(
-    measured: Measured, found: tuple[Estimate, int] | str | None, where: dict[str, int]
+    measured: EnsembleView, found: tuple[Estimate, int] | str | None, where: dict[str, int]
 ) -> list[Test]:
     if not isinstance(found, tuple):
         return []
@@ -97,7 +99,7 @@ def _described(
     ]
 
 
-def _scaled(measured: Measured, steps: list[int], widths: list[int]) -> Iterator[Block]:
+def _scaled(measured: EnsembleView, steps: list[int], widths: list[int]) -> Iterator[Block]:
     """Each step in units of its own spread, so that no step outweighs the others; without steps at which
     nothing varies."""
     for part, block in alive_blocks(measured, "prediction", steps, widths):

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from widthwise.audit import ClaimRow
 from widthwise.report.audit.ensembles import Ensembles
-from widthwise.report.audit.files import Audited
-from widthwise.report.audit.gaps import Gaps
+from widthwise.report.audit.gap_series import Gaps
+from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.audit.words import where_words
 
 FIRST = ("claim", "kind", "verdict", "where", "tensor", "layer", "quantity", "step", "width", "unit")

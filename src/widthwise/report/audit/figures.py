@@ -4,8 +4,8 @@ import numpy as np
 
 from widthwise.report.audit.claim_figures import claim_figure
 from widthwise.report.audit.ensembles import ensemble_figure
-from widthwise.report.audit.files import Audited
-from widthwise.report.audit.gaps import Gap, Gaps
+from widthwise.report.audit.gap_series import Gap, Gaps
+from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.figure import Control, Figure, Panel, Trace, plain
 
 SIZES = ("the loss now", "the initial loss")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from widthwise.audit import ClaimRow
 from widthwise.report.audit.downloads import Download, downloads
-from widthwise.report.audit.files import Audited
+from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.audit.words import Conclusion, conclude, kind_of, title_of, where_words
-from widthwise.report.words import number
+from widthwise.report.headline import number
 
 RANK = {"inconsistent": 0, "underpowered": 1, "consistent": 2}
 

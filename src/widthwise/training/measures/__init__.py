@@ -4,17 +4,16 @@ Each states its formula, its units in powers of width, and its error where it is
 those that give names or plan memory can be compiled.
 """
 
-from widthwise.training.measures.kernels import feature_kernels, first_attention
-from widthwise.training.measures.layers import attention_names, layer_names, tensor_names
-from widthwise.training.measures.memory import (
+from widthwise.training.measures.layer_kernels import feature_kernels, first_attention
+from widthwise.training.measures.layer_names import attention_names, layer_names, tensor_names
+from widthwise.training.measures.quantiles import preactivation_quantiles
+from widthwise.training.measures.record_bytes import (
     OF_TANGENT_KERNEL,
     Sizes,
     recorded_bytes,
     require_room_to_measure,
     working_bytes,
 )
-from widthwise.training.measures.quantiles import preactivation_quantiles
-from widthwise.training.measures.scales import forward_change_rms, forward_rms, tensor_rms
 from widthwise.training.measures.sharpness import Sharpness, preconditioned_sharpness
 from widthwise.training.measures.spectrum import Spectrum, mode_count, spectrum
 from widthwise.training.measures.tangent import (
@@ -23,6 +22,7 @@ from widthwise.training.measures.tangent import (
     tangent_kernel,
     tangent_kernel_bytes,
 )
+from widthwise.training.measures.tensor_scales import forward_change_rms, forward_rms, tensor_rms
 
 __all__ = [
     "OF_TANGENT_KERNEL",

@@ -8,7 +8,7 @@ import xarray as xr
 
 from widthwise.analysis import VerdictRow
 from widthwise.report.gather import Gathered
-from widthwise.report.words import number, part_title
+from widthwise.report.headline import number, part_title
 
 COLUMNS = (
     ("Mean", ("mean_with_shift", "mean_infinite_width")),

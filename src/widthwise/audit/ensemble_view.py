@@ -11,8 +11,8 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from widthwise.analysis.gaps import Products
+from widthwise.audit.audit_settings import AuditSettings
 from widthwise.audit.reading import SLAB_BYTES, Place, read_part, sound, thinned
-from widthwise.audit.settings import AuditSettings
 from widthwise.errors import InputError
 
 RUN_DIMS = ("width", "seed")
@@ -30,7 +30,7 @@ class NothingToCompare(Exception):
 
 
 @dataclass(frozen=True)
-class Measured:
+class EnsembleView:
     """Records as the claims see them.
 
     **Fields:** `records`, lazy, widths ascending; `widths`; `steps`, labels; `trained` (width, seed), which
@@ -176,7 +176,7 @@ class Measured:
         return {name: table for name, table in tables.items() if isinstance(table, dict)}
 
 
-def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measured:
+def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> EnsembleView:
     """Check records and say which networks count.
 
     Left out are networks that are not done, and copies of another network of the same width (as from one
@@ -217,7 +217,7 @@ def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Measu
     if not trained.any():
         raise InputError("records: no network is done, or none is finite at any recorded step: train again")
     trained, notes = _without_copies(records, names, (trained, alive), settings)
-    return Measured(
+    return EnsembleView(
         records=records,
         widths=tuple(int(widths[i]) for i in order),
         steps=steps,

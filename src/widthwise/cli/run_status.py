@@ -1,6 +1,6 @@
 """How far a run is, in words."""
 
-from widthwise.cli.progress import duration
+from widthwise.cli.progress_bar import duration
 from widthwise.records.status import STATES, CellStatus, RunStatus
 
 LONGEST_LIST = 12

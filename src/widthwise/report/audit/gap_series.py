@@ -9,7 +9,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from widthwise.audit import AuditSettings
-from widthwise.audit.measured import Measured, measure
+from widthwise.audit.ensemble_view import EnsembleView, measure
 from widthwise.audit.reading import sound
 from widthwise.progress import SILENT, Progress
 from widthwise.report.figure import plain
@@ -78,7 +78,7 @@ def measure_gaps(records: xr.Dataset, *, progress: Progress = SILENT) -> Gaps | 
 
 
 def _gaps_of(
-    measured: Measured, name: str, widths: Sequence[int], steps: Sequence[int], progress: Progress
+    measured: EnsembleView, name: str, widths: Sequence[int], steps: Sequence[int], progress: Progress
 ) -> list[Gap]:
     labels = ["prediction"] if name == "prediction" else _splits(measured)
     numbers = np.full((len(labels), 3, len(widths), len(steps)), math.nan)
@@ -180,7 +180,7 @@ def _variance(values: Float[np.ndarray, "seed element"]) -> float:
     return float(values.var(axis=0, ddof=1).mean()) if len(values) > 1 else 0.0
 
 
-def _splits(measured: Measured) -> list[str]:
+def _splits(measured: EnsembleView) -> list[str]:
     count = measured.records.sizes.get("split", 1) if "split" in measured.records["loss"].dims else 1
     coordinate = measured.records.coords.get("split")
     names = [] if coordinate is None or coordinate.ndim != 1 else [str(n) for n in coordinate.to_numpy()]

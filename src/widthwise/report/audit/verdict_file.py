@@ -12,7 +12,7 @@ from widthwise.audit import Audit, ClaimRow, Untested
 from widthwise.errors import InputError
 from widthwise.report.atomic import write_bytes
 from widthwise.report.audit.ensembles import Ensembles, read_ensembles
-from widthwise.report.audit.gaps import Gaps, read_gaps
+from widthwise.report.audit.gap_series import Gaps, read_gaps
 
 NAME = "verdict.json"
 LARGEST = 1 << 28

@@ -7,7 +7,7 @@ import numpy as np
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from widthwise.adapters.run import Run
+from widthwise.adapters.found_run import Run
 
 
 class RunsArray(BackendArray):

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from widthwise.audit.claim import Test, Untested
-from widthwise.audit.claims.gaps import Block, alive_blocks, comparable, gap_test
-from widthwise.audit.measured import Measured
+from widthwise.audit.claims.function_gaps import Block, alive_blocks, comparable, gap_test
+from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "loss_curves"
 
 
-def tests(measured: Measured) -> list[Test] | Untested:
+def tests(measured: EnsembleView) -> list[Test] | Untested:
     r"""One test a split: gaps of $\bar L_N(t) / L(t)$ between successive widths shrink.
 
     L(t) is the mean over all networks, so that early and late steps count alike.
@@ -30,7 +30,7 @@ def tests(measured: Measured) -> list[Test] | Untested:
     return found
 
 
-def split_names(measured: Measured, splits: int) -> list[str]:
+def split_names(measured: EnsembleView, splits: int) -> list[str]:
     """Names along `split`: those of the points, in order of appearance."""
     records = measured.records
     if "split" in records.coords and records["split"].ndim == 1:
@@ -41,7 +41,7 @@ def split_names(measured: Measured, splits: int) -> list[str]:
 
 
 def _relative(
-    measured: Measured, name: str, grid: tuple[list[int], list[int]], split: int
+    measured: EnsembleView, name: str, grid: tuple[list[int], list[int]], split: int
 ) -> Iterator[Block]:
     for _, block in alive_blocks(measured, name, grid[1], grid[0]):
         curves = [values.reshape(*values.shape[:2], -1)[..., split] for values in block]

@@ -8,11 +8,11 @@ from jaxtyping import Float
 from widthwise.analysis.exponents import fit_exponent
 from widthwise.analysis.power import SlopePower
 from widthwise.audit.claim import SYMPTOM, Test, Where
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 
 
 def exponent_test(
-    measured: Measured,
+    measured: EnsembleView,
     claim: str,
     values: Sequence[Float[np.ndarray, " _"]],
     where: Where,

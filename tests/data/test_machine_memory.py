@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from widthwise.data.memory import machine_bytes
+from widthwise.data.machine_memory import machine_bytes
 from widthwise.data.stream import Probes
 from widthwise.data.synthetic import synthetic_points
 from widthwise.data.targets import class_targets

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from widthwise.data import Points
 from widthwise.fluctuations import FluctuationSolution, has_fluctuations, solve_response
 from widthwise.infinite_width import InfiniteWidthSolution
-from widthwise.infinite_width.order import OrderParameters
+from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.solve import FLOW_TOLERANCE
 from widthwise.observables.validity import validity_warnings
 from widthwise.progress import SILENT, Progress

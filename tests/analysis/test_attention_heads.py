@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from widthwise.analysis.heads import matched_divergence, mean_divergence, relative_entropy_of_rows
+from widthwise.analysis.attention_heads import matched_divergence, mean_divergence, relative_entropy_of_rows
 from widthwise.analysis.pairs import compare_pairs, entropy, jensen_shannon
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from widthwise.analysis.swap import residual_curves, residual_times, swap_test
+from widthwise.analysis.spectrum_exchange import residual_curves, residual_times, swap_test
 
 MODES = np.arange(1, 41)
 EIGENVALUES, POWERS = MODES**-1.5, MODES**-2.0 / (MODES**-2.0).sum()

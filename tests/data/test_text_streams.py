@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_data import sentence, stream_study, write_words
 
 from widthwise.data import open_stream
-from widthwise.data.text import character_text, numbered_characters, word_text
+from widthwise.data.text_streams import character_text, numbered_characters, word_text
 from widthwise.data.vocabulary import most_frequent, number_words
 from widthwise.errors import InputError
 
@@ -98,7 +98,7 @@ def test_held_out_words_do_not_enter_the_vocabulary(tmp_path):
 @pytest.mark.parametrize("kind", ["tokens", "text"])
 @pytest.mark.parametrize("block", [1, 2**22])
 def test_another_encoding_is_named_with_its_place(tmp_path, monkeypatch, content, message, kind, block):
-    monkeypatch.setattr("widthwise.data.text.BLOCK", block)
+    monkeypatch.setattr("widthwise.data.text_streams.BLOCK", block)
     (tmp_path / "w.tokens").write_bytes("höher\nweiter\n".encode() + content)
     with pytest.raises(InputError, match=message) as caught:
         open_stream(study_of(tmp_path, kind=kind, path="w.tokens"))

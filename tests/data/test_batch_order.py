@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from small_data import stream_study
 
 from widthwise.data import Batch, open_stream
+from widthwise.data.batch_order import WORKERS, offline_batches, read_ahead
 from widthwise.data.files import files_digest, natural, visible
-from widthwise.data.order import WORKERS, offline_batches, read_ahead
 from widthwise.errors import InputError
 from widthwise.study import NetworkSettings
 

@@ -8,13 +8,13 @@ from jaxtyping import Float
 
 from widthwise.analysis.gaps import Products, converging_gaps, gap_exponent
 from widthwise.audit.claim import SYMPTOM, Test, Where
-from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 
 Block = list[Float[np.ndarray, "_ ..."]]
 
 
 def gap_test(
-    measured: Measured,
+    measured: EnsembleView,
     claim: str,
     products: Products,
     where: Where,
@@ -79,7 +79,7 @@ def too_few(products: Products, widths: int) -> str:
 
 
 def alive_blocks(
-    measured: Measured, name: str, steps: Sequence[int], widths: Sequence[int]
+    measured: EnsembleView, name: str, steps: Sequence[int], widths: Sequence[int]
 ) -> Iterable[tuple[list[int], Block]]:
     """Slabs of `steps` with each width's networks that count at all of them, (seed, step, ...)."""
     counted = counting(measured, steps)
@@ -88,7 +88,7 @@ def alive_blocks(
 
 
 def alive_curves(
-    measured: Measured, name: str, steps: Sequence[int], widths: Sequence[int]
+    measured: EnsembleView, name: str, steps: Sequence[int], widths: Sequence[int]
 ) -> list[Float[np.ndarray, "_ step split"]]:
     """Losses, or another number a step, of each width's networks that count at all of `steps`; one split
     where it has none."""
@@ -97,12 +97,12 @@ def alive_curves(
     return [curve.reshape(*curve.shape[:2], math.prod(curve.shape[2:])) for curve in curves]
 
 
-def counting(measured: Measured, steps: Sequence[int]) -> np.ndarray:
+def counting(measured: EnsembleView, steps: Sequence[int]) -> np.ndarray:
     """(width, seed): networks that count at every one of the steps."""
     return measured.trained & measured.alive[:, :, list(steps)].all(axis=2)
 
 
-def comparable(measured: Measured, candidates: Sequence[int]) -> tuple[list[int], list[int]]:
+def comparable(measured: EnsembleView, candidates: Sequence[int]) -> tuple[list[int], list[int]]:
     """(widths, steps) to compare at: steps at which every width that has networks at the first candidate at
     which there are any still has two, and these widths.
 

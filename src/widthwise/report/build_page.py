@@ -11,15 +11,15 @@ from widthwise.report.audit.figures import audit_figures
 from widthwise.report.audit.tables import audit_part
 from widthwise.report.curves import loss_figure, prediction_figure
 from widthwise.report.gather import Gathered, gather
+from widthwise.report.headline import missing_words
 from widthwise.report.inputs import read_run
-from widthwise.report.kernels import kernel_figure
+from widthwise.report.kernel_maps import kernel_figure
 from widthwise.report.layers import layer_figure
 from widthwise.report.page import Section, render
 from widthwise.report.ratios import ratio_figure
-from widthwise.report.richness import richness_figure
+from widthwise.report.richness_scan import richness_figure
 from widthwise.report.scatter import distance_figure, variance_figure
 from widthwise.report.wide import wide_table
-from widthwise.report.words import missing_words
 
 SECTIONS = (
     ("training", "Training", (loss_figure, prediction_figure)),

@@ -6,9 +6,9 @@ from jaxtyping import Float
 from widthwise.analysis.distributions import raw_moments, shape_of, wasserstein
 from widthwise.analysis.seeds import bootstrap_counts, recentered_interval
 from widthwise.audit.claim import Test
-from widthwise.audit.claims.gaps import comparable
+from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.claims.scales import layer_names
-from widthwise.audit.measured import Measured
+from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "preactivations"
 NAME = "preactivation_quantile"
@@ -20,7 +20,7 @@ SHAPES = {
 }
 
 
-def descriptions(measured: Measured) -> list[Test]:
+def descriptions(measured: EnsembleView) -> list[Test]:
     """At the last step and for each layer, of single points with the neurons of all seeds pooled, mean over
     points: the Wasserstein-1 distance between each width and the widest, in units of the widest's standard
     deviation, beside what the noise of the seeds makes; and of the narrowest beside the widest the standard
@@ -76,7 +76,7 @@ def mean_distance(
 
 
 def _distances(
-    measured: Measured, widths: list[int], levels: np.ndarray, curves: list[np.ndarray], where: dict
+    measured: EnsembleView, widths: list[int], levels: np.ndarray, curves: list[np.ndarray], where: dict
 ) -> list[Test]:
     rng = np.random.default_rng(measured.settings.seed)
     unit = float(_over_points(shape_of(raw_moments(levels, curves[-1]).mean(axis=1)))[0])
@@ -102,7 +102,7 @@ def _distances(
 
 
 def _shapes(
-    measured: Measured, widths: list[int], levels: np.ndarray, curves: list[np.ndarray], where: dict
+    measured: EnsembleView, widths: list[int], levels: np.ndarray, curves: list[np.ndarray], where: dict
 ) -> list[Test]:
     rng = np.random.default_rng(measured.settings.seed)
     ends = [raw_moments(levels, curves[at]) for at in (0, -1)]  # (4, seed, point)
@@ -148,7 +148,7 @@ def _over_points(shapes: Float[np.ndarray, "3 *draw point"]) -> Float[np.ndarray
         return np.where(known, shapes, 0.0).sum(axis=-1) / known.sum(axis=-1)
 
 
-def _levels(measured: Measured) -> Float[np.ndarray, " level"] | None:
+def _levels(measured: EnsembleView) -> Float[np.ndarray, " level"] | None:
     """Levels of the recorded quantiles, strictly between 0 and 1; None where they are not known."""
     records = measured.records
     if not measured.has(NAME, "step", "layer", "point", "quantile") or "quantile" not in records.coords:
@@ -159,7 +159,7 @@ def _levels(measured: Measured) -> Float[np.ndarray, " level"] | None:
     return levels.astype(float) if levels[0] > 0 and levels[-1] < 1 else None
 
 
-def _curves(measured: Measured, width: int, step: int, layer: int) -> Float[np.ndarray, "_ point level"]:
+def _curves(measured: EnsembleView, width: int, step: int, layer: int) -> Float[np.ndarray, "_ point level"]:
     """Quantiles of some points of the networks that count and are finite."""
     dims = [str(d) for d in measured.records[NAME].dims if d in ("point", "quantile")]
     values = measured.read(NAME, width, [step], layer)[measured.usable(step)[width]][:, 0]

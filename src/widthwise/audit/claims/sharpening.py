@@ -14,21 +14,21 @@ from widthwise.analysis.stability import (
 )
 from widthwise.audit.claim import Test
 from widthwise.audit.claims.described import mean_rows, pair_rows
-from widthwise.audit.claims.gaps import alive_curves, comparable
-from widthwise.audit.measured import Measured
+from widthwise.audit.claims.function_gaps import alive_curves, comparable
+from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "large_rate"
 MOST_STEPS = 2048
 
 
-def descriptions(measured: Measured) -> list[Test]:
+def descriptions(measured: EnsembleView) -> list[Test]:
     """For each width beside the widest: the slope at which the sharpness rises before it first crosses the
     threshold of stability, the first crossing, the share of recorded steps at the threshold; how far the
     largest loss is above the initial one, and which spikes two networks share."""
     return [*_of_sharpness(measured), *_of_losses(measured)]
 
 
-def _of_sharpness(measured: Measured) -> list[Test]:
+def _of_sharpness(measured: EnsembleView) -> list[Test]:
     if not measured.has("sharpness", "step"):
         return []
     widths, steps = comparable(measured, measured.some_steps(MOST_STEPS, "sharpness"))
@@ -76,7 +76,7 @@ def _of_sharpness(measured: Measured) -> list[Test]:
     return found
 
 
-def _of_losses(measured: Measured) -> list[Test]:
+def _of_losses(measured: EnsembleView) -> list[Test]:
     name = measured.first_of("batch_loss", "loss")
     if name is None:
         return []
@@ -114,7 +114,7 @@ def _of_losses(measured: Measured) -> list[Test]:
 
 
 def _read(
-    measured: Measured, name: str, widths: list[int], steps: list[int]
+    measured: EnsembleView, name: str, widths: list[int], steps: list[int]
 ) -> list[Float[np.ndarray, "_ step"]]:
     """Curves of the networks that count at all steps, of the last split, where they are finite."""
     curves = [each[..., -1] for each in alive_curves(measured, name, steps, widths)]

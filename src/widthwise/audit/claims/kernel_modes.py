@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.audit.claims.classes import points_named, targets_at
-from widthwise.audit.claims.gaps import Block, counting
-from widthwise.audit.measured import Measured, NothingToCompare
+from widthwise.audit.claims.function_gaps import Block, counting
+from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 from widthwise.audit.reading import sound, thinned
 
 EIGENVALUE, POWER, KERNEL = "tangent_kernel_eigenvalue", "task_power", "tangent_kernel"
@@ -22,20 +22,20 @@ class Modes:
     powers: Block | None
 
 
-def source_of(measured: Measured) -> str | None:
+def source_of(measured: EnsembleView) -> str | None:
     """The variable that modes are taken from: recorded eigenvalues, else the recorded kernel."""
     if measured.has(EIGENVALUE, "step", "mode"):
         return EIGENVALUE
     return KERNEL if has_kernels(measured) else None
 
 
-def has_kernels(measured: Measured) -> bool:
+def has_kernels(measured: EnsembleView) -> bool:
     """Whether tangent kernels of the points among themselves were recorded."""
     sizes = measured.records.sizes
     return measured.has(KERNEL, "step", "point", "point_b") and sizes["point"] == sizes["point_b"]
 
 
-def modes_at(measured: Measured, widths: Sequence[int], step: int) -> Modes:
+def modes_at(measured: EnsembleView, widths: Sequence[int], step: int) -> Modes:
     """Of the networks that count at a step.
 
     **Errors:** `NothingToCompare` if no mode, or no point of the kernels, is finite in all of them.
@@ -50,7 +50,7 @@ def modes_at(measured: Measured, widths: Sequence[int], step: int) -> Modes:
 
 
 def kernels_at(
-    measured: Measured, widths: Sequence[int], step: int
+    measured: EnsembleView, widths: Sequence[int], step: int
 ) -> tuple[list[Float[np.ndarray, "_ point point"]], Float[np.ndarray, "point output"] | None]:
     """Kernels of the networks that count, among the training points if two or more are read, else among all,
     and their targets if they are known; without points at which some kernel is not finite."""
@@ -83,7 +83,7 @@ def modes_of(
 
 
 def _recorded(
-    measured: Measured, names: Sequence[str], widths: Sequence[int], step: int
+    measured: EnsembleView, names: Sequence[str], widths: Sequence[int], step: int
 ) -> list[Float[np.ndarray, "quantity _ mode"]]:
     """Of each width, in the modes at which all of it is finite in every network."""
     counted = counting(measured, [step])

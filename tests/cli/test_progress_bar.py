@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from widthwise.cli import progress as module
-from widthwise.cli.progress import open_progress
+from widthwise.cli import progress_bar as module
+from widthwise.cli.progress_bar import open_progress
 from widthwise.progress import Progress, said_if_long
 
 

@@ -8,7 +8,7 @@ Start = Literal["normal", "zero", "one"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tensor:
+class TensorSpec:
     r"""The plan of one weight tensor at one width; a blueprint is a network with these in place of arrays.
 
     A tensor's role is which of its sides grow with width: `input` only the outgoing one (input weights,

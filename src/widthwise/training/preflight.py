@@ -4,8 +4,8 @@ import jax
 
 from widthwise.data import Stream
 from widthwise.training.measures import OF_TANGENT_KERNEL, Sizes, backward_passes
+from widthwise.training.memory_limits import require_room, state_shapes
 from widthwise.training.numerics import numerics
-from widthwise.training.room import require_room, state_shapes
 from widthwise.training.stream_network import Samples, Trainer, probe_samples
 
 # About what a processor does with gradients of single points, one after another: floating-point operations

@@ -5,7 +5,7 @@ import numpy as np
 from widthwise.analysis import TheorySeries, scan_series
 from widthwise.report.figure import Control, Figure, Panel, Trace, plain, value_axis
 from widthwise.report.gather import Gathered
-from widthwise.report.words import number
+from widthwise.report.headline import number
 
 
 def richness_figure(run: Gathered) -> Figure | None:
