@@ -1,6 +1,7 @@
 """Recording a PyTorch training: `ww.torch.Recorder`. PyTorch itself is loaded when a recorder is made."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -8,6 +9,7 @@ from typing import Any, Literal
 from widthwise.adapters.names import require_cell
 from widthwise.adapters.steps import Steps, log_steps, rule_of
 from widthwise.adapters.torch_callbacks import lightning_callback, trainer_callback
+from widthwise.adapters.torch_effects import UpdateEffects
 from widthwise.adapters.torch_forward import Forward, choose_modules, observe, without_readout
 from widthwise.adapters.torch_isolation import all_random_states_kept, require_torch, untouched
 from widthwise.adapters.torch_model import is_recording_rank, module_name, tensors_of, unwrap
@@ -20,6 +22,7 @@ from widthwise.adapters.torch_numbers import (
     rms,
     targets_of,
 )
+from widthwise.adapters.torch_optimizers import OptimizerWatch
 from widthwise.adapters.writer import RecordWriter
 from widthwise.errors import InputError
 
@@ -27,7 +30,7 @@ __all__ = ["Recorder", "lightning_callback", "log_steps", "trainer_callback"]
 
 DEFAULT = (
     "prediction", "loss", "batch_loss", "forward_rms", "forward_change_rms",
-    "weight_rms", "update_rms", "gradient_rms",
+    "weight_rms", "update_rms", "gradient_rms", "update_effect_rms",
 )  # fmt: skip
 ON_REQUEST = ("feature_kernel", "preactivation_quantile", "attention", "attention_entropy")
 LAYERED = ("forward_rms", "forward_change_rms", "feature_kernel", "preactivation_quantile")
@@ -64,7 +67,8 @@ class Recorder:
     `MultiheadAttention` or the output's `attentions`; `mode`, "eval" (no dropout, running statistics) or
     "train" while measuring; `multipliers`, by name of tensor, where the network multiplies it by a factor
     that depends on the width: recorded are weights, updates with and gradients without it; `tensor_roles`,
-    where shapes do not tell: "input", "hidden", "readout" or "scalar".
+    where shapes do not tell: "input", "hidden", "readout" or "scalar"; `optimizer`, one or a list, read only:
+    with it `update_rms` and `update_effect_rms` leave out what decoupled weight decay does.
     **Errors:** `InputError` if PyTorch is missing or an argument is wrong; sharded models (FSDP) cannot be
     recorded.
     """
@@ -90,6 +94,7 @@ class Recorder:
         mode: Literal["eval", "train"] = "eval",
         multipliers: Mapping[str, float] | None = None,
         tensor_roles: Mapping[str, str] | None = None,
+        optimizer: Any = None,
     ):
         require_torch()
         self.width, self.seed = require_cell(width, seed)
@@ -113,6 +118,8 @@ class Recorder:
         self._pending: dict[str, Any] | None = None
         self._before: dict[str, Any] = {}
         self._gradients: dict[str, float] | None = None
+        self._effects = UpdateEffects(self.model, self._tensors, self._multipliers)
+        self._optimizers = OptimizerWatch(optimizer)
 
     def start(self) -> None:
         """Measure the network at initialization; the context manager does it. A second time does nothing."""
@@ -181,6 +188,7 @@ class Recorder:
         if self.active and self.writer is not None:
             with all_random_states_kept():
                 self.writer.close(complete=complete)
+            self._optimizers.stop()
             self._pending, self._origin, self._before = None, {}, {}
 
     def __enter__(self) -> "Recorder":
@@ -193,7 +201,8 @@ class Recorder:
         self.close(complete=kind is None)
 
     def _forward(self) -> Forward:
-        with untouched(self.model, training=self._mode == "train"):
+        watched = self._effects.watched() if "update_effect_rms" in self._wanted else nullcontext()
+        with untouched(self.model, training=self._mode == "train"), watched:
             seen = observe(
                 self.model,
                 self.probes,
@@ -236,9 +245,10 @@ class Recorder:
         found |= self._of_layers(seen) | self._of_attention(seen)
         if "weight_rms" in self._wanted:
             found["weight_rms"] = {n: rms(p) * self._multiplier(n) for n, p in self._tensors.items()}
-        if "update_rms" in self._wanted:
+        if self._wanted & {"update_rms", "update_effect_rms"}:
             self._before = {name: p.detach().clone() for name, p in self._tensors.items()}
         self._pending = {name: value for name, value in found.items() if name in self._wanted}
+        self._optimizers.watch()
 
     def _of_layers(self, seen: Forward) -> dict[str, Any]:
         """Only what is wanted is computed; a layer that was not called this time is NaN."""
@@ -284,13 +294,9 @@ class Recorder:
             found["batch_loss" if self._loss_function is not None else "loss"] = float(
                 loss.detach() if isinstance(loss, require_torch().Tensor) else loss
             )
+        left = self._optimizers.stop()
         if self._before:
-            now = {name: p.detach() for name, p in self._tensors.items()}
-            found["update_rms"] = {
-                name: rms(now[name] - before.to(now[name].device)) * self._multiplier(name)
-                for name, before in self._before.items()
-            }
-            self._before = {}
+            found |= self._of_the_update(left)
         if self._gradients is None:
             self._pending = {}
             self.note_gradients()
@@ -298,6 +304,21 @@ class Recorder:
         if self._gradients is not None:
             found["gradient_rms"] = self._gradients
         self.writer.record(self.current_step, **{n: v for n, v in found.items() if n in self._wanted})
+
+    def _of_the_update(self, left: Mapping[int, float]) -> dict[str, Any]:
+        """What the update was, and did; `left`, what decoupled decay left of each tensor."""
+        before, self._before = self._before, {}
+        changes = {
+            name: p.detach() - before[name].to(p.device) * left.get(id(p), 1.0)
+            for name, p in self._tensors.items()
+        }
+        found: dict[str, Any] = {
+            "update_rms": {name: rms(each) * self._multiplier(name) for name, each in changes.items()}
+        }
+        if "update_effect_rms" in self._wanted:
+            with untouched(self.model, training=self._mode == "train"):
+                found["update_effect_rms"] = self._effects.measured(before, changes)
+        return found
 
     def _multiplier(self, name: str) -> float:
         return float(self._multipliers.get(name, 1.0))

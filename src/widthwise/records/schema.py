@@ -48,6 +48,9 @@ RECORD_VARIABLES: dict[str, Variable] = {
     "weight_rms": Variable(("step", "tensor"), "root mean square of the entries of a weight tensor"),
     "gradient_rms": Variable(("step", "tensor"), "root mean square of the loss's gradient"),
     "update_rms": Variable(("step", "tensor"), "root mean square of one step's change of the weights"),
+    "update_effect_rms": Variable(
+        ("step", "tensor"), "root mean square of what one step's change of a tensor changes at its output"
+    ),
     "forward_rms": Variable(
         ("step", "layer"), "root mean square of preactivations over points, positions and neurons"
     ),

@@ -1,0 +1,146 @@
+"""What an update does: the change that it makes at the output of its own tensor, of the probes as recorded."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from widthwise.adapters.torch_isolation import require_torch
+from widthwise.adapters.torch_model import clean
+from widthwise.adapters.torch_numbers import rms
+
+
+class Call(NamedTuple):
+    """One call of a module: its arguments and keywords, detached copies."""
+
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+
+class UpdateEffects:
+    r"""Root mean square of what an update changes at the output of the tensor that it changes.
+
+    $$e(W) = \sqrt{\langle |(W' - W) x|^2 \rangle}$$
+
+    over points, positions and outputs, x the input that the tensor's module had from the probes before the
+    update. Of gains and biases it is the change itself, of embeddings that of the rows that are read; of a
+    tensor in a module that is none of PyTorch's linear ones, the module's output with the new tensor minus
+    that with the old. It does not depend on the width where scaling is right, whatever the optimizer (the
+    spectral condition: Yang, Simon and Bernstein, arXiv 2310.17813).
+
+    **Arguments:** `tensors`, by name; `told`, factors outside of the module that multiply a tensor.
+    """
+
+    def __init__(self, model: Any, tensors: Mapping[str, Any], told: Mapping[str, float]):
+        self.told = told
+        self.owners: dict[str, tuple[Any, str]] = {}
+        names = {id(tensor): name for name, tensor in tensors.items()}
+        for _, module in model.named_modules():
+            for attribute, tensor in module._parameters.items():
+                if id(tensor) in names:
+                    self.owners.setdefault(names[id(tensor)], (module, attribute))
+        self.calls: dict[int, list[Call]] = {}
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Keep what the modules are given while the probes pass through."""
+        self.calls = {}
+        matrices = [
+            module for module, attribute in self.owners.values() if module._parameters[attribute].ndim > 1
+        ]
+        handles = [
+            module.register_forward_pre_hook(self._keep, with_kwargs=True)
+            for module in {id(each): each for each in matrices}.values()
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _keep(self, module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        copied = Call(_copied(arguments), _copied(keywords))
+        self.calls.setdefault(id(module), []).append(copied)
+
+    def measured(self, before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, float]:
+        """The effect by name of tensor, NaN where its module was not called; `before`, the tensors before
+        the update, `changes`, what was added to them. Forgets the inputs."""
+        old = {id(self.owners[name][0]): {} for name in before if name in self.owners}
+        for name, tensor in before.items():
+            if name in self.owners:
+                module, attribute = self.owners[name]
+                old[id(module)][attribute] = tensor
+        found = {}
+        for name, change in changes.items():
+            if change.ndim <= 1:
+                found[name] = rms(change) * self.told.get(name, 1.0)
+            elif name in self.owners:
+                module, attribute = self.owners[name]
+                parts = [
+                    self._effect(name, call, old[id(module)], change) for call in self.calls.get(id(module), ())
+                ]
+                found[name] = rms(require_torch().cat([p.reshape(-1) for p in parts])) if parts else float("nan")
+            else:
+                found[name] = float("nan")
+        self.calls = {}
+        return found
+
+    def _effect(self, name: str, call: Call, old: Mapping[str, Any], change: Any) -> Any:
+        module, attribute = self.owners[name]
+        torch, told = require_torch(), self.told.get(name)
+        linear = _linear(module, attribute, call, change, trust=told is not None)
+        if linear is not None:
+            return linear if told is None else linear * told
+        new = {**old, attribute: old[attribute] + change}
+        difference = _output(module, new, call) - _output(module, old, call)
+        return difference if told is None else difference * torch.tensor(told)
+
+
+def _linear(module: Any, attribute: str, call: Call, change: Any, *, trust: bool) -> Any:
+    """The change times the input, of PyTorch's linear modules; None of others, and of subclasses whose own
+    `forward` may have a factor in it, unless `trust`: then the factor is known."""
+    torch = require_torch()
+    nn, functional = torch.nn, torch.nn.functional
+
+    def plain(kind: Any) -> bool:
+        return isinstance(module, kind) and (trust or type(module).forward is kind.forward)
+
+    given = call.arguments[0] if call.arguments else call.keywords.get("input", call.keywords.get("query"))
+    if given is None:
+        return None
+    if isinstance(module, nn.MultiheadAttention) and attribute == "in_proj_weight":
+        return functional.linear(given, change)
+    if attribute != "weight":
+        return None
+    if plain(nn.Linear):
+        return functional.linear(given, change)
+    if plain(nn.Embedding):
+        return functional.embedding(given, change)
+    if any(plain(kind) for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+        return module._conv_forward(given, change, None)
+    if type(module).__name__ == "Conv1D":  # of the package transformers: x W, not W x
+        return given @ change
+    return None
+
+
+def _output(module: Any, tensors: Mapping[str, Any], call: Call) -> Any:
+    """The first tensor that the module returns with these weights."""
+    torch = require_torch()
+    found = torch.func.functional_call(module, dict(tensors), call.arguments, call.keywords)
+    while not isinstance(found, torch.Tensor):
+        found = found["logits"] if "logits" in found else found[0]
+    return found.float()
+
+
+def _copied(value: Any) -> Any:
+    """Copies, since what comes after may change arguments in place."""
+    torch = require_torch()
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    return type(value)(_copied(each) for each in value) if type(value) in (tuple, list) else value
+
+
+def name_of(model: Any, tensor: Any) -> str:
+    """The name of a tensor in a model, for messages."""
+    return next((clean(name) for name, each in model.named_parameters() if each is tensor), "a tensor")
