@@ -13,6 +13,21 @@ EXTRA_VARIABLES: dict[str, Variable] = {
     "attention_entropy": Variable(
         ("step", "block", "head"), "entropy of attention weights in nats, mean over points and queries"
     ),
+    "learning_rate": Variable(("step", "tensor"), "learning rate of the tensor's param group"),
+    "weight_decay": Variable(("step", "tensor"), "weight decay of the tensor's param group"),
+    "epsilon": Variable(("step", "tensor"), "epsilon of the tensor's param group"),
+    "momentum": Variable(("step", "tensor"), "momentum, or first beta, of the tensor's param group"),
+    "beta2": Variable(("step", "tensor"), "second beta of the tensor's param group"),
+    "epsilon_share": Variable(("step", "tensor"), "share by which epsilon makes Adam's step smaller"),
+    "unmoved_share": Variable(
+        ("step", "tensor"), "share of entries with a gradient that a step leaves as they are"
+    ),
+    "weight_bits": Variable(("step", "tensor"), "bits of the mantissa of the tensor's numbers"),
+    "optimizer_hash": Variable(("step", "tensor"), "32 bits of a hash of the name of the tensor's optimizer"),
+    "clip_factor": Variable(("step",), "norm of the gradients applied over that of those computed"),
+    "batch_size": Variable(("step",), "points of the batch of the step"),
+    "batch_hash": Variable(("step",), "48 bits of a hash of the inputs of the batch of the step"),
+    "dropout_rate": Variable(("step",), "mean rate of the dropout layers in training mode"),
 }
 # A network has diverged where one of these is not finite.
 DECISIVE = ("prediction", "loss", "batch_loss")

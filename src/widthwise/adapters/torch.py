@@ -1,13 +1,16 @@
 """Recording a PyTorch training: `ww.torch.Recorder`. PyTorch itself is loaded when a recorder is made."""
 
+import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from widthwise.adapters.names import require_cell
+from widthwise.adapters.names import EXTRA_VARIABLES, require_cell
 from widthwise.adapters.steps import Steps, log_steps, rule_of
+from widthwise.adapters.torch_batches import BatchWatch
 from widthwise.adapters.torch_callbacks import lightning_callback, trainer_callback
 from widthwise.adapters.torch_effects import UpdateEffects
 from widthwise.adapters.torch_forward import Forward, choose_modules, observe, without_readout
@@ -119,7 +122,8 @@ class Recorder:
         self._before: dict[str, Any] = {}
         self._gradients: dict[str, float] | None = None
         self._effects = UpdateEffects(self.model, self._tensors, self._multipliers)
-        self._optimizers = OptimizerWatch(optimizer)
+        self._optimizers = OptimizerWatch(optimizer, self._tensors)
+        self._batches = BatchWatch(self.model)
 
     def start(self) -> None:
         """Measure the network at initialization; the context manager does it. A second time does nothing."""
@@ -189,6 +193,7 @@ class Recorder:
             with all_random_states_kept():
                 self.writer.close(complete=complete)
             self._optimizers.stop()
+            self._batches.stop()
             self._pending, self._origin, self._before = None, {}, {}
 
     def __enter__(self) -> "Recorder":
@@ -249,6 +254,7 @@ class Recorder:
             self._before = {name: p.detach().clone() for name, p in self._tensors.items()}
         self._pending = {name: value for name, value in found.items() if name in self._wanted}
         self._optimizers.watch()
+        self._batches.watch()
 
     def _of_layers(self, seen: Forward) -> dict[str, Any]:
         """Only what is wanted is computed; a layer that was not called this time is NaN."""
@@ -294,31 +300,66 @@ class Recorder:
             found["batch_loss" if self._loss_function is not None else "loss"] = float(
                 loss.detach() if isinstance(loss, require_torch().Tensor) else loss
             )
-        left = self._optimizers.stop()
+        self._optimizers.stop()
+        self._batches.stop()
+        found |= self._batches.found() | self._of_the_optimizers()
         if self._before:
-            found |= self._of_the_update(left)
+            found |= self._of_the_update()
         if self._gradients is None:
             self._pending = {}
             self.note_gradients()
             self._pending = None
         if self._gradients is not None:
             found["gradient_rms"] = self._gradients
-        self.writer.record(self.current_step, **{n: v for n, v in found.items() if n in self._wanted})
+        kept = {n: v for n, v in found.items() if n in self._wanted or n in EXTRA_VARIABLES}
+        self.writer.record(self.current_step, **kept)
 
-    def _of_the_update(self, left: Mapping[int, float]) -> dict[str, Any]:
-        """What the update was, and did; `left`, what decoupled decay left of each tensor."""
+    def _of_the_optimizers(self) -> dict[str, Any]:
+        """Settings of the step that was made; nothing of optimizers that the recorder was not given."""
+        watch = self._optimizers
+        if not watch.optimizers:
+            return {}
+        names = {name for settings in watch.settings.values() for name in settings}
+        found: dict[str, Any] = {
+            setting: {name: watch.settings.get(name, {}).get(setting, math.nan) for name in self._tensors}
+            for setting in names
+        }
+        kinds = watch.kinds
+        found["optimizer_hash"] = {
+            name: float(zlib.crc32(kinds[name].encode())) if name in kinds else math.nan
+            for name in self._tensors
+        }
+        found["epsilon_share"] = {name: watch.epsilon_share(name) for name in self._tensors}
+        return found | {"clip_factor": watch.clip_factor()}
+
+    def _of_the_update(self) -> dict[str, Any]:
+        """What the update was, and did, without what decoupled decay did."""
         before, self._before = self._before, {}
+        left = self._optimizers.left
         changes = {
-            name: p.detach() - before[name].to(p.device) * left.get(id(p), 1.0)
+            name: p.detach() - before[name].to(p.device) * left.get(name, 1.0)
             for name, p in self._tensors.items()
         }
         found: dict[str, Any] = {
             "update_rms": {name: rms(each) * self._multiplier(name) for name, each in changes.items()}
         }
+        found["weight_bits"] = {
+            name: 1 - math.log2(require_torch().finfo(p.dtype).eps) for name, p in self._tensors.items()
+        }
+        found["unmoved_share"] = {name: self._unmoved(name, before[name]) for name in self._tensors}
         if "update_effect_rms" in self._wanted:
             with untouched(self.model, training=self._mode == "train"):
                 found["update_effect_rms"] = self._effects.measured(before, changes)
         return found
+
+    def _unmoved(self, name: str, before: Any) -> float:
+        """The share of entries with a gradient that the step left as they were; NaN without gradients."""
+        tensor = self._tensors[name]
+        if tensor.grad is None:
+            return math.nan
+        pulled = tensor.grad != 0
+        count = int(pulled.sum())
+        return int((pulled & (tensor == before.to(tensor.device))).sum()) / count if count else math.nan
 
     def _multiplier(self, name: str) -> float:
         return float(self._multipliers.get(name, 1.0))

@@ -1,4 +1,4 @@
-"""What an update does: the change that it makes at the output of its own tensor, of the probes as recorded."""
+"""What an update does: the change that it makes at the output of its own tensor."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,9 +76,12 @@ class UpdateEffects:
             elif name in self.owners:
                 module, attribute = self.owners[name]
                 parts = [
-                    self._effect(name, call, old[id(module)], change) for call in self.calls.get(id(module), ())
+                    self._effect(name, call, old[id(module)], change)
+                    for call in self.calls.get(id(module), ())
                 ]
-                found[name] = rms(require_torch().cat([p.reshape(-1) for p in parts])) if parts else float("nan")
+                found[name] = (
+                    rms(require_torch().cat([p.reshape(-1) for p in parts])) if parts else float("nan")
+                )
             else:
                 found[name] = float("nan")
         self.calls = {}
