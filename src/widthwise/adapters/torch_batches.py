@@ -35,8 +35,8 @@ class BatchWatch:
 
     def _look(self, module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         torch = require_torch()
-        if not torch.is_grad_enabled():
-            return
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return  # hashing is nothing that could be compiled
         tensors = [each for each in (*arguments, *keywords.values()) if isinstance(each, torch.Tensor)]
         if not tensors:
             return
