@@ -224,7 +224,7 @@ def test_recording_all_of_it_changes_no_training(tmp_path):
 
 
 def test_what_is_no_optimizer_is_refused(tmp_path):
-    with pytest.raises(ww.InputError, match="give a torch.optim"):
+    with pytest.raises(ww.InputError, match="`optimizer` has a str"):
         ww.torch.Recorder(
             perceptron(), torch.ones(2, INPUTS), width=4, seed=0, out=tmp_path, optimizer="adam"
         )
