@@ -124,8 +124,8 @@ def test_time_left_is_what_waits_over_how_many_are_trained_at_once(tmp_path, emp
 
 
 def test_another_study_is_refused_but_a_moved_one_is_not(empty):
-    with pytest.raises(StoreError, match=r"`ensemble.seeds` was 5 and is 6"):
-        run_status(make_layout(seeds=6).study, empty)
+    with pytest.raises(StoreError, match=r"`ensemble.seed` was 0 and is 6"):
+        run_status(make_layout(seed=6).study, empty)
     attributes = json.loads((empty / "zarr.json").read_text())
     study = json.loads(attributes["attributes"]["study"])
     study["data"]["path"] = "elsewhere"

@@ -26,7 +26,7 @@ from widthwise.observables import (
 )
 from widthwise.progress import Progress
 from widthwise.records.layout import Layout
-from widthwise.records.read import check_same_study, check_same_training, read_attributes
+from widthwise.records.read import check_same_study, layout_of_store, open_records, read_attributes
 from widthwise.report import comparison_alpha, write_report
 from widthwise.report.page_tables import theory_warnings
 from widthwise.study import Study, dump_study
@@ -74,7 +74,7 @@ def open_run(study: Study, out: Path | None) -> Iterator[Run]:
     if run.records_path.exists():
         attributes = read_attributes(run.records_path)
         if run.points is not None and study.is_full_batch_perceptron():
-            check_same_training(run.records_path, attributes, Layout(study, run.points))
+            layout_of_store(run.records_path, attributes, Layout(study, run.points))
         else:  # the points of a stream are seen when it trains
             check_same_study(run.records_path, attributes, study)
     with made(directory):
@@ -155,9 +155,10 @@ def _doubts(theory: xr.Dataset) -> str:
 
 
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:
-    """Train what is not trained yet, and open the records."""
+    """Train what is not trained yet, and open the records: all of them, more than the study asks for too."""
     points = run.points if run.study.is_full_batch_perceptron() else None
-    return train_ensemble(run.study, run.records_path, points=points, progress=progress)
+    train_ensemble(run.study, run.records_path, points=points, progress=progress)
+    return open_records(run.records_path)
 
 
 def report_stage(
