@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from synthetic_run import STUDY, Truth, make_records, make_theory
+from synthetic_run import Truth, make_records, make_theory
 
 from widthwise.analysis import wide_enough
 from widthwise.errors import InputError
@@ -214,7 +214,7 @@ def test_cells_of_several_widths_say_at_how_many_of_them(run):
 
 @pytest.mark.parametrize(("steps", "words"), [(100, "99 steps of"), (2, "1 step of"), (1, "0 steps of")])
 def test_a_hundred_recorded_steps_are_ninety_nine_updates(run, steps, words):
-    study = {**STUDY, "training": {**STUDY["training"], "steps": steps}}
+    study = replace(run.study, training=replace(run.study.training, steps=steps))
     assert f"; {words} gradient descent" in subject(replace(run, study=study))
 
 

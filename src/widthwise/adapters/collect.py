@@ -19,6 +19,7 @@ from widthwise.adapters.stores import runs_of_store
 from widthwise.errors import InputError, StoreError
 from widthwise.records.folder import TEMPORARY
 from widthwise.records.schema import BOOKKEEPING, COORDINATES, RECORD_DIMS, SCHEMA_VERSION
+from widthwise.study.values import missing
 
 
 def open_runs(paths: str | Path | Sequence[str | Path]) -> xr.Dataset:
@@ -101,7 +102,7 @@ def _runs_at(place: str | Path) -> list[Run]:
             return runs_of_csv(path)
         raise StoreError(f"{path} is a file: give a folder of runs, a records.zarr, or a CSV file (.csv)")
     if not path.exists():
-        raise StoreError(f"{path} does not exist: give a folder of runs, a records.zarr, or a CSV file")
+        raise StoreError(f"{missing(path)}: give a folder of runs, a records.zarr, or a CSV file")
     stores = list(_stores_below(path))
     if not stores:
         raise StoreError(f"{path} has no records in it (no folder with a zarr.json): give another path")

@@ -67,5 +67,5 @@ def _is_complete(store: Path) -> bool:
     try:
         done = zarr.open_group(store, mode="r")["done"]
         return isinstance(done, zarr.Array) and bool(done[0, 0])
-    except (OSError, ValueError, KeyError, IndexError):
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
         return False

@@ -11,8 +11,9 @@ from widthwise.errors import StoreError
 from widthwise.records.folder import Folder, open_folder
 from widthwise.records.layout import TOTALS, TRAINING_TABLES, Layout
 from widthwise.records.schema import BOOKKEEPING, QUANTITIES, RECORD_DIMS, SCHEMA_VERSION
-from widthwise.records.stored_study import Tables, read_json, study_tables
 from widthwise.study import Study
+from widthwise.study.stored import Tables, read_json, study_tables
+from widthwise.study.values import missing
 
 CHECKSUM = "checksum do not match"  # how zarr's Crc32cCodec says that a chunk was changed
 UNPACKED = "decompression error"  # of stores without checksums
@@ -62,7 +63,8 @@ def read_attributes(path: str | Path | Folder) -> dict[str, object]:
     folder = open_folder(path)
     name = folder.name
     if not folder.exists():
-        raise StoreError(f"{name} does not exist: give a records.zarr, or make one with `widthwise train`")
+        what = missing(folder.local) if folder.local is not None else f"{name} does not exist"
+        raise StoreError(f"{what}: give a records.zarr, or make one with `widthwise train`")
     if not folder.has("zarr.json"):
         raise StoreError(f"{name} is not a record store (it has no zarr.json): give another path")
     try:

@@ -26,8 +26,8 @@ from widthwise.records.parameters import kept_steps, parameters_folder
 from widthwise.records.read import CHECKSUM, layout_of_store, read_attributes, stored_study
 from widthwise.records.schema import BOOKKEEPING, RECORD_DIMS, SCHEMA_VERSION, Variable
 from widthwise.records.storage_errors import disk_errors
-from widthwise.records.stored_study import read_json
 from widthwise.study import EnsembleSettings
+from widthwise.study.stored import read_json
 
 
 class RecordStore:
@@ -338,7 +338,7 @@ def _open_group(folder: Folder, layout: Layout, *, grown: bool = True) -> zarr.G
                 raise ValueError(
                     f"`{name}` has shape, chunks and type {array.shape, array.chunks, array.dtype}"
                 )
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AssertionError, RuntimeError) as error:
         fault = f"`{error.args[0]}` is not there" if isinstance(error, KeyError) else error
         raise StoreError(
             f"{folder.name} is damaged ({fault}): move it away or delete it, and give the same command again"

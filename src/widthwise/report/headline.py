@@ -1,7 +1,6 @@
 """What the report says in words: names, the headline, and the numbers on its cards."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from widthwise.analysis import VerdictRow, sufficient_width
 from widthwise.report.audit.words import conclude
 from widthwise.report.gather import Gathered
+from widthwise.report.study_words import study_words
 
 KERNELS = {
     "feature_kernel": "Feature kernel Φ",
@@ -28,15 +28,6 @@ CLAIMS = {
 }
 TOLERANCES = (0.1, 0.01)
 LONGEST_COUNT = 10**8
-DATA = {
-    "arrays": "arrays of the user",
-    "image_folder": "images",
-    "cifar5m": "CIFAR-5m",
-    "mnist1d": "MNIST-1D",
-    "tokens": "tokens",
-    "text": "text",
-    "huggingface": "a data set of Hugging Face",
-}
 
 
 @dataclass(frozen=True)
@@ -120,43 +111,16 @@ def missing_words(run: Gathered, what: str) -> str:
 
 
 def subject(run: Gathered) -> str:
-    """The study in one sentence, from its tables."""
-    data, network, training = (run.study.get(k, {}) for k in ("data", "network", "training"))
-    if not network:
+    """The study in one sentence."""
+    if run.study is None:
         networks = run.widths or run.audited is not None
         return "Networks of several widths." if networks else "An infinitely wide network."
-    depth = network.get("hidden_layers", 1)
-    layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
-    activation = str(network.get("activation", ""))
-    article = "An" if activation.startswith(("e", "a")) else "A"
-    sentence = f"{article} {activation} network of {layers} at richness {network.get('richness', 1.0)}, "
-    sentence += _data_words(data)
-    steps, rate = training.get("steps"), training.get("learning_rate")
-    rule = {"gd": "gradient descent", "gradient_flow": "gradient flow"}.get(
-        str(training.get("optimizer")), "training"
-    )
-    updates = steps - 1 if isinstance(steps, int) else steps  # step 0 is initialization
-    sentence += f"; {updates} step{'s' if updates != 1 else ''} of {rule} at learning rate {rate}"
+    sentence = study_words(run.study)
     if run.widths:
         most = int(np.max(run.numbers["seeds"])) if run.numbers is not None else 0
         widths = ", ".join(map(str, run.widths))
         sentence += f"; {most} network{'s' if most != 1 else ''} at each of the widths {widths}"
     return sentence + "."
-
-
-def _data_words(data: Mapping[str, object]) -> str:
-    train, test = data.get("train"), data.get("test")
-    kind = str(data.get("kind", "data"))
-    classes = data.get("classes")
-    if kind == "digits" and isinstance(classes, list | tuple):
-        what = f"trained on the digits {', '.join(map(str, classes))}"
-    elif kind == "synthetic":
-        what = f"trained on the synthetic task {str(data.get('task', '')).replace('_', ' ')}"
-    else:
-        return f"trained on {DATA.get(kind, 'data')}"
-    if data.get("order") == "online":
-        return f"{what} (every sample seen once; {test} test points)"
-    return f"{what} ({train} training and {test} test points)"
 
 
 def cards(run: Gathered) -> list[Card]:

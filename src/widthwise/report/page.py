@@ -14,9 +14,10 @@ from widthwise.report.audit.tables import AuditPart
 from widthwise.report.figure import Figure
 from widthwise.report.gather import Gathered
 from widthwise.report.headline import cards, headline, missing_words, number, part_title, row_key
-from widthwise.report.page_tables import evidence_rows, study_text, verdict_matrix, warnings_of
+from widthwise.report.page_tables import evidence_rows, verdict_matrix, warnings_of
 from widthwise.report.palette import theme
 from widthwise.report.wide import Table
+from widthwise.study import dump_study
 
 FOLDER = Path(__file__).parent / "page"
 
@@ -64,7 +65,7 @@ def render(run: Gathered, sections: list[Section]) -> str:
         missing=missing_words(run, "Verdicts"),
         warnings=warnings_of(run),
         evidence=evidence_rows(run),
-        study=study_text(run.study),
+        study="" if run.study is None else dump_study(run.study).strip(),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         # These are this package's and Plotly's own, or escaped by `_script_json`; nothing else is exempt.
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),

@@ -11,7 +11,7 @@ from widthwise.records import Cell, RecordStore, open_records, open_store
 from widthwise.records.folder import Folder, open_folder
 from widthwise.records.read import layout_of_store, read_attributes, stored_study
 from widthwise.study import Study
-from widthwise.study.check import require_study
+from widthwise.study.study import require_study
 from widthwise.training.cell import sweep_checkpoints
 from widthwise.training.executors.process import run_in_process
 from widthwise.training.executors.ray import run_on_ray

@@ -13,6 +13,7 @@ from widthwise.errors import InputError
 from widthwise.report.atomic import write_bytes
 from widthwise.report.audit.ensembles import Ensembles, read_ensembles
 from widthwise.report.audit.gap_series import Gaps, read_gaps
+from widthwise.study.stored import read_json
 
 NAME = "verdict.json"
 LARGEST = 1 << 28
@@ -64,8 +65,8 @@ def read_verdict(path: str | Path) -> Audited:
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it is larger than {LARGEST:,} bytes")
-        return _audited(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return _audited(read_json(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{path} is no verdict of an audit ({what}): {AGAIN}") from error
 

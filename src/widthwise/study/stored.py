@@ -6,27 +6,40 @@ from dataclasses import fields
 from typing import Any
 
 from widthwise.errors import StoreError
-from widthwise.study import Study
 from widthwise.study.read import study_from_tables
+from widthwise.study.study import Study
 
+DEEPEST = 64  # tables in tables; what reads them calls itself for each
 Tables = dict[str, dict[str, Any]]
 
 
 def read_json(content: str | bytes | None) -> Any:
     """What JSON says.
 
-    **Errors:** `ValueError` for what is no JSON, or nested deeper than can be read.
+    **Errors:** `ValueError` for what is no JSON, or nested deeper than any file of ours.
 
     >>> read_json("[1]"), read_json(b"{}")
     ([1], {})
     """
     try:
-        return json.loads(content or b"")
+        found = json.loads(content or b"")
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    level = [found]
+    for _ in range(DEEPEST):
+        level = [item for each in level for item in _inner(each)]
+        if not level:
+            return found
+    raise ValueError("nested too deeply")
 
 
-def study_tables(attributes: Mapping[str, object], name: str) -> Tables | None:
+def _inner(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def study_tables(attributes: Mapping[Any, object], name: str) -> Tables | None:
     """The tables of the attribute `study`, whatever is in them; None if there is no such attribute.
 
     **Arguments:** `name`, of the file, for messages.
@@ -43,11 +56,11 @@ def study_tables(attributes: Mapping[str, object], name: str) -> Tables | None:
     return found
 
 
-def study_of(attributes: Mapping[str, object], name: str) -> Study | None:
+def study_of(attributes: Mapping[Any, object], name: str) -> Study | None:
     """The study that a file was made of; None if it does not say.
 
-    Keys that this version does not know are passed by, those that it knows and the file lacks have their
-    defaults: files of other versions can be read.
+    Keys that this version does not know are passed by, and those that the file lacks have their defaults, so
+    that files of other versions can be read.
 
     **Arguments:** `name`, of the file, for messages.
     **Errors:** `StoreError` for what is no study, naming the first value that none can have.
@@ -55,17 +68,24 @@ def study_of(attributes: Mapping[str, object], name: str) -> Study | None:
     tables = study_tables(attributes, name)
     if tables is None:
         return None
-    known = {each.name: each.default_factory for each in fields(Study)}
     kept: Tables = {"study": {"name": tables.get("study", {}).get("name", "unnamed")}}
-    for table, settings in known.items():
-        if table in tables:
-            names = {each.name for each in fields(settings)}  # pyright: ignore[reportArgumentType]
+    for each in fields(Study):
+        if each.name in tables:
+            known = {entry.name for entry in fields(each.default_factory)}  # pyright: ignore[reportArgumentType]
             # A key without a value stands for its default, as in a study file.
-            kept[table] = {k: v for k, v in tables[table].items() if k in names and v is not None}
+            kept[each.name] = {k: v for k, v in tables[each.name].items() if k in known and v is not None}
     try:
         return study_from_tables(kept)
     except ValueError as error:
         raise _no_study(name, str(error)) from error
+
+
+def known_study(attributes: Mapping[Any, object]) -> Study | None:
+    """The study that a file was made of; None if it does not say, or says what is none."""
+    try:
+        return study_of(attributes, "")
+    except StoreError:
+        return None
 
 
 def _no_study(name: str, why: str) -> StoreError:
