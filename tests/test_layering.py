@@ -29,12 +29,13 @@ MAY_IMPORT = {
     "audit": {"analysis", "records", "study"},
     "report": {"analysis", "audit", "records", "study"},
     "testing": {"adapters", "audit", "report"},
+    "atomic": set(),
     "errors": set(),
     "progress": set(),
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 MAY_IMPORT["__main__"] = {"cli"}
-ANYWHERE = {"errors", "progress"}
+ANYWHERE = {"atomic", "errors", "progress"}
 SERIALIZERS = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 LONGEST_FILE = 400
 

@@ -1,6 +1,5 @@
 """The stages of a run, each writing its file into the run's folder. Loads JAX; imported by commands only."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import xarray as xr
 
 from widthwise.analysis import compare
+from widthwise.atomic import replace_file
 from widthwise.cli.kernel_squares import render_kernels
 from widthwise.cli.run_folder import made, refuse_file
 from widthwise.cli.streams import is_url
@@ -112,13 +112,8 @@ def write_study(run: Run, study_file: Path) -> None:
     """Keep the study with its results as DIR/study.toml, unless that is the file that was read."""
     if not must_write_study(run, study_file):
         return
-    target = run.directory / "study.toml"
-    partial = target.with_name(f".study.toml.{os.getpid()}")
-    try:
-        partial.write_text(HEADER + "\n" + dump_study(run.study, folder=run.directory), encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    text = HEADER + "\n" + dump_study(run.study, folder=run.directory)
+    replace_file(run.directory / "study.toml", text.encode())
 
 
 def theory_stage(run: Run, progress: Progress, *, reuse: bool) -> xr.Dataset:

@@ -9,7 +9,7 @@ from pathlib import Path
 from widthwise.data.machine_memory import machine_bytes
 from widthwise.errors import InputError
 from widthwise.study import Study
-from widthwise.study.values import from_home, missing
+from widthwise.study.values import dangling_link, from_home
 
 WHOLE = 256 * 2**20  # bytes up to which contents are hashed whole
 PIECES, PIECE = 1024, 64 * 1024
@@ -26,8 +26,8 @@ def data_path(study: Study) -> Path:
         path.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        if isinstance(error, FileNotFoundError) and "link" in missing(path):
-            reason = missing(path)
+        if isinstance(error, FileNotFoundError):
+            reason = dangling_link(path) or "there is no such file"
         raise InputError(f"{path}: {reason}; `data.path` starts from the study file") from None
     return path
 

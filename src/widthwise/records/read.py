@@ -13,7 +13,7 @@ from widthwise.records.layout import TOTALS, TRAINING_TABLES, Layout
 from widthwise.records.schema import BOOKKEEPING, QUANTITIES, RECORD_DIMS, SCHEMA_VERSION
 from widthwise.study import Study
 from widthwise.study.stored import Tables, read_json, study_tables
-from widthwise.study.values import missing
+from widthwise.study.values import dangling_link
 
 CHECKSUM = "checksum do not match"  # how zarr's Crc32cCodec says that a chunk was changed
 UNPACKED = "decompression error"  # of stores without checksums
@@ -63,7 +63,7 @@ def read_attributes(path: str | Path | Folder) -> dict[str, object]:
     folder = open_folder(path)
     name = folder.name
     if not folder.exists():
-        what = missing(folder.local) if folder.local is not None else f"{name} does not exist"
+        what = (folder.local is not None and dangling_link(folder.local)) or f"{name} does not exist"
         raise StoreError(f"{what}: give a records.zarr, or make one with `widthwise train`")
     if not folder.has("zarr.json"):
         raise StoreError(f"{name} is not a record store (it has no zarr.json): give another path")

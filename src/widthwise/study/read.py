@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from widthwise.errors import InputError
 from widthwise.study.check import TABLES, type_message
 from widthwise.study.study import Study
-from widthwise.study.values import missing, nearest, shown, synonym
+from widthwise.study.values import dangling_link, nearest, shown, synonym
 
 LARGEST_FILE = 1 << 20
 STRICT = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
@@ -48,8 +48,8 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        link = f": {missing(path)}" if "link" in missing(path) else ""
-        raise InputError(f"{path}: there is no such study file{link}") from None
+        reason = dangling_link(path) or "there is no such study file"
+        raise InputError(f"{path}: {reason}") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; give the study file (.toml) in it") from None
     except (OSError, ValueError) as error:

@@ -159,12 +159,12 @@ def nearest(word: str, valid: Iterable[str]) -> str | None:
     return synonym(word, known) or (close[0] if close else None)
 
 
-def missing(path: Path) -> str:
-    """What to say of a path where nothing is: a link on the way to it may lead nowhere."""
+def dangling_link(path: Path) -> str:
+    """Which link on the way to a path leads nowhere, as the beginning of a sentence; empty if none does."""
     for each in (path, *path.parents):
         if each.is_symlink() and not each.exists():
             return f"{each} is a link that leads nowhere (to {each.readlink()})"
-    return f"{path} does not exist"
+    return ""
 
 
 def shown(value: object) -> str:
