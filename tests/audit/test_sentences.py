@@ -64,7 +64,9 @@ def test_a_share_of_variance_comes_with_its_interval(seed):
 
 def test_two_seeds_tell_no_share(seed):
     told = shares(ensembles(2, np.random.default_rng(seed)), None)
-    assert told and all(sentence.endswith("how much is variance is open: train more seeds.") for sentence in told)
+    assert told and all(
+        sentence.endswith("how much is variance is open: train more seeds.") for sentence in told
+    )
 
 
 def test_of_few_widths_the_gap_is_to_the_widest(seed):

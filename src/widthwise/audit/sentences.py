@@ -119,13 +119,15 @@ def tracking(
     if tolerance is None:
         open_ = ", which noise hides: train more seeds." if gap[-1] <= 2 * error[-1] else "."
         return (
-            f"The {loss} of N = {width} is {_share(gap[-1])} \u00b1 {_share(2 * error[-1])} away from that of {what} "
-            f"at the last step, {last}{open_}"
+            f"The {loss} of N = {width} is {_share(gap[-1])} ± {_share(2 * error[-1])} away from that of "
+            f"{what} at the last step, {last}{open_}"
         )
     begins = f"N = {width} tracks {what} within {_share(tolerance)} of the {loss}"
     if not (most > tolerance).any():
         return f"{begins} to the last step, {last}."
-    return f"{begins} except {_stretches(steps, most > tolerance)}, where it may be {_share(most.max())} away."
+    return (
+        f"{begins} except {_stretches(steps, most > tolerance)}, where it may be {_share(most.max())} away."
+    )
 
 
 def _stretches(steps: Int[np.ndarray, " step"], beyond: Bool[np.ndarray, " step"]) -> str:
@@ -134,7 +136,7 @@ def _stretches(steps: Int[np.ndarray, " step"], beyond: Bool[np.ndarray, " step"
     >>> _stretches(np.array([0, 5, 10, 20, 40]), np.array([False, True, True, False, True]))
     'at steps 5 to 10 and 40'
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], beyond.astype(int), [0]]))).reshape(-1, 2)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], beyond.astype(int), [0]]))).reshape(-1, 2).tolist()
     if len(edges) > MOST_STRETCHES:
         first, last = steps[edges[0, 0]], steps[edges[-1, 1] - 1]
         return f"at {beyond.sum()} of {len(steps)} recorded steps, between {first} and {last}"
@@ -168,7 +170,7 @@ def shares(ensembles: Ensembles, limit: float | None) -> list[str]:
             found.append(f"{begins}how much is variance is open: train more seeds.")
             continue
         found.append(
-            f"{begins}{gap.share:.0%} is variance, which ensembling removes (95 % interval {low:.0%} to {high:.0%}), "
-            "and the rest is bias, which only width removes."
+            f"{begins}{gap.share:.0%} is variance, which ensembling removes (95 % interval {low:.0%} to "
+            f"{high:.0%}), and the rest is bias, which only width removes."
         )
     return found
