@@ -217,6 +217,20 @@ def test_a_hundred_recorded_steps_are_ninety_nine_updates(run, steps, words):
     assert f"; {words} gradient descent" in subject(replace(run, study=study))
 
 
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ({"kind": "transformer", "hidden_layers": 1}, "A transformer of one block (tanh)"),
+        ({"kind": "resnet", "hidden_layers": 1, "blocks": [2, 2, 2, 2]}, "A residual network of 8 residual"),
+        ({"kind": "cnn", "hidden_layers": 5}, "A convolutional network of 5 layers (tanh)"),
+        ({"kind": "mlp", "hidden_layers": 1}, "A tanh network of one hidden layer"),
+    ],
+)
+def test_a_network_is_called_by_its_kind(run, network, words):
+    study = {**STUDY, "network": {**STUDY["network"], **network}}
+    assert subject(replace(run, study=study)).startswith(words)
+
+
 def test_the_table_is_escaped(make_run):
     evil = "<b>layer</b>"
     directory = make_run(records=False)

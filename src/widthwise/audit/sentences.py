@@ -136,9 +136,10 @@ def _stretches(steps: Int[np.ndarray, " step"], beyond: Bool[np.ndarray, " step"
     >>> _stretches(np.array([0, 5, 10, 20, 40]), np.array([False, True, True, False, True]))
     'at steps 5 to 10 and 40'
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], beyond.astype(int), [0]]))).reshape(-1, 2).tolist()
+    padded = np.concatenate([[0], beyond.astype(int), [0]])
+    edges: list[list[int]] = np.flatnonzero(np.diff(padded)).reshape(-1, 2).tolist()
     if len(edges) > MOST_STRETCHES:
-        first, last = steps[edges[0, 0]], steps[edges[-1, 1] - 1]
+        first, last = steps[edges[0][0]], steps[edges[-1][1] - 1]
         return f"at {beyond.sum()} of {len(steps)} recorded steps, between {first} and {last}"
     parts = [f"{steps[a]} to {steps[b - 1]}" if b - a > 1 else f"{steps[a]}" for a, b in edges]
     return ("at step " if beyond.sum() == 1 else "at steps ") + " and ".join(parts)
@@ -157,7 +158,7 @@ def _share(part: float) -> str:
 
 def shares(ensembles: Ensembles, limit: float | None) -> list[str]:
     """Of each width's gap to infinite width: what ensembling removes, and what only width removes."""
-    widths, found = ensembles.widths, []
+    widths, found = list(ensembles.widths), []
     known = limit is not None or len(widths) > 3
     to = "infinite width" if known else f"an infinite ensemble of N = {widths[-1]}"
     for index in (0, len(widths) - 1) if known else (0,):

@@ -57,22 +57,9 @@ class Figure:
 
     def to_json(self) -> dict[str, object]:
         """Plain data for the page."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "panels": list(self.panels),
-            "shape": self.shape,
-            "axes": {name: plain(values) for name, values in self.axes.items()},
-            "controls": [
-                {"label": c.label, "options": list(c.options), "kind": c.kind, "initial": c.initial}
-                for c in self.controls
-            ],
-            "reference": self.reference,
-            "views": [
-                [{"data": p.data, "layout": p.layout, "reference": p.reference} for p in view]
-                for view in self.views
-            ],
-        }
+        names = ("id", "title", "panels", "shape", "controls", "reference", "views")
+        content: dict[str, object] = {name: getattr(self, name) for name in names}
+        return content | {"axes": {name: plain(values) for name, values in self.axes.items()}}
 
 
 def plain(values: Iterable[float | int] | np.ndarray, digits: int = DIGITS) -> list[float | int | None]:

@@ -193,7 +193,7 @@ def _layers(run: Gathered) -> int:
 
 def _script_json(value: object) -> Markup:
     """JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=vars)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)

@@ -118,15 +118,17 @@ def row_table(title: str, rows: Sequence[ClaimRow], *, same: str = "") -> Table 
                 f"{told}\n{unit}" if told != "–" and "N^" not in told else told,
                 expected,
                 number(row.resolution),
-                number(row.p_value)
-                if row.p_value is None or row.p_value >= SMALLEST_P
-                else f"< {SMALLEST_P}",
+                _probability(row.p_value),
                 Cell(row.advice, "advice"),
             )
         )
     columns = ("Claim", "Where", "Verdict", "Estimate", "Expected", "Resolution", "p", "What it says")
     folded = f"All {len(rows)} results"
     return table_of(title, columns, lines, caption=ROWS, folded=folded, kind="results")
+
+
+def _probability(p: float | None) -> str:
+    return number(p) if p is None or p >= SMALLEST_P else f"< {SMALLEST_P}"
 
 
 def tensor_table(rows: Sequence[ClaimRow]) -> Table | None:
