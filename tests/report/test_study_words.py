@@ -28,16 +28,16 @@ WORDS = {
     "An erf network of 3 hidden layers at richness 2.0": study_with(
         DataSettings(), NetworkSettings(hidden_layers=3, activation="erf", richness=2.0), TrainingSettings()
     ),
-    "A relu convolutional network of 4 layers at richness 1.0, trained on images; 1 step of": study_with(
+    "A convolutional network of 4 layers (relu) at richness 1.0, trained on images; 1 step of": study_with(
         IMAGES, NetworkSettings(kind="cnn", hidden_layers=4, activation="relu"), SGD
     ),
-    "A relu ResNet of 5 residual blocks at richness 1.0, trained on images": study_with(
+    "A residual network of 5 residual blocks (relu) at richness 1.0, trained on images": study_with(
         IMAGES, NetworkSettings(kind="resnet", blocks=(2, 3), activation="relu"), SGD
     ),
-    "A gelu transformer of 2 blocks at richness 1.0, trained on text; 50 steps of AdamW at": study_with(
+    "A transformer of 2 blocks (gelu) at richness 1.0, trained on text; 50 steps of AdamW at": study_with(
         TEXT, NetworkSettings(kind="transformer", hidden_layers=2, activation="gelu"), ENTROPY
     ),
-    "A gelu transformer of one block": study_with(
+    "A transformer of one block (gelu)": study_with(
         TEXT, NetworkSettings(kind="transformer", hidden_layers=1, activation="gelu"), ENTROPY
     ),
 }
@@ -51,7 +51,7 @@ def test_every_kind_of_network_is_called_what_it_is(words, study):
 def test_the_page_says_it(make_run):
     study = study_with(IMAGES, NetworkSettings(kind="resnet", blocks=(1,), activation="relu"), SGD)
     page = write_report(make_run(theory=False, change=carrying(json.dumps(study.tables())))).read_text()
-    assert "A relu ResNet of one residual block at richness 1.0, trained on images" in page
+    assert "A residual network of one residual block (relu) at richness 1.0, trained on images" in page
     assert "hidden layer" not in page.split("</header>")[0]
 
 

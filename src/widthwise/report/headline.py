@@ -6,26 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.analysis import VerdictRow, sufficient_width
-from widthwise.report.audit.words import conclude
 from widthwise.report.gather import Gathered
 from widthwise.report.study_words import study_words
+from widthwise.report.words import CLAIMS, conclude, number, part_title
 
-KERNELS = {
-    "feature_kernel": "Feature kernel Φ",
-    "gradient_kernel": "Gradient kernel G",
-    "tangent_kernel": "Tangent kernel K",
-}
-VARIABLES = {"prediction": "Predictions", "loss": "Loss", **KERNELS}
-CLAIMS = {
-    "mean_with_shift": "Mean, with theory's shift",
-    "mean_infinite_width": "Mean",
-    "variance": "N · variance at one width",
-    "variance_scaling": "N · variance, N → ∞",
-    "shift_scaling": "Mean shift, N → ∞",
-    "single_network_exponent": "Exponent, single network",
-    "ensemble_mean_exponent": "Exponent, ensemble mean",
-    "divergence": "Share of diverged seeds",
-}
 TOLERANCES = (0.1, 0.01)
 LONGEST_COUNT = 10**8
 
@@ -47,16 +31,6 @@ class Headline:
     answer: str
     detail: str
     mood: str
-
-
-def part_title(part: str) -> str:
-    """A part's label as a reader calls it.
-
-    >>> part_title("prediction, test"), part_title("feature_kernel, layer 1")
-    ('Predictions, test', 'Feature kernel Φ, layer 1')
-    """
-    variable, comma, rest = part.partition(", ")
-    return VARIABLES.get(variable, variable) + comma + rest
 
 
 def headline(run: Gathered) -> Headline:
@@ -197,17 +171,6 @@ def _limit_card(here, name: str, label: str, detail: str) -> list[Card]:
     if not np.isfinite([value, low, high]).all():
         return []
     return [Card(number(value), label, f"[{number(low)}, {number(high)}], {detail}")]
-
-
-def number(value: float | None) -> str:
-    """Three digits with a true minus sign; a dash where there is none.
-
-    >>> number(-0.5012), number(None)
-    ('−0.501', '–')
-    """
-    if value is None or not np.isfinite(value):
-        return "–"
-    return f"{value:.3g}".replace("-", "−")
 
 
 def row_key(row: VerdictRow) -> str:

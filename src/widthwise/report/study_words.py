@@ -11,11 +11,18 @@ DATA = {
     "text": "text",
     "huggingface": "a data set of Hugging Face",
 }
+# What a kind of network is called, and what its depth counts.
+NETWORKS = {
+    "mlp": ("network", "hidden layer"),
+    "cnn": ("convolutional network", "layer"),
+    "resnet": ("residual network", "residual block"),
+    "transformer": ("transformer", "block"),
+}
 RULES = {
     "gd": "gradient descent",
     "gradient_flow": "gradient flow",
-    "sgd": "stochastic gradient descent",
-    "momentum": "gradient descent with momentum",
+    "sgd": "SGD",
+    "momentum": "SGD with momentum",
     "adam": "Adam",
     "adamw": "AdamW",
 }
@@ -27,16 +34,14 @@ def study_words(study: Study) -> str:
 
 
 def _network(network: NetworkSettings) -> str:
+    """By its kind, and the depth that this kind is counted in."""
+    depth = sum(network.blocks) if network.kind == "resnet" else network.hidden_layers
+    name, unit = NETWORKS[network.kind]
+    layers = f"of one {unit}" if depth == 1 else f"of {depth} {unit}s"
+    if network.kind != "mlp":
+        return f"A {name} {layers} ({network.activation}) at richness {network.richness}"
     article = "An" if network.activation.startswith("e") else "A"
-    blocks = sum(network.blocks) if network.kind == "resnet" else network.hidden_layers
-    what, unit = {
-        "mlp": ("network", "hidden layer"),
-        "cnn": ("convolutional network", "layer"),
-        "resnet": ("ResNet", "residual block"),
-        "transformer": ("transformer", "block"),
-    }[network.kind]
-    what = f"{what} of one {unit}" if blocks == 1 else f"{what} of {blocks} {unit}s"
-    return f"{article} {network.activation} {what} at richness {network.richness}"
+    return f"{article} {network.activation} {name} {layers} at richness {network.richness}"
 
 
 def _data(data: DataSettings) -> str:
