@@ -10,8 +10,8 @@ from audited import audit_of, row
 from synthetic_records import correct_records, embedding_rate
 
 from widthwise.audit import AuditSettings, audit, measured, reading
-from widthwise.audit.claim import Test as Hypothesis
-from widthwise.audit.claim import judge
+from widthwise.analysis.verdict import Test as Hypothesis
+from widthwise.analysis.verdict import judge
 from widthwise.errors import InputError
 from widthwise.report.audit import measure_gaps
 

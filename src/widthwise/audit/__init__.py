@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from widthwise.audit.audit_settings import AuditSettings
-from widthwise.audit.claim import ClaimRow, Test, Untested
+from widthwise.analysis.verdict import ClaimRow, Test, Untested
 from widthwise.audit.claims import CLAIMS
 from widthwise.audit.run import Audit, audit
 

@@ -5,7 +5,7 @@ import xarray as xr
 
 from widthwise.analysis.ensembling import split_gap
 from widthwise.analysis.extrapolate import reference
-from widthwise.audit.claim import ClaimRow, Untested
+from widthwise.analysis.verdict import ClaimRow, Untested, remedies
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
 from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.claims.loss_curves import split_names
@@ -54,9 +54,8 @@ def _cause(rows: tuple[ClaimRow, ...]) -> str:
         return "Nothing could be tested with these records."
     if not weak:
         return f"All {len(tested)} tests are consistent with correct scaling."
-    seeds = [row.more_seeds for row in weak if row.more_seeds]
-    more = f"; {max(seeds)} more seeds at each width would settle those that seeds can" if seeds else ""
-    return f"No test fails; {len(weak)} of {len(tested)} had too little data to tell{more}."
+    undecided = f"{len(weak)} of {len(tested)} had too little data to tell"
+    return f"No test fails; {undecided}. {remedies(weak)}".rstrip()
 
 
 def _tracking(measured: EnsembleView, theory: xr.Dataset | None) -> list[str]:

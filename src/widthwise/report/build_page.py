@@ -1,14 +1,15 @@
 """One self-contained page from a run directory: `write_report` is where a reader begins."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from widthwise.analysis import Comparison
 from widthwise.analysis.wide_enough import TOLERANCE
 from widthwise.progress import SILENT, Progress
 from widthwise.records.read import damage_reported
 from widthwise.report.atomic import write_bytes
 from widthwise.report.audit.figures import audit_figures
 from widthwise.report.audit.tables import audit_part
+from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.curves import loss_figure, prediction_figure
 from widthwise.report.gather import Gathered, gather
 from widthwise.report.headline import missing_words
@@ -34,7 +35,8 @@ NEED_BOTH = {"finite-width": "Measured scatter, ratios of networks to theory, an
 def write_report(
     directory: str | Path,
     *,
-    comparison: Comparison | None = None,
+    audited: Audited | None = None,
+    widths: Sequence[int] = (),
     tolerance: float = TOLERANCE,
     progress: Progress = SILENT,
 ) -> Path:
@@ -43,15 +45,16 @@ def write_report(
 
     The page holds everything it needs, works offline, and adapts to phones and to dark mode.
 
-    **Arguments:** `comparison`, of the same two files, where it was made already; else it is made here;
+    **Arguments:** `audited`, the audit of these files, if it is at hand: the page then shows what it measured;
+    `widths` that theory is shown at where there are no networks, those of the study if none are given;
     `tolerance`, how small effects of finite width should be, where the page says from which width they are.
     **Returns:** the path of the page; it replaces an older one only when complete.
     **Errors:** `InputError` if the directory holds none of these files, a file is not what its name says, the
     tolerance is none, or the page cannot be written.
     """
-    files = read_run(directory)
+    files = read_run(directory, audited)
     with damage_reported(files.directory / "records.zarr"):
-        run = gather(files, comparison=comparison, tolerance=tolerance, progress=progress)
+        run = gather(files, tolerance=tolerance, shown=tuple(widths), progress=progress)
         page = render(run, build_sections(run, progress))
     target = files.directory / "report.html"
     write_bytes(target, page.encode("utf-8", "replace"))

@@ -11,6 +11,7 @@ import plotly.offline
 from markupsafe import Markup, escape
 
 from widthwise.report.audit.tables import AuditPart
+from widthwise.report.audit.words import kind_of
 from widthwise.report.figure import Figure
 from widthwise.report.gather import Gathered
 from widthwise.report.headline import cards, headline, missing_words, number, part_title, row_key
@@ -54,6 +55,7 @@ def render(run: Gathered, sections: list[Section]) -> str:
     return environment.get_template("report.html.j2").render(
         name=run.name,
         headline=headline(run),
+        audit=run.audited is not None,
         audited_alone=run.audited is not None and run.theory is None,
         cards=cards(run),
         sections=sections,
@@ -78,7 +80,7 @@ def render(run: Gathered, sections: list[Section]) -> str:
 
 def _widths(run: Gathered) -> int:
     """How many widths have a color: those of networks, or those that were audited."""
-    ensembles = None if run.audited is None else run.audited.ensembles
+    ensembles = None if run.audited is None else run.audited.audit.ensembles
     return max(len(run.shown_widths), 0 if ensembles is None else len(ensembles.widths))
 
 
@@ -89,15 +91,13 @@ def _layers(run: Gathered) -> int:
 def _row(row) -> dict[str, str]:
     interval = "" if row.interval is None else f"[{number(row.interval[0])}, {number(row.interval[1])}]"
     return {
-        "part": part_title(row.part),
+        "part": part_title(str(row.where.get("part", ""))),
         "claim": row_key(row),
         "estimate": number(row.estimate),
         "interval": interval,
         "expected": number(row.expected),
         "p": number(row.p_value),
-        "verdict": row.verdict,
-        "joint": "yes" if row.joint else "",
-        "next_order": "yes" if row.next_order_resolved else "",
+        "verdict": kind_of(row),
         "advice": row.advice,
     }
 

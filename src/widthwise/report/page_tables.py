@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from widthwise.analysis import VerdictRow
+from widthwise.analysis.verdict import ClaimRow
+from widthwise.report.audit.words import kind_of
 from widthwise.report.gather import Gathered
 from widthwise.report.headline import number, part_title
 
@@ -20,15 +21,17 @@ COLUMNS = (
 )
 AT_WIDTHS = {
     "consistent": "agrees at",
-    "underpowered": "too noisy at",
+    "underpowered": "undecided at",
     "inconsistent": "disagrees at",
+    "described": "in its interval at",
 }
-RANK = {"inconsistent": 2, "underpowered": 1, "consistent": 0}
+RANK = {"inconsistent": 3, "underpowered": 2, "consistent": 1, "described": 0}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the verdicts at a glance: the worst verdict among its rows."""
+    """One cell of the verdicts at a glance: the worst verdict among its rows, "described" without any;
+    `next_order`, whether a description leaves out what leading order says."""
 
     verdict: str
     text: str
@@ -40,29 +43,33 @@ def verdict_matrix(run: Gathered) -> tuple[list[str], list[tuple[str, list[Cell 
     """Column titles, and for each part its cells; a column that no part fills is left out."""
     if run.comparison is None:
         return [], []
-    rows = [row for row in run.comparison.verdicts if row.part != "run"]
+    rows = [row for row in run.comparison.verdicts if row.where.get("part") != "run"]
     columns = [c for c in COLUMNS if any(row.claim in c[1] for row in rows)]
-    parts = list(dict.fromkeys(row.part for row in rows))
+    parts = list(dict.fromkeys(str(row.where.get("part", "")) for row in rows))
     table = []
     for part in parts:
-        cells = [_cell([r for r in rows if r.part == part and r.claim in claims]) for _, claims in columns]
+        mine = [row for row in rows if row.where.get("part") == part]
+        cells = [_cell([row for row in mine if row.claim in claims]) for _, claims in columns]
         table.append((part_title(part), cells))
     return [title for title, _ in columns], table
 
 
-def _cell(rows: Sequence[VerdictRow]) -> Cell | None:
+def _cell(rows: Sequence[ClaimRow]) -> Cell | None:
     if not rows:
         return None
-    worst = max(rows, key=lambda row: RANK[row.verdict])
-    if len(rows) == 1 and worst.width is None:
+    tests = [row for row in rows if row.judges] or rows
+    worst = max(tests, key=lambda row: RANK[kind_of(row)])
+    kind = kind_of(worst)
+    if len(rows) == 1 and "width" not in worst.where:
         text = number(worst.estimate)
         if worst.interval is not None:
             text += f"\u00a0[{number(worst.interval[0])},\u00a0{number(worst.interval[1])}]"
     else:
         # Several widths in one cell: at how many of them the worst verdict was given.
-        count = sum(row.verdict == worst.verdict for row in rows)
-        text = f"{AT_WIDTHS[worst.verdict]} {_of_widths(count, len(rows))}"
-    return Cell(worst.verdict, text, worst.advice, any(row.next_order_resolved for row in rows))
+        count = sum(kind_of(row) == kind and not (kind == "described" and row.misses) for row in tests)
+        text = f"{AT_WIDTHS[kind]} {_of_widths(count, len(tests))}"
+    bent = any(not row.judges and row.advice.startswith("Next order") for row in rows)
+    return Cell(kind, text, worst.advice, bent)
 
 
 def _of_widths(count: int, all_of_them: int) -> str:
@@ -81,7 +88,7 @@ def evidence_rows(run: Gathered) -> list[tuple[str, str, str]]:
     theory, records = _evidence(run.theory), _evidence(run.records)
     if run.audited is not None:
         records |= _flat(run.audited.audit.evidence, "audit")
-        records["audit: records"] = _text(run.audited.sources)
+        records["audit: records"] = _text(run.audited.sources.paths)
     keys = list(dict.fromkeys([*theory, *records]))
     return [(key.replace("_", " "), theory.get(key, "–"), records.get(key, "–")) for key in keys]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from widthwise.audit.claim import SYMPTOM, Test, Untested
+from widthwise.analysis.verdict import SYMPTOM, Test, Untested
 from widthwise.audit.claims.function_gaps import Block, alive_blocks, comparable, gap_test
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 

@@ -47,14 +47,14 @@ def audit_part(audited: Audited) -> AuditPart:
     audit = audited.audit
     quantities, tensors = tensor_lines(audit.rows)
     return AuditPart(
-        conclusion=conclude(audit),
+        conclusion=conclude(audit.rows, audit.evidence.get("alpha"), audit.summary),
         verdict=audit.verdict,
         summary=audit.summary,
         quantities=quantities,
         tensors=tensors,
         rows=tuple(map(_texts, audit.rows)),
         untested=tuple((title_of(each.claim), each.why) for each in audit.untested),
-        notes=audited.notes,
+        notes=audited.sources.notes,
         downloads=downloads(audited),
     )
 
