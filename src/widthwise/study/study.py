@@ -10,7 +10,7 @@ import numpy as np
 
 from widthwise.errors import InputError
 from widthwise.study.check import TABLES, check_study
-from widthwise.study.combinations import is_full_batch_perceptron, reason_without_theory
+from widthwise.study.combinations import is_full_batch_perceptron, is_plain_perceptron
 from widthwise.study.settings import (
     DEFAULT_QUANTITIES,
     STREAM_QUANTITIES,
@@ -73,7 +73,7 @@ class Study:
         speaks of them all."""
         if self.data.order == "online":
             return 0
-        return MOST_POINTS if reason_without_theory(self) is None else self.record.train_points
+        return MOST_POINTS if is_plain_perceptron(self) else self.record.train_points
 
     def tables(self) -> dict[str, dict[str, object]]:
         """The content as nested dictionaries, table by table, as in a study file."""
