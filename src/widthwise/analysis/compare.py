@@ -66,8 +66,8 @@ def compare(
     - `variance_scaling`: N s^2 summed over elements over theory's, as N -> infinity (intercept in 1/N).
     - `shift_scaling`: N (mean - v_inf) over theory's shift by a matched filter, as N -> infinity.
 
-    A test that does not fail is consistent if it could have seen a ratio of 0 or 2, or an error of the mean as
-    large as the mean; else underpowered, and says what would decide it. Rows that describe stand beside:
+    A test that does not fail is consistent if it could have seen a ratio of 0 or 2, or an error of the mean
+    as large as the mean; else underpowered, and says what would decide it. Rows that describe stand beside:
     `mean_with_shift` at the narrowest width and `variance` at each, where the next order may show, and
     `single_network_exponent` (-1/2) and `ensemble_mean_exponent` (-1, resolved widths only).
 

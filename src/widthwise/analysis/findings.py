@@ -25,7 +25,7 @@ from widthwise.analysis.verdict import OWN, Test
 SINGLE_EXPONENT, MEAN_EXPONENT = -0.5, -1.0
 # A variance twice theory's, or none, must be visible; so must a shift twice theory's, or none.
 VISIBLE_RATIO = 1.0
-NARROWER = "narrower widths beside these, where the shift stands out more,"
+NARROWER = "narrower widths beside these, where the shift stands out more"
 NEXT_ORDER = (
     "Next order resolved: at this width the networks differ from leading order by more than noise. Theory "
     "is tested where a remainder that falls faster with width is removed."
@@ -99,8 +99,8 @@ def _mean_test(where: dict, width: int, cells: Cells, theory: PartTheory, alpha:
         )
     else:
         bad = (
-            "The ensemble mean differs from theory by more than noise and the next order: check theory's shift "
-            "and iteration residual, and that both describe the same network."
+            "The ensemble mean differs from theory by more than noise and the next order: check theory's "
+            "shift and iteration residual, and that both describe the same network."
         )
     return Test(
         claim="mean_infinite_width" if theory.shift is None else "mean_with_shift",

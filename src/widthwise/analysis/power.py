@@ -13,9 +13,11 @@ from widthwise.analysis.signflip import student_t
 
 MOST_SEEDS = 100_000
 MOST_FINER = 10_000.0
+FINER = (1.0, *(digit * power for power in (1.0, 10.0, 100.0, 1000.0) for digit in (1.5, 2.0, 3.0, 5.0, 7.0)))
 POWER = 0.8  # a resolution is the effect that is seen with this probability
 # What is asked for aims at less than what matters, since today's errors are themselves uncertain.
 MARGIN = 0.85
+BALANCE = 0.75  # of what is wanted is left to the seeds where both they and theory are a limit
 LARGEST_OF_MANY = 6.0  # about the largest |t| of many elements, where seeds are too few to tell
 
 
@@ -94,26 +96,19 @@ class Remedy:
 
 def settle(power: Power, level: float, useful: float) -> Remedy | None:
     """The least that brings the resolution well below `useful`: seeds if they do, else a finer theory, else
-    both; None if nothing does.
-
-    >>> settle(SlopePower((Estimate(1.0, 0.2, 4.0),), 0.1, 6), 0.05, 0.5)
-    Remedy(seeds=10, finer=1.0)
-    >>> settle(SlopePower((Estimate(1.0, 0.2, 40.0, numerical=0.2),), 0.0, 6), 0.05, 0.4)
-    Remedy(seeds=0, finer=2.5)
-    """
+    both; None if nothing does."""
     wanted = MARGIN * useful
     if power.smallest(level) <= power.smallest(level, finer=MOST_FINER) * 1.4:  # theory's error is no limit
         seeds = _seeds(power, level, wanted, 1.0)
         if seeds is not None:
             return Remedy(seeds=seeds)
-    seeds = _seeds(power, level, wanted, MOST_FINER)
-    if seeds is None:
-        return None
-    finer = _finer(power, level, wanted, seeds)
-    if seeds and finer > 100.0:  # seeds that just suffice without any error of theory leave it no room
-        seeds *= 2
-        finer = _finer(power, level, wanted, seeds)
-    return Remedy(seeds=seeds, finer=finer)
+    if power.smallest(level, 0, MOST_FINER) <= BALANCE * wanted:
+        seeds = 0
+    else:  # what seeds leave over is theory's
+        seeds = _seeds(power, level, BALANCE * wanted, MOST_FINER)
+        if seeds is None:
+            return None
+    return Remedy(seeds=seeds, finer=_finer(power, level, wanted, seeds))
 
 
 def _seeds(power: Power, level: float, wanted: float, finer: float) -> int | None:
@@ -130,8 +125,8 @@ def _seeds(power: Power, level: float, wanted: float, finer: float) -> int | Non
 
 
 def _finer(power: Power, level: float, wanted: float, seeds: int) -> float:
-    """The least factor that will do, to two digits upwards."""
-    factor = 1.0
-    while factor < MOST_FINER and power.smallest(level, seeds, factor) > wanted:
-        factor *= 1.1
-    return float(f"{factor:.2g}")
+    """The least of some round factors that will do."""
+    for factor in FINER:
+        if power.smallest(level, seeds, factor) <= wanted:
+            return factor
+    return MOST_FINER

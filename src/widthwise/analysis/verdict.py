@@ -15,7 +15,8 @@ Where = Mapping[str, str | int | float]
 # merely shows it.
 OWN, INHERITED, SYMPTOM = 0, 1, 2
 MANY_SEEDS = 1000
-WIDTHS = "more widths, further apart,"
+REMEDIES = ("more_seeds", "finer_theory")
+WIDTHS = "more widths, further apart"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,9 +158,9 @@ def _rule(test: Test, adjusted: float | None, tests: int, alpha: float) -> Claim
         verdict=verdict,
         where=dict(test.where),
         estimate=test.estimate,
-        interval=test.interval,
+        interval=_bounded(test.interval),
         expected=test.expected,
-        resolution=resolution,
+        resolution=None if resolution is None or math.isinf(resolution) else resolution,
         p_value=adjusted,
         advice=advice,
         more_seeds=remedy.seeds if remedy and remedy.seeds else None,
@@ -173,17 +174,17 @@ def _ask(resolution: float, test: Test, remedy: Remedy | None) -> str:
     seen = "No effect" if math.isinf(resolution) else f"Only an effect above {resolution:.2g}"
     what = f"{seen} could have been seen, and {test.useful:.2g} matters: "
     if remedy is None:
-        return what + f"train {test.instead} as more seeds alone would not settle it."
-    asked = []
+        return what + f"train {test.instead}, as more seeds alone would not settle it."
+    asked, limit = [], "theory's own numerical error is the limit"
     if remedy.seeds:
         asked.append(f"{remedy.seeds:,} more seed{'s' if remedy.seeds > 1 else ''} at each width")
     if remedy.finer > 1:
-        asked.append(f"{remedy.finer:g} times as many `theory.scramblings`, or sites, of which theory's own "
-                     "numerical error is the limit")
-    words = " and ".join(asked)
+        why = f", since {limit}" if not remedy.seeds else ""
+        asked.append(f"{remedy.finer:g} times as many `theory.scramblings` or `theory.sites`{why}")
+    words = f"{' and '.join(asked)} would settle it"
     if remedy.seeds > MANY_SEEDS:
-        words += f", or {test.instead}"
-    return what + f"{words} would settle it."
+        words += f", or else {test.instead}"
+    return f"{what}{words}."
 
 
 def remedies(rows: Sequence[ClaimRow]) -> str:
@@ -194,19 +195,18 @@ def remedies(rows: Sequence[ClaimRow]) -> str:
     '12 more seeds at each width would settle it.'
     """
     weak = [row for row in rows if row.verdict == "underpowered"]
-    seeds = [row for row in weak if row.more_seeds and row.finer_theory is None]
-    finer = [row for row in weak if row.finer_theory is not None]
+    asked = [row for row in weak if row.more_seeds or row.finer_theory]
+    few = [row for row in asked if (row.more_seeds or 0) <= MANY_SEEDS]
     parts = []
-    if seeds:
-        most = max(row.more_seeds or 0 for row in seeds)
-        parts.append(f"{most:,} more seeds at each width would settle {_of_them(len(seeds), len(weak))}")
-    if finer:
-        factor = max(row.finer_theory or 1.0 for row in finer)
-        most = max(row.more_seeds or 0 for row in finer)
-        also = f" and {most:,} more seeds at each width" if most else ""
-        parts.append(
-            f"{factor:g} times as many `theory.scramblings`{also} would settle {_of_them(len(finer), len(weak))}"
-        )
+    for finer in (False, True):
+        mine = [row for row in few if (row.finer_theory is not None) == finer]
+        if mine:
+            seeds, factor = (max(getattr(row, name) or 0 for row in mine) for name in REMEDIES)
+            words = [f"{seeds:,} more seeds at each width"] if seeds else []
+            words += [f"{factor:g} times as many `theory.scramblings`"] if finer else []
+            parts.append(f"{' and '.join(words)} would settle {_of_them(len(mine), len(weak))}")
+    if len(asked) > len(few):
+        parts.append(f"{len(asked) - len(few)} take thousands of seeds, or other widths")
     return f"{'; '.join(parts)}." if parts else ""
 
 
@@ -221,6 +221,11 @@ def _excess(row: ClaimRow) -> float:
     if row.estimate is None or row.expected is None or not math.isfinite(row.estimate):
         return 0.0
     return abs(row.estimate - row.expected)
+
+
+def _bounded(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """None of an interval that holds every number."""
+    return None if interval is None or math.inf in map(abs, interval) else interval
 
 
 def _number(value: object) -> object:

@@ -80,7 +80,8 @@ def _gaps_of(
     numbers = np.full((len(labels), 3, len(widths), len(steps)), math.nan)
     sizes = np.full((len(labels), len(steps)), math.nan)
     for column, (block, usable) in enumerate(_by_step(measured, name, widths, steps)):
-        flat = [v[usable[w]].reshape(usable[w].sum(), -1) for v, w in zip(block, widths, strict=True)]
+        counted = [values[usable[w]] for values, w in zip(block, widths, strict=True)]
+        flat = [v.reshape(len(v), math.prod(v.shape[1:])) for v in counted]
         flat = [v[sound(v).all(axis=1)] for v in flat]
         for at in range(len(labels)):
             own = flat if name == "prediction" else [v[:, [at]] for v in flat]

@@ -45,9 +45,9 @@ def write_report(
 
     The page holds everything it needs, works offline, and adapts to phones and to dark mode.
 
-    **Arguments:** `audited`, the audit of these files, if it is at hand: the page then shows what it measured;
-    `widths` that theory is shown at where there are no networks, those of the study if none are given;
-    `tolerance`, how small effects of finite width should be, where the page says from which width they are.
+    **Arguments:** `audited`, the audit of these files, if it is at hand: the page shows what it measured;
+    `widths` that theory is shown at beside those of networks; `tolerance`,
+    how small effects of finite width should be, where the page says from which width they are.
     **Returns:** the path of the page; it replaces an older one only when complete.
     **Errors:** `InputError` if the directory holds none of these files, a file is not what its name says, the
     tolerance is none, or the page cannot be written.

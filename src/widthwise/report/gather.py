@@ -26,7 +26,7 @@ class Gathered:
     **Fields:** `numbers`, the comparison's or, without a theory, the ensemble's alone; None without records.
     `study`, tables by name; `notes`, what the reader must know about missing or unusable parts;
     `tolerance`, how small effects of finite width should be; `audited`, the audit, where one was made;
-    `shown`, widths that theory is shown at where there are no networks; `unsolved`, whether theory treats the
+    `shown`, further widths that theory is shown at; `unsolved`, whether theory treats the
     study and was not solved.
     """
 
@@ -52,11 +52,12 @@ class Gathered:
 
     @property
     def shown_widths(self) -> list[int]:
-        """The networks' widths, or those asked for; without either those that the study would train."""
+        """The networks' widths, then others that were asked for; without either those that the study would
+        train."""
         named = self.study.get("ensemble", {}).get("widths", ())
         listed = named if isinstance(named, list | tuple) else ()
-        chosen = self.widths or self.shown or [w for w in listed if isinstance(w, int) and w > 0]
-        return sorted(set(chosen))
+        asked = [w for w in sorted(set(self.shown)) if w not in self.widths]
+        return [*self.widths, *asked] or sorted(w for w in listed if isinstance(w, int) and w > 0)
 
     def at_width(self, name: str, width: int) -> np.ndarray | None:
         """One width of a variable of `numbers`; None if it was not measured."""
@@ -79,8 +80,8 @@ def gather(
     shown: tuple[int, ...] = (),
     progress: Progress = SILENT,
 ) -> Gathered:
-    """What the page shows of the run; where theory and records cannot be compared, say so in the notes and show
-    both, but a theory of another study is left aside.
+    """What the page shows of the run; where theory and records cannot be compared, say so in the notes and
+    show both, but a theory of another study is left aside.
 
     What an audit has measured is taken from it; of a file, which keeps verdicts alone, numbers are measured
     again.
@@ -151,8 +152,8 @@ def _study(files: RunFiles) -> dict[str, dict[str, object]]:
 
 
 def _compared(files: RunFiles, progress: Progress) -> Comparison | None:
-    """The audit's own comparison; else its verdicts with numbers measured again at its alpha, so that the page
-    is the one the audit wrote; without an audit, judged alone."""
+    """The audit's own comparison; else its verdicts with numbers measured again at its alpha, so that the
+    page is the one the audit wrote; without an audit, judged alone."""
     theory, records, audit = files.theory, files.records, files.audited and files.audited.audit
     if theory is None or records is None:
         return None

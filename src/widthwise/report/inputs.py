@@ -9,10 +9,10 @@ import xarray as xr
 
 from widthwise.audit.reading import LARGEST
 from widthwise.errors import InputError
-from widthwise.records.read import open_records
+from widthwise.records.read import open_records, read_attributes
 from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, SWEEP, VARIABLES
 from widthwise.report.audit.verdict_file import NAME, Audited, read_verdict
-from widthwise.study.combinations import reason_without_theory
+from widthwise.study.combinations import is_plain_perceptron
 from widthwise.study.read import study_from_tables
 
 AGAIN = "delete it and make it again with `widthwise theory`"
@@ -36,7 +36,7 @@ class RunFiles:
         """Whether theory treats the study of the records, which must say what it is."""
         try:
             tables = json.loads(str((self.records or xr.Dataset()).attrs["study"]))
-            return reason_without_theory(study_from_tables(tables)) is None
+            return is_plain_perceptron(study_from_tables(tables))
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError, InputError):
             return False
 
@@ -69,6 +69,8 @@ def read_run(directory: str | Path, audited: Audited | None = None) -> RunFiles:
         if alone:
             raise
         notes = (f"The audit is not shown: {error}.",)
+    if records_path.exists():
+        read_attributes(records_path)  # a damaged store, or a newer one, is refused beside any verdict
     try:
         records = open_records(records_path) if records_path.exists() else None
     except InputError as error:

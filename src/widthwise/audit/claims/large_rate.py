@@ -20,7 +20,7 @@ class _Counts:
     narrow: int
     wide: int
 
-    def smallest(self, level: float, more: int = 0) -> float:
+    def smallest(self, level: float, more: int = 0, finer: float = 1.0) -> float:
         """The smallest share of diverging wide networks, none of the narrow ones diverging, that is seen."""
         narrow, wide = self.narrow + more, self.wide + more
         for bad in range(1, wide + 1):

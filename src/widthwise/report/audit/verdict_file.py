@@ -119,9 +119,7 @@ def read_verdict(path: str | Path) -> Audited:
         raise InputError(f"{path} is no verdict of an audit (`{where}`: {first['msg']}): {AGAIN}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is no verdict of an audit ({error}): {AGAIN}") from error
-    audit = Audit(
-        found.claims, found.untested, found.evidence, found.summary, found.gaps, found.ensembles
-    )
+    audit = Audit(found.claims, found.untested, found.evidence, found.summary, found.gaps, found.ensembles)
     return Audited(audit, found.records)
 
 
