@@ -6,7 +6,7 @@ import re
 from commands import call
 
 from widthwise.report.audit import read_verdict
-from widthwise.report.audit.words import conclude
+from widthwise.report.words import conclude
 
 STATUS = {"consistent": 0, "inconsistent": 1, "underpowered": 3}
 

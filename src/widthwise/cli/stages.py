@@ -30,7 +30,7 @@ from widthwise.records.read import check_same_study, check_same_training, read_a
 from widthwise.report import write_report
 from widthwise.report.audit import write_verdict
 from widthwise.report.audit.verdict_file import NAME
-from widthwise.report.page_tables import theory_warnings
+from widthwise.report.evidence import theory_warnings
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
 from widthwise.training import train_ensemble

@@ -1,86 +1,11 @@
-"""Tables of the page: verdicts at a glance and in full, evidence, and the study as text."""
+"""What the files of a run say about how they were made: evidence, warnings, and the study as text."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import xarray as xr
 
-from widthwise.analysis.verdict import ClaimRow
-from widthwise.report.audit.words import kind_of
 from widthwise.report.gather import Gathered
-from widthwise.report.headline import number, part_title
-
-COLUMNS = (
-    ("Mean", ("mean_with_shift", "mean_infinite_width")),
-    ("N · variance", ("variance",)),
-    ("N · variance, N\u00a0→\u00a0∞", ("variance_scaling",)),
-    ("Shift, N\u00a0→\u00a0∞", ("shift_scaling",)),
-    ("Exponent, one network", ("single_network_exponent",)),
-    ("Exponent, mean", ("ensemble_mean_exponent",)),
-)
-AT_WIDTHS = {
-    "consistent": "agrees at",
-    "underpowered": "undecided at",
-    "inconsistent": "disagrees at",
-    "described": "in its interval at",
-}
-RANK = {"inconsistent": 3, "underpowered": 2, "consistent": 1, "described": 0}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the verdicts at a glance: the worst verdict among its rows, "described" without any;
-    `next_order`, whether a description leaves out what leading order says."""
-
-    verdict: str
-    text: str
-    note: str
-    next_order: bool
-
-
-def verdict_matrix(run: Gathered) -> tuple[list[str], list[tuple[str, list[Cell | None]]]]:
-    """Column titles, and for each part its cells; a column that no part fills is left out."""
-    if run.comparison is None:
-        return [], []
-    rows = [row for row in run.comparison.verdicts if row.where.get("part") != "run"]
-    columns = [c for c in COLUMNS if any(row.claim in c[1] for row in rows)]
-    parts = list(dict.fromkeys(str(row.where.get("part", "")) for row in rows))
-    table = []
-    for part in parts:
-        mine = [row for row in rows if row.where.get("part") == part]
-        cells = [_cell([row for row in mine if row.claim in claims]) for _, claims in columns]
-        table.append((part_title(part), cells))
-    return [title for title, _ in columns], table
-
-
-def _cell(rows: Sequence[ClaimRow]) -> Cell | None:
-    if not rows:
-        return None
-    tests = [row for row in rows if row.judges] or rows
-    worst = max(tests, key=lambda row: RANK[kind_of(row)])
-    kind = kind_of(worst)
-    if len(rows) == 1 and "width" not in worst.where:
-        text = number(worst.estimate)
-        if worst.interval is not None:
-            text += f"\u00a0[{number(worst.interval[0])},\u00a0{number(worst.interval[1])}]"
-    else:
-        # Several widths in one cell: at how many of them the worst verdict was given.
-        count = sum(kind_of(row) == kind and not (kind == "described" and row.misses) for row in tests)
-        text = f"{AT_WIDTHS[kind]} {_of_widths(count, len(tests))}"
-    bent = any(not row.judges and row.advice.startswith("Next order") for row in rows)
-    return Cell(kind, text, worst.advice, bent)
-
-
-def _of_widths(count: int, all_of_them: int) -> str:
-    """How many of the widths.
-
-    >>> _of_widths(1, 4), _of_widths(4, 4), _of_widths(1, 1)
-    ('1 of 4 widths', 'all 4 widths', 'the one width')
-    """
-    if count < all_of_them:
-        return f"{count} of {all_of_them} widths"
-    return "the one width" if count == 1 else f"all {count} widths"
 
 
 def evidence_rows(run: Gathered) -> list[tuple[str, str, str]]:
