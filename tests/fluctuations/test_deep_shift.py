@@ -10,7 +10,7 @@ from deep_linear_action import mean_shift_of_residual
 from widthwise.data import Points
 from widthwise.fluctuations.deep_shift import deep_shifts, network_noise
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.deep import deep_process, order_parameters, sweep
+from widthwise.infinite_width.causal_pass import causal_pass, deep_process, order_parameters
 from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.observables import solve_fluctuations
 from widthwise.study import (
@@ -97,8 +97,8 @@ def populations(settings, points, width, count, *, conditioned):
         process = replace(deep_process(settings, points), conditioned=conditioned)
 
         def one(key):
-            rows = sweep(process, network_noise(process, width, key))[1]
-            return order_parameters(process, rows, np.array([7]), False)
+            rows = causal_pass(process, network_noise(process, width, key))[1]
+            return order_parameters(process, rows, np.array([7]))
 
         found = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(0), count))
     return {

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from widthwise.data import Points
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.deep import deep_noise, deep_process, order_parameters, sweep
+from widthwise.infinite_width.causal_pass import causal_pass, deep_noise, deep_process, order_parameters
 from widthwise.infinite_width.lazy_deep import solve_lazy_deep
 from widthwise.study import NetworkSettings, Study, TheorySettings, TrainingSettings
 
@@ -49,7 +49,7 @@ def test_units_of_the_outputs_cancel_against_the_richness(depth, factor, targets
         noise = deep_noise(process, 64, (3,))
         scaled = replace(process, richness=factor * process.richness, targets=process.targets / factor)
         first, second = (
-            order_parameters(each, sweep(each, noise)[1], jnp.arange(4), False) for each in (process, scaled)
+            order_parameters(each, causal_pass(each, noise)[1], jnp.arange(4)) for each in (process, scaled)
         )
     for name in KERNELS:
         np.testing.assert_allclose(getattr(second, name), getattr(first, name), rtol=1e-6, atol=1e-9)

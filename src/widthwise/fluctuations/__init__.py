@@ -1,6 +1,16 @@
 """Order 1/N around infinite width. Begin at `solve.py`."""
 
+from widthwise.fluctuations.corrections import (
+    FiniteWidthCorrections,
+    finite_width_corrections,
+    has_fluctuations,
+)
 from widthwise.fluctuations.deep_covariance import Observable, solve_covariance
-from widthwise.fluctuations.solve import FluctuationSolution, has_fluctuations, solve_response
 
-__all__ = ["FluctuationSolution", "Observable", "has_fluctuations", "solve_covariance", "solve_response"]
+__all__ = [
+    "FiniteWidthCorrections",
+    "Observable",
+    "finite_width_corrections",
+    "has_fluctuations",
+    "solve_covariance",
+]

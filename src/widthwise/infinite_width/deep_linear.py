@@ -11,7 +11,7 @@ $G^l = \langle g g^T \rangle$, $A^l = \partial h^l / \partial r^l$, $B^{l-1} = \
 $f = \mathrm{diag} \langle h^L g^{L\,T} \rangle / \gamma$ and $A^0 = B^L = 0$. The equal-time part of B
 vanishes for a linear activation. On one point $H^l = G^{L+1-l}$ exactly.
 
-Solved by one causal sweep over the steps: the rows of step t need earlier rows only, so there is nothing to
+Solved by one causal pass over the steps: the rows of step t need earlier rows only, so there is nothing to
 iterate. Afterwards the whole map is evaluated once on the result, by matrix inverses, and
 max|F(q) - q| is reported.
 
@@ -107,7 +107,7 @@ class LinearSite:
 
 
 def solve_deep_linear(problem: DeepLinearProblem) -> DeepLinearSolution:
-    """Infinite width by one causal sweep; O(L (P T)^3) operations, O(L (P T)^2) memory.
+    """Infinite width by one causal pass; O(L (P T)^3) operations, O(L (P T)^2) memory.
 
     **Raises:** `InputError` if gradient descent diverges.
 
@@ -117,10 +117,10 @@ def solve_deep_linear(problem: DeepLinearProblem) -> DeepLinearSolution:
     [1.       0.7      0.475633] [1.057145 1.20422 ]
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        sweep = _Sweep(problem)
+        state = _CausalPass(problem)
         for step in range(problem.steps):
-            sweep.advance(step)
-        if not all(np.isfinite(part).all() for part in (sweep.residual, sweep.moment, sweep.response)):
+            state.advance(step)
+        if not all(np.isfinite(part).all() for part in (state.residual, state.moment, state.response)):
             raise InputError(
                 f"gradient descent diverges within {problem.steps} steps: lower `learning_rate` = "
                 f"{problem.learning_rate}"
@@ -128,13 +128,13 @@ def solve_deep_linear(problem: DeepLinearProblem) -> DeepLinearSolution:
     shape = (problem.steps, problem.points)
     unchecked = DeepLinearSolution(
         problem,
-        sweep.residual.reshape(shape),
-        problem.targets - sweep.residual.reshape(shape),
-        sweep.tangent,
-        sweep.moment[:, 0, 0],
-        sweep.moment[:, 1, 1],
-        sweep.response[:-1, 0, 1],
-        sweep.response[1:, 1, 0],
+        state.residual.reshape(shape),
+        problem.targets - state.residual.reshape(shape),
+        state.tangent,
+        state.moment[:, 0, 0],
+        state.moment[:, 1, 1],
+        state.response[:-1, 0, 1],
+        state.response[1:, 1, 0],
         0.0,
     )
     error = _fixed_point_error(unchecked)
@@ -196,8 +196,8 @@ def _tangent(problem: DeepLinearProblem, feature: np.ndarray, gradient: np.ndarr
     )
 
 
-class _Sweep:
-    """State of the causal sweep: rows of every layer's response and moment, filled step by step."""
+class _CausalPass:
+    """State of the causal pass: rows of every layer's response and moment, filled step by step."""
 
     def __init__(self, problem: DeepLinearProblem) -> None:
         size = problem.steps * problem.points

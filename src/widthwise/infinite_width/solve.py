@@ -10,12 +10,12 @@ from jaxtyping import Int
 from widthwise.data import Points
 from widthwise.data.load import load_points
 from widthwise.errors import InputError
-from widthwise.infinite_width.deep import deep_solver
-from widthwise.infinite_width.memory import require_room_for_values
+from widthwise.infinite_width.causal_pass import deep_solver
 from widthwise.infinite_width.one_hidden_layer import flow_error, one_hidden_layer_solver
 from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
-from widthwise.infinite_width.supports import require_theory
+from widthwise.infinite_width.solution_memory import require_memory_for_values
+from widthwise.infinite_width.supports import is_one_population, require_theory
 from widthwise.infinite_width.time_grid import flow_error_of
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
@@ -65,8 +65,8 @@ def solve_infinite_width(
     require_theory(study)
     points = load_points(study) if points is None else points
     started, steps = time.perf_counter(), study.recorded_steps()
-    require_room_for_values(len(steps), points.targets.shape, study.theory.scramblings)
-    shallow = study.network.hidden_layers == 1 and study.training.learning_rule == "backpropagation"
+    require_memory_for_values(len(steps), points.targets.shape, study.theory.scramblings)
+    shallow = is_one_population(study)
     with jax.enable_x64(True):
         solver = (one_hidden_layer_solver if shallow else deep_solver)(study, points)
         change = flow_error(study, points) if shallow else None

@@ -11,7 +11,7 @@ import xarray as xr
 from jaxtyping import Int
 
 from widthwise.data import Points
-from widthwise.fluctuations import FluctuationSolution, has_fluctuations, solve_response
+from widthwise.fluctuations import FiniteWidthCorrections, finite_width_corrections, has_fluctuations
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.solve import FLOW_TOLERANCE
@@ -35,7 +35,7 @@ def solve_fluctuations(limit: InfiniteWidthSolution, *, progress: Progress = SIL
     """
     started, made_with = time.perf_counter(), evidence()
     known = has_fluctuations(limit.study)
-    fluctuations = solve_response(limit, progress=progress) if known else None
+    fluctuations = finite_width_corrections(limit, progress=progress) if known else None
     variables = _variables(limit, fluctuations)
     axes = coordinates(limit.study, limit.points, limit.steps)
     if "prediction_two_time_covariance" in variables:
@@ -48,7 +48,7 @@ def solve_fluctuations(limit: InfiniteWidthSolution, *, progress: Progress = SIL
 
 
 def _variables(
-    limit: InfiniteWidthSolution, fluctuations: FluctuationSolution | None
+    limit: InfiniteWidthSolution, fluctuations: FiniteWidthCorrections | None
 ) -> dict[str, xr.Variable]:
     parts: dict[str, OrderParameters | None] = {"": limit.values, "_stderr": limit.stderr}
     if fluctuations is not None:
@@ -110,7 +110,7 @@ def coordinates(study: Study, points: Points, steps: Int[np.ndarray, " step"]) -
 
 def _attributes(
     limit: InfiniteWidthSolution,
-    fluctuations: FluctuationSolution | None,
+    fluctuations: FiniteWidthCorrections | None,
     made_with: dict[str, object],
     wall_time: float,
     dataset: xr.Dataset,
@@ -153,7 +153,7 @@ def _attributes(
     }
 
 
-def _driving(fluctuations: FluctuationSolution | None) -> dict[str, object]:
+def _driving(fluctuations: FiniteWidthCorrections | None) -> dict[str, object]:
     if fluctuations is None or fluctuations.modes is None:
         return {}
     return {"modes": fluctuations.modes, "unexplained_scatter": fluctuations.unexplained}

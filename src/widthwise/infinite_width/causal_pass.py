@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from scipy.linalg import solve_triangular
 
 from widthwise.data import Points
+from widthwise.infinite_width.activations import activation_of
 from widthwise.infinite_width.deep_step import (
     DeepProcess,
     LayerDrift,
@@ -22,9 +23,9 @@ from widthwise.infinite_width.deep_step import (
     advance,
 )
 from widthwise.infinite_width.learning_rules import RULES, direct_feedback_alignment
-from widthwise.infinite_width.memory import require_room_for_sweep
 from widthwise.infinite_width.order_parameters import OrderParameters, loss_per_point, split_losses
 from widthwise.infinite_width.sites import gaussian_sites
+from widthwise.infinite_width.solution_memory import require_memory_for_pass
 from widthwise.infinite_width.time_grid import time_grid
 from widthwise.study import Study
 
@@ -32,13 +33,12 @@ from widthwise.study import Study
 def deep_solver(study: Study, points: Points) -> Callable[[int], OrderParameters]:
     """A function of a replicate's number: its order parameters at the recorded steps."""
     at = evaluations(study, study.recorded_steps())
-    require_room_for_sweep(study, points.targets.shape, int(at[-1]) + 1)
+    require_memory_for_pass(study, points.targets.shape, int(at[-1]) + 1)
     process = deep_process(study, points)
-    mean_loss = study.training.reduction == "mean"
 
     def solve(replicate: int) -> OrderParameters:
         noise = deep_noise(process, study.theory.sites, (study.theory.seed, replicate))
-        return order_parameters(process, sweep(process, noise)[1], at, mean_loss)
+        return order_parameters(process, causal_pass(process, noise)[1], at)
 
     return solve
 
@@ -51,9 +51,12 @@ def deep_process(study: Study, points: Points) -> DeepProcess:
         targets=jnp.asarray(points.targets, dtype=float),
         richness=jnp.asarray(study.network.richness, dtype=float),
         rates=jnp.asarray(grid.rates),
+        activation=activation_of(study.network),
+        depth=study.network.hidden_layers,
         train=points.train,
-        network=study.network,
+        centered=study.network.centered,
         loss=study.training.loss,
+        mean_loss=study.training.reduction == "mean",
         steps=len(grid.rates),
         rule=RULES[study.training.learning_rule],
     )
@@ -75,7 +78,7 @@ def deep_noise(
     that responses of what is linear in them are exact.
     """
     points, outputs = process.targets.shape
-    steps, depth = process.steps, process.network.hidden_layers
+    steps, depth = process.steps, process.depth
     drawn = []
     for layer in range(depth):
         first, last = layer == 0, layer == depth - 1 or process.rule is direct_feedback_alignment
@@ -121,7 +124,7 @@ def no_slots(process: DeepProcess) -> Rows:
         a=jnp.zeros((points, steps, each)),
         b=jnp.zeros((each, steps, points)),
     )
-    return Rows((rows,) * process.network.hidden_layers, jnp.zeros((points, outputs)))
+    return Rows((rows,) * process.depth, jnp.zeros((points, outputs)))
 
 
 def no_past(process: DeepProcess, sites: int, copies: int = 1, dtype: DTypeLike = float) -> Past:
@@ -129,7 +132,7 @@ def no_past(process: DeepProcess, sites: int, copies: int = 1, dtype: DTypeLike 
     points, outputs = process.targets.shape
     steps, each = process.steps, points * outputs
     on_points, on_outputs = (jnp.zeros((sites, steps, size), dtype) for size in (points, each))
-    depth = process.network.hidden_layers
+    depth = process.depth
     layers = []
     for layer in range(depth):
         layers.append(
@@ -146,7 +149,9 @@ def no_past(process: DeepProcess, sites: int, copies: int = 1, dtype: DTypeLike 
 
 
 @eqx.filter_jit
-def sweep(process: DeepProcess, noise: tuple[LayerNoise, ...]) -> tuple[Past, Rows, tuple[LayerDrift, ...]]:
+def causal_pass(
+    process: DeepProcess, noise: tuple[LayerNoise, ...]
+) -> tuple[Past, Rows, tuple[LayerDrift, ...]]:
     """All steps in order: the whole past, and rows and drifts of every step (a leading step axis)."""
     slots = no_slots(process)
 
@@ -172,14 +177,17 @@ def written(past: Past, entries: Past, t: Int[Array, ""]) -> Past:
     return Past(tuple(layers), update(past.output, entries.output, t, 0))
 
 
+@eqx.filter_jit
 def order_parameters(
-    process: DeepProcess, rows: Rows, at: Int[np.ndarray | Array, " step"], mean_loss: bool
+    process: DeepProcess, rows: Rows, at: Int[np.ndarray | Array, " step"]
 ) -> OrderParameters:
     """Equal-time order parameters at the evaluations `at`, from the rows of all; differentiable."""
     points, outputs = process.targets.shape
-    output = rows.output - rows.output[0] if process.network.centered else rows.output
+    output = rows.output - rows.output[0] if process.centered else rows.output
     prediction = output[at]
-    losses = split_losses(loss_per_point(process.targets, prediction, process.loss), process.train, mean_loss)
+    losses = split_losses(
+        loss_per_point(process.targets, prediction, process.loss), process.train, process.mean_loss
+    )
     features = [process.input_kernel] + [row.phi[at, :, at, :] for row in rows.layers]
 
     def over_outputs(row: Float[Array, "step K step K"]) -> Float[Array, "recorded point point"]:

@@ -13,11 +13,11 @@ from jaxtyping import Array, Float, Int
 
 from widthwise.fluctuations.expansion import ExpandedNumbers
 from widthwise.infinite_width.arithmetic import PlainNumbers, leading, plus
-from widthwise.infinite_width.order_parameters import OrderParameters, loss_per_point, split_losses
-from widthwise.infinite_width.site import Site, SiteProcess
+from widthwise.infinite_width.order_parameters import OrderParameters
+from widthwise.infinite_width.site import Population, Site, SiteProcess
 
 
-class Response(NamedTuple):
+class Corrections(NamedTuple):
     """At the recorded steps: N Var, and N (mean - infinite width), of every order parameter."""
 
     variance: OrderParameters
@@ -27,16 +27,16 @@ class Response(NamedTuple):
 
 @eqx.filter_jit
 def site_outputs(
-    process: SiteProcess, sites: Site, weights: Float[Array, " site"], centered: bool, steps: int
+    process: SiteProcess, population: Population, steps: int
 ) -> Float[Array, "step train output site"]:
     """Each site's contribution to the training outputs at steps 0 .. steps - 1."""
-    numbers = PlainNumbers(weights)
+    sites, numbers = population.sites, PlainNumbers(population.weights)
 
     def contributions(site: Site):
         features, _ = process.fields(numbers, Site(process.training_part(site.h), site.w))
         return features[:, None] * site.w / process.richness
 
-    start = contributions(sites) * (1.0 if centered else 0.0)
+    start = contributions(sites) * (1.0 if process.centered else 0.0)
 
     def step(clocked, _):
         now = contributions(clocked.now) - start
@@ -46,30 +46,27 @@ def site_outputs(
 
 
 @eqx.filter_jit
-def response(
+def one_layer_corrections(
     process: SiteProcess,
-    sites: Site,
-    weights: Float[Array, " site"],
+    population: Population,
     scores: Float[Array, "mode site"],
-    targets: Float[Array, "point output"],
     gaps: Int[Array, " step"],
-    centered: bool,
-    mean_loss: bool,
+    *,
     kernels: bool,
-) -> Response:
-    """Fluctuations of the population `sites` at recorded steps `gaps` apart, driven through `scores`."""
-    numbers = ExpandedNumbers(scores, weights)
-    start = Site(numbers.constant(sites.h), numbers.constant(sites.w))
-    output = process.output(numbers, start)
-    initial = output if centered else leading(output, jnp.zeros_like)
+) -> Corrections:
+    """Order 1/N of the `population` at recorded steps `gaps` apart, driven through `scores`.
 
-    def losses(prediction):
-        return split_losses(loss_per_point(targets, prediction, process.loss), process.train, mean_loss)
+    `kernels`: whether those are wanted; their arrays are empty otherwise.
+    """
+    numbers = ExpandedNumbers(scores, population.weights)
+    start = Site(*(numbers.constant(each) for each in population.sites))
+    output = process.output(numbers, start)
+    initial = output if process.centered else leading(output, jnp.zeros_like)
 
     def to_next(clocked, gap):
         clocked = process.run(numbers, clocked, process.training_part(initial), gap)
         prediction = plus(process.output(numbers, clocked.now), initial, -1.0)
-        loss = numbers.of_population(losses, prediction)
+        loss = numbers.of_population(process.losses, prediction)
         variances = shifts = (jnp.zeros((1, 0, 0)), jnp.zeros((1, 0, 0)), jnp.zeros((0, 0)))
         if kernels:
             variances, shifts = kernel_fluctuations(process, numbers, clocked.now)
@@ -78,8 +75,8 @@ def response(
         return clocked, (variance, shift, prediction.own)
 
     _, (variance, shift, influence) = jax.lax.scan(to_next, process.start(start), gaps)
-    two_time = jnp.einsum("tpci,spci->tspc", weights * influence, influence)
-    return Response(variance, shift, two_time)
+    two_time = jnp.einsum("tpci,spci->tspc", population.weights * influence, influence)
+    return Corrections(variance, shift, two_time)
 
 
 def kernel_fluctuations(process: SiteProcess, numbers: ExpandedNumbers, site: Site):

@@ -2,15 +2,16 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from widthwise.fluctuations.correction_memory import deep_bytes, deep_seconds, require_deep_memory
 from widthwise.fluctuations.deep_covariance import DEEP_SITES, SEED_OF_FLUCTUATIONS, Populations
-from widthwise.fluctuations.memory import deep_bytes, deep_seconds, require_deep_memory
-from widthwise.infinite_width.deep import deep_process, evaluations, order_parameters
-from widthwise.infinite_width.deep_step import Rows
+from widthwise.infinite_width.causal_pass import deep_process, evaluations, order_parameters
+from widthwise.infinite_width.deep_step import DeepProcess, Rows
 from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import mean_and_stderr
 from widthwise.infinite_width.solve import InfiniteWidthSolution
@@ -29,6 +30,16 @@ class DeepVariances(NamedTuple):
     two_time_stderr: Float[np.ndarray, "step step point output"] | None
 
 
+class AllOrderParameters(eqx.Module):
+    """Every order parameter at the evaluations `at`, in one row."""
+
+    at: Int[Array, " step"]
+
+    def __call__(self, process: DeepProcess, rows: Rows) -> Float[Array, " entry"]:
+        """All entries, in the order of `flat`."""
+        return flat(order_parameters(process, rows, self.at))
+
+
 def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT) -> DeepVariances:
     """N Var of the observables of the study at the recorded steps, and standard errors.
 
@@ -40,7 +51,6 @@ def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
     sites = study.theory.fluctuation_sites or DEEP_SITES
     with jax.enable_x64(True):
         process = deep_process(study, limit.points)
-        mean_loss = study.training.reduction == "mean"
         at = evaluations(study, limit.finite_steps)
         template = jax.tree.map(np.zeros_like, _cut(limit.values, len(at)))
         wanted = wanted_entries(template, study.theory.observables)
@@ -57,17 +67,14 @@ def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
             return DeepVariances(nothing, nothing, None, None)
         largest = max(len(batch) for batch in batches)
         require_deep_memory(process, sites, largest)
-
-        def observe(rows: Rows) -> Float[Array, " entry"]:
-            return flat(order_parameters(process, rows, at, mean_loss))
-
+        observe = AllOrderParameters(jnp.asarray(at))
         progress.start("fluctuations", study.theory.scramblings * len(batches))
         variances, covariances = [], []
         for replicate in range(study.theory.scramblings):
             seed = (study.theory.seed, replicate, SEED_OF_FLUCTUATIONS)
-            populations = Populations(process, sites, seed, observe, sum(leaf.size for leaf in template))
+            populations = Populations(process, sites, seed, observe)
             if replicate == 0:
-                each = deep_seconds(process, sites, [len(b) for b in batches], populations.sweep_seconds)
+                each = deep_seconds(process, sites, [len(b) for b in batches], populations.pass_seconds)
                 progress.say(
                     f"{len(wanted)} observables at order 1/N: about {each * study.theory.scramblings:.0f} s, "
                     f"{deep_bytes(process, sites, largest) / 1e9:.1f} GB"

@@ -10,7 +10,7 @@ from widthwise.study import Study
 DOUBLE = 8
 
 
-def require_room_for_values(steps: int, shape: tuple[int, int], replicates: int) -> None:
+def require_memory_for_values(steps: int, shape: tuple[int, int], replicates: int) -> None:
     """Raise `InputError` unless the order parameters of all replicates fit; `shape` is (points, outputs)."""
     points, outputs = shape
     needed = DOUBLE * (replicates + 2) * steps * points * (outputs + 3 * points)
@@ -22,7 +22,7 @@ def require_room_for_values(steps: int, shape: tuple[int, int], replicates: int)
         )
 
 
-def require_room_for_sweep(study: Study, shape: tuple[int, int], evaluations: int) -> None:
+def require_memory_for_pass(study: Study, shape: tuple[int, int], evaluations: int) -> None:
     """Raise `InputError` unless the deep pass fits, whose kernels at all pairs of times grow fastest.
 
     `shape` is (points, outputs). As many scramblings at once as there are processors, each with the history
@@ -42,7 +42,7 @@ def require_room_for_sweep(study: Study, shape: tuple[int, int], evaluations: in
         )
 
 
-def require_room_for_gradient(study: Study, points: Points) -> None:
+def require_memory_for_gradient(study: Study, points: Points) -> None:
     """Raise `InputError` unless a reverse pass fits, which keeps the sites at every step."""
     count, outputs = points.targets.shape
     training, last = study.training, int(study.recorded_steps()[-1])

@@ -6,7 +6,7 @@ import numpy as np
 
 from widthwise.errors import InputError
 from widthwise.infinite_width.deep_step import DeepProcess
-from widthwise.infinite_width.memory import DOUBLE, usable_bytes
+from widthwise.infinite_width.solution_memory import DOUBLE, usable_bytes
 
 FRESH = 4  # sites to average over for each of a population for adjoints: they cost little, and matter more
 CHUNK = 4  # sites whose Jacobians are in memory at once
@@ -51,7 +51,7 @@ def require_deep_memory(process: DeepProcess, sites: int, batch: int) -> None:
         fitting //= 2
     points, outputs = process.targets.shape
     raise InputError(
-        f"fluctuations of {process.network.hidden_layers} layers, {points} points, {outputs} outputs and "
+        f"fluctuations of {process.depth} layers, {points} points, {outputs} outputs and "
         f"{process.steps} steps on {sites} sites need {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB "
         f"may be used: set `theory.fluctuation_sites` = {fitting}, or take fewer points or steps"
     )
@@ -64,7 +64,7 @@ def deep_bytes(process: DeepProcess, sites: int, batch: int) -> int:
     copies and as much noise again in single precision, the one averaged over its noise and activity twice.
     """
     points, outputs = process.targets.shape
-    each, steps, depth = points * outputs, process.steps, process.network.hidden_layers
+    each, steps, depth = points * outputs, process.steps, process.depth
     fields, kernels = steps * (points + each), steps**2 * (points**2 + each**2)
     populations = sites * fields * (2 * 3 + FRESH * 8)
     reverse = batch * (1.5 * sites * fields + 5 * kernels)
@@ -77,14 +77,14 @@ def quadratic_sites(fields: int) -> int:
     return int(np.clip(16 * (200 / fields) ** 3, 16, 64))
 
 
-def deep_seconds(process: DeepProcess, sites: int, batches: list[int], sweep: float) -> float:
-    """About how long the batches of one scrambling take, from the measured time of a `sweep`.
+def deep_seconds(process: DeepProcess, sites: int, batches: list[int], one_pass: float) -> float:
+    """About how long the batches of one scrambling take, from the measured time of `one_pass`.
 
-    Counted in products of (site, field) arrays with kernels: twelve for each layer and step of a sweep,
+    Counted in products of (site, field) arrays with kernels: twelve for each layer and step of a pass,
     thirty more for an adjoint and ten for a contraction; Jacobians besides.
     """
     points, outputs = process.targets.shape
     fields = process.steps * points * outputs
-    jacobians = 24 * quadratic_sites(fields) * fields / sites if process.network.hidden_layers > 1 else 0.0
+    jacobians = 24 * quadratic_sites(fields) * fields / sites if process.depth > 1 else 0.0
     products = sum(2 * 12 + batch * (2 * 18 + 10 + jacobians) for batch in batches)
-    return sweep * (3 + products / 12)
+    return one_pass * (3 + products / 12)

@@ -12,25 +12,23 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
-from widthwise.fluctuations.memory import require_memory
+from widthwise.fluctuations.correction_memory import require_memory
+from widthwise.fluctuations.corrections import MODES_STEP, SEED_OF_FLUCTUATIONS, affordable_sites
+from widthwise.fluctuations.one_layer_corrections import Corrections, one_layer_corrections, site_outputs
 from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, principal_scores
-from widthwise.fluctuations.response import Response, response, site_outputs
-from widthwise.fluctuations.solve import MODES_STEP, SEED_OF_FLUCTUATIONS, affordable_sites
-from widthwise.infinite_width.derivative import Derivative
-from widthwise.infinite_width.one_hidden_layer import draw_sites, options
+from widthwise.infinite_width.derivative_solvers import Derivative
+from widthwise.infinite_width.one_hidden_layer import draw_sites
 from widthwise.infinite_width.replicates import map_replicates
-from widthwise.infinite_width.site import Site, SiteProcess, site_process
+from widthwise.infinite_width.site import Population, SiteProcess, site_process
 from widthwise.infinite_width.theory_parameters import (
     Parameters,
     Problem,
+    moved_population,
     moved_process,
-    moved_sites,
     problem_of,
 )
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
-
-WeightedSites = tuple[Site, Float[Array, " site"]]
 
 
 def fluctuation_derivatives(
@@ -48,27 +46,24 @@ def fluctuation_derivatives(
     require_memory(4 * MODES_STEP, count, points.targets.shape, last + 1)
 
     def drive(replicate: int):
-        sites = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
-        outputs = _contributions(process, problem, direction, sites, (study.network.centered, last + 1))
-        columns = [np.asarray(each).reshape(-1, len(sites[1])).T for each in outputs]
-        return sites, np.concatenate(columns, axis=1)
+        population = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
+        outputs = _contributions((process, problem, direction), population, last + 1)
+        columns = [np.asarray(each).reshape(-1, len(population.weights)).T for each in outputs]
+        return population, np.concatenate(columns, axis=1)
 
     driven = map_replicates(
         drive, list(range(theory.scramblings)), label="principal modes", progress=progress
     )
     # One after the other: the eigensolver has threads of its own.
-    scattered = [(sites, *principal_scores(columns, np.asarray(sites[1]))) for sites, columns in driven]
+    scattered = [(each, *principal_scores(columns, np.asarray(each.weights))) for each, columns in driven]
     modes = -(-max(1, *(modes_needed(tail) for *_, tail in scattered)) // MODES_STEP) * MODES_STEP
     require_memory(2 * modes, count, points.targets.shape, len(steps))
     kernels = any(name.endswith("kernel") for name in theory.observables)
 
     def solve(replicate) -> tuple[Derivative, Derivative]:
-        sites, scores, _ = replicate
-        padded = jnp.asarray(pad_modes(scores, modes).T)
-        gaps = jnp.asarray(np.diff(steps, prepend=0))
-        value, tangent = _response(
-            process, problem, direction, (sites, padded), gaps, (*options(study), kernels)
-        )
+        population, scores, _ = replicate
+        padded, gaps = jnp.asarray(pad_modes(scores, modes).T), jnp.asarray(np.diff(steps, prepend=0))
+        value, tangent = _corrections((process, problem, direction), (population, padded), gaps, kernels)
         return Derivative(value.variance, tangent.variance), Derivative(value.shift, tangent.shift)
 
     return map_replicates(solve, scattered, label="derivatives", progress=progress)
@@ -76,35 +71,30 @@ def fluctuation_derivatives(
 
 @eqx.filter_jit
 def _contributions(
-    process: SiteProcess,
-    problem: Problem,
-    direction: Parameters,
-    sites: WeightedSites,
-    settings: tuple[bool, int],
+    moved_by: tuple[SiteProcess, Problem, Parameters], population: Population, steps: int
 ) -> tuple[Float[Array, "step train output site"], Float[Array, "step train output site"]]:
     """What each site contributes to the training outputs, and the derivative of that."""
+    process, problem, direction = moved_by
 
     def at(parameters: Parameters):
         moved = moved_process(process, problem, parameters)
-        return site_outputs(moved, moved_sites(sites[0], problem, parameters), sites[1], *settings)
+        return site_outputs(moved, moved_population(population, problem, parameters), steps)
 
     return jax.jvp(at, (problem.parameters,), (direction,))
 
 
 @eqx.filter_jit
-def _response(
-    process: SiteProcess,
-    problem: Problem,
-    direction: Parameters,
-    population: tuple[WeightedSites, Float[Array, "mode site"]],
+def _corrections(
+    moved_by: tuple[SiteProcess, Problem, Parameters],
+    driven: tuple[Population, Float[Array, "mode site"]],
     gaps: Int[Array, " step"],
-    settings: tuple[bool, bool, bool],
-) -> tuple[Response, Response]:
-    (sites, weights), scores = population
+    kernels: bool,
+) -> tuple[Corrections, Corrections]:
+    (process, problem, direction), (population, scores) = moved_by, driven
 
-    def at(parameters: Parameters) -> Response:
+    def at(parameters: Parameters) -> Corrections:
         moved = moved_process(process, problem, parameters)
-        start = moved_sites(sites, problem, parameters)
-        return response(moved, start, weights, scores, parameters.targets, gaps, *settings)
+        start = moved_population(population, problem, parameters)
+        return one_layer_corrections(moved, start, scores, gaps, kernels=kernels)
 
     return jax.jvp(at, (problem.parameters,), (direction,))

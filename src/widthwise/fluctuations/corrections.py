@@ -13,17 +13,18 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.errors import InputError
-from widthwise.fluctuations.deep import deep_variances
+from widthwise.fluctuations.correction_memory import require_memory
 from widthwise.fluctuations.deep_covariance import DEEP_SITES
 from widthwise.fluctuations.deep_shift import deep_shifts
-from widthwise.fluctuations.memory import require_memory
+from widthwise.fluctuations.deep_variances import deep_variances
+from widthwise.fluctuations.one_layer_corrections import Corrections, one_layer_corrections, site_outputs
 from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, principal_scores
-from widthwise.fluctuations.response import Response, response, site_outputs
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.one_hidden_layer import draw_sites
 from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
 from widthwise.infinite_width.site import site_process
+from widthwise.infinite_width.supports import is_one_population
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 
@@ -32,7 +33,7 @@ SEED_OF_FLUCTUATIONS = 1
 
 
 @dataclass(frozen=True)
-class FluctuationSolution:
+class FiniteWidthCorrections:
     """N Var and N (mean - infinite width) of the order parameters at the recorded steps, with errors.
 
     `two_time` is N Cov(f(t), f(s)) of each point and output; `sites`, of each scrambling; `modes`, how many
@@ -54,7 +55,9 @@ class FluctuationSolution:
     wall_time: float
 
 
-def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT) -> FluctuationSolution:
+def finite_width_corrections(
+    limit: InfiniteWidthSolution, *, progress: Progress = SILENT
+) -> FiniteWidthCorrections:
     """Variances and shifts around `limit`, to leading order in 1/N and to all orders in the richness.
 
     With more than one hidden layer see `deep_variances` and `deep_shifts`. One hidden layer costs
@@ -71,10 +74,10 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
             f'`training.learning_rule` = "{study.training.learning_rule}": order 1/N is known for '
             '"backpropagation" alone; the infinite-width values exist for every rule'
         )
-    if study.network.hidden_layers > 1:
+    if not is_one_population(study):
         variances = deep_variances(limit, progress=progress)
         shift, shift_stderr = deep_shifts(limit, progress=progress)
-        return FluctuationSolution(
+        return FiniteWidthCorrections(
             limit,
             variances.variance,
             variances.variance_stderr,
@@ -87,7 +90,7 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
             unexplained=None,
             wall_time=time.perf_counter() - started,
         )
-    theory, centered = study.theory, study.network.centered
+    theory = study.theory
     with jax.enable_x64(True):
         process = site_process(study, points)
     finite = limit.finite_steps
@@ -98,33 +101,26 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
     require_memory(MODES_STEP, count, points.targets.shape, last + 1)
 
     def drive(replicate: int):
-        sites, weights = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
-        outputs = site_outputs(process, sites, weights, centered, last + 1)
-        return sites, weights, np.asarray(outputs).reshape(-1, len(weights)).T
+        population = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
+        outputs = site_outputs(process, population, last + 1)
+        return population, np.asarray(outputs).reshape(-1, len(population.weights)).T
 
     driven = map_replicates(
         drive, list(range(theory.scramblings)), label="principal modes", progress=progress
     )
     # One after the other: the eigensolver has threads of its own.
-    scattered = [(sites, w, *principal_scores(columns, np.asarray(w))) for sites, w, columns in driven]
+    scattered = [(each, *principal_scores(columns, np.asarray(each.weights))) for each, columns in driven]
     modes = max(modes_needed(tail) for *_, tail in scattered)
     modes = -(-max(modes, 1) // MODES_STEP) * MODES_STEP
     require_memory(modes, count, points.targets.shape, len(finite))
     kernels = any(name.endswith("kernel") for name in theory.observables)
 
-    def solve(replicate) -> Response:
-        sites, weights, scores, _ = replicate
-        answer = response(
-            process,
-            sites,
-            weights,
-            jnp.asarray(pad_modes(scores, modes).T),
-            jnp.asarray(points.targets),
-            jnp.asarray(np.diff(finite, prepend=0)),
-            centered,
-            study.training.reduction == "mean",
-            kernels,
-        )
+    gaps = jnp.asarray(np.diff(finite, prepend=0))
+
+    def solve(replicate) -> Corrections:
+        population, scores, _ = replicate
+        padded = jnp.asarray(pad_modes(scores, modes).T)
+        answer = one_layer_corrections(process, population, padded, gaps, kernels=kernels)
         return _padded(answer, len(limit.steps))
 
     answers = map_replicates(solve, scattered, label="fluctuations", progress=progress)
@@ -132,7 +128,7 @@ def solve_response(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
     shift, shift_stderr = _combined([a.shift for a in answers])
     two_time, two_time_stderr = mean_and_stderr([a.two_time for a in answers])
     unexplained = max(float(tail[min(modes, len(tail)) - 1]) if len(tail) else 0.0 for *_, tail in scattered)
-    return FluctuationSolution(
+    return FiniteWidthCorrections(
         limit,
         variance,
         variance_stderr,
@@ -167,7 +163,7 @@ def _combined(replicates: list[OrderParameters]) -> tuple[OrderParameters, Order
     return OrderParameters(*means), OrderParameters(*errors)
 
 
-def _padded(response: Response, steps: int) -> Response:
+def _padded(response: Corrections, steps: int) -> Corrections:
     """NaN at the recorded steps after a divergence."""
 
     def pad(values, time_axes: int) -> np.ndarray:
@@ -178,4 +174,4 @@ def _padded(response: Response, steps: int) -> Response:
     variance, shift = (
         OrderParameters(*(pad(leaf, 1) for leaf in part)) for part in (response.variance, response.shift)
     )
-    return Response(variance, shift, pad(response.two_time, 2))
+    return Corrections(variance, shift, pad(response.two_time, 2))
