@@ -12,9 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from widthwise.data import Points
 from widthwise.errors import InputError
-from widthwise.fluctuations.correction_memory import require_memory
-from widthwise.fluctuations.deep_covariance import DEEP_SITES
+from widthwise.fluctuations.correction_memory import (
+    MODES_STEP,
+    require_memory,
+    require_memory_for_corrections,
+    sites_of,
+)
 from widthwise.fluctuations.deep_shift import deep_shifts
 from widthwise.fluctuations.deep_variances import deep_variances
 from widthwise.fluctuations.one_layer_corrections import Corrections, one_layer_corrections, site_outputs
@@ -28,7 +33,6 @@ from widthwise.infinite_width.supports import is_one_population
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 
-MODES_STEP = 8  # the number of modes is rounded up, so that near cases share a compiled program
 SEED_OF_FLUCTUATIONS = 1
 
 
@@ -64,16 +68,11 @@ def finite_width_corrections(
     O(modes sites P^2 steps) in time and O(modes sites P) in memory, where the modes number a few for each
     training point and output.
     From the first step that diverged on, every number is NaN.
-    **Errors:** `InputError` when the request cannot fit into memory, with what would fit, and for learning
-    rules other than backpropagation (see `has_fluctuations`).
+    **Errors:** those of `require_corrections`, which can be asked before infinite width is solved.
     **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
     """
     study, points, started = limit.study, limit.points, time.perf_counter()
-    if not has_fluctuations(study):
-        raise InputError(
-            f'`training.learning_rule` = "{study.training.learning_rule}": order 1/N is known for '
-            '"backpropagation" alone; the infinite-width values exist for every rule'
-        )
+    require_corrections(study, points)
     if not is_one_population(study):
         variances = deep_variances(limit, progress=progress)
         shift, shift_stderr = deep_shifts(limit, progress=progress)
@@ -85,7 +84,7 @@ def finite_width_corrections(
             shift_stderr,
             variances.two_time,
             variances.two_time_stderr,
-            sites=study.theory.fluctuation_sites or DEEP_SITES,
+            sites=sites_of(study, len(points.inputs)),
             modes=None,
             unexplained=None,
             wall_time=time.perf_counter() - started,
@@ -96,9 +95,7 @@ def finite_width_corrections(
     finite = limit.finite_steps
     last = int(finite[-1]) if len(finite) else 0
 
-    count = theory.fluctuation_sites or affordable_sites(len(points.inputs))
-
-    require_memory(MODES_STEP, count, points.targets.shape, last + 1)
+    count = sites_of(study, len(points.inputs))
 
     def drive(replicate: int):
         population = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
@@ -112,7 +109,7 @@ def finite_width_corrections(
     scattered = [(each, *principal_scores(columns, np.asarray(each.weights))) for each, columns in driven]
     modes = max(modes_needed(tail) for *_, tail in scattered)
     modes = -(-max(modes, 1) // MODES_STEP) * MODES_STEP
-    require_memory(modes, count, points.targets.shape, len(finite))
+    require_memory(study, points, modes=modes)
     kernels = any(name.endswith("kernel") for name in theory.observables)
 
     gaps = jnp.asarray(np.diff(finite, prepend=0))
@@ -148,13 +145,17 @@ def has_fluctuations(study: Study) -> bool:
     return study.training.learning_rule == "backpropagation"
 
 
-def affordable_sites(points: int) -> int:
-    """Sites a scrambling when the study leaves it open: a power of two, fewer for more points.
+def require_corrections(study: Study, points: Points) -> None:
+    """Raise `InputError` where order 1/N is not known, and `DoesNotFit`, with what would, for want of memory.
 
-    >>> [affordable_sites(points) for points in (1, 2, 12, 24)]
-    [4096, 4096, 512, 512]
+    It reads no solution: ask before one is made.
     """
-    return int(2 ** np.clip(np.floor(np.log2(8192 / points)), 9, 12))
+    if not has_fluctuations(study):
+        raise InputError(
+            f'`training.learning_rule` = "{study.training.learning_rule}": order 1/N is known for '
+            '"backpropagation" alone; the infinite-width values exist for every rule'
+        )
+    require_memory_for_corrections(study, points)
 
 
 def _combined(replicates: list[OrderParameters]) -> tuple[OrderParameters, OrderParameters]:

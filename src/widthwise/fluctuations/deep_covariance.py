@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from widthwise.errors import InputError
-from widthwise.fluctuations.correction_memory import FRESH, require_deep_memory
+from widthwise.fluctuations.correction_memory import FRESH, require_deep_memory, sites_of
 from widthwise.fluctuations.deep_adjoint import adjoint
 from widthwise.fluctuations.deep_contraction import contracted
 from widthwise.infinite_width import InfiniteWidthSolution
@@ -28,7 +28,6 @@ from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 from widthwise.study.settings import TheoryQuantity
 
-DEEP_SITES = 1024  # when the study leaves their number open
 SEED_OF_FLUCTUATIONS = 1
 LARGEST_REQUEST = 256
 SINGLE_JITTER = 1e-5
@@ -71,11 +70,11 @@ def solve_covariance(
             f'`training.learning_rule` = "{study.training.learning_rule}": order 1/N is known for '
             '"backpropagation" alone'
         )
-    sites = study.theory.fluctuation_sites or DEEP_SITES
+    sites = sites_of(study, len(limit.points.inputs))
     with jax.enable_x64(True):
         process = deep_process(study, limit.points)
         _require_known(limit, observables)
-        require_deep_memory(process, sites, len(observables))
+        require_deep_memory(study, limit.points, len(observables))
         entries = Entries(tuple(observables), tuple(_evaluations(study, each) for each in observables))
         progress.start("covariances", study.theory.scramblings)
         found = []

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
-from widthwise.fluctuations.correction_memory import require_deep_memory
+from widthwise.fluctuations.correction_memory import BATCH, require_deep_memory, sites_of
 from widthwise.fluctuations.deep_adjoint import adjoint
 from widthwise.fluctuations.deep_contraction import contracted
-from widthwise.fluctuations.deep_covariance import DEEP_SITES, SEED_OF_FLUCTUATIONS, slopes
-from widthwise.fluctuations.deep_variances import BATCH, AllOrderParameters, placed, wanted_entries
+from widthwise.fluctuations.deep_covariance import SEED_OF_FLUCTUATIONS, slopes
+from widthwise.fluctuations.deep_variances import AllOrderParameters, placed, wanted_entries
 from widthwise.infinite_width.causal_pass import (
     causal_pass,
     deep_noise,
@@ -49,7 +49,7 @@ def deep_variance_derivatives(
     About three times the time and memory of the variances alone. `template` has the shapes of the values;
     entries of observables that were not asked for are NaN. **Errors:** `InputError` if it cannot fit.
     """
-    sites = study.theory.fluctuation_sites or DEEP_SITES
+    sites = sites_of(study, len(points.inputs))
     wanted = wanted_entries(template, study.theory.observables)
     batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
     found = []
@@ -57,7 +57,7 @@ def deep_variance_derivatives(
         process, problem = deep_process(study, points), problem_of(study, points)
         observe = AllOrderParameters(jnp.asarray(evaluations(study, study.recorded_steps())))
         require_enough_sites(process, sites, "theory.fluctuation_sites")
-        require_deep_memory(process, sites, 2 * min(BATCH, len(wanted)))
+        require_deep_memory(study, points, 2 * min(BATCH, len(wanted)))
         progress.start("derivatives", study.theory.scramblings * len(batches))
         for replicate in range(study.theory.scramblings):
             seed = (study.theory.seed, replicate, SEED_OF_FLUCTUATIONS)

@@ -8,17 +8,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from widthwise.fluctuations.correction_memory import deep_bytes, deep_seconds, require_deep_memory
-from widthwise.fluctuations.deep_covariance import DEEP_SITES, SEED_OF_FLUCTUATIONS, Populations
+from widthwise.fluctuations.correction_memory import (
+    BATCH,
+    TOGETHER,
+    batches,
+    deep_bytes,
+    deep_seconds,
+    require_deep_memory,
+    sites_of,
+)
+from widthwise.fluctuations.deep_covariance import SEED_OF_FLUCTUATIONS, Populations
 from widthwise.infinite_width.causal_pass import deep_process, evaluations, order_parameters
 from widthwise.infinite_width.deep_step import DeepProcess, Rows
 from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import mean_and_stderr
+from widthwise.infinite_width.solution_memory import size_of
 from widthwise.infinite_width.solve import InfiniteWidthSolution
 from widthwise.progress import SILENT, Progress
-
-BATCH = 16  # observables whose reverse passes share their work
-TOGETHER = 48  # predictions up to which all are one batch, for the sake of their covariances in time
 
 
 class DeepVariances(NamedTuple):
@@ -48,7 +54,7 @@ def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
     Entries of observables that were not asked for are NaN. **Errors:** `InputError` if it cannot fit.
     """
     study = limit.study
-    sites = study.theory.fluctuation_sites or DEEP_SITES
+    sites = sites_of(study, len(limit.points.inputs))
     with jax.enable_x64(True):
         process = deep_process(study, limit.points)
         at = evaluations(study, limit.finite_steps)
@@ -56,32 +62,28 @@ def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
         wanted = wanted_entries(template, study.theory.observables)
         predictions = template.prediction.size if "prediction" in study.theory.observables else 0
         together = predictions if predictions <= TOGETHER else 0
-        if together and len(wanted) <= TOGETHER:
-            batches = [wanted]
-        else:
-            rest = wanted[together:]  # predictions come first
-            batches = [wanted[:together]] if together else []
-            batches += [rest[i : i + BATCH] for i in range(0, len(rest), BATCH)]
         if not len(wanted):  # diverged from the first
             nothing = placed(np.empty(0), wanted, template, len(limit.steps))
             return DeepVariances(nothing, nothing, None, None)
-        largest = max(len(batch) for batch in batches)
-        require_deep_memory(process, sites, largest)
+        parts = batches(wanted, predictions)
+        largest = max(len(part) for part in parts)
+        require_deep_memory(study, limit.points, largest)
         observe = AllOrderParameters(jnp.asarray(at))
-        progress.start("fluctuations", study.theory.scramblings * len(batches))
+        progress.start("fluctuations", study.theory.scramblings * len(parts))
         variances, covariances = [], []
         for replicate in range(study.theory.scramblings):
             seed = (study.theory.seed, replicate, SEED_OF_FLUCTUATIONS)
             populations = Populations(process, sites, seed, observe)
             if replicate == 0:
-                each = deep_seconds(process, sites, [len(b) for b in batches], populations.pass_seconds)
+                size = size_of(study, limit.points, sites)
+                each = deep_seconds(process, sites, [len(part) for part in parts], populations.pass_seconds)
                 progress.say(
                     f"{len(wanted)} observables at order 1/N: about {each * study.theory.scramblings:.0f} s, "
-                    f"{deep_bytes(process, sites, largest) / 1e9:.1f} GB"
+                    f"{deep_bytes(size, process.steps, largest) / 1e9:.1f} GB"
                 )
             found = []
-            for batch in batches:
-                found.append(populations.covariance(batch, min(BATCH, len(wanted))))
+            for part in parts:
+                found.append(populations.covariance(part, min(BATCH, len(wanted))))
                 progress.advance()
             variances.append(np.concatenate([np.diag(each) for each in found]))
             covariances.append(found[0][:together, :together])

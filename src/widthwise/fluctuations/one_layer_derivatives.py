@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
-from widthwise.fluctuations.correction_memory import require_memory
-from widthwise.fluctuations.corrections import MODES_STEP, SEED_OF_FLUCTUATIONS, affordable_sites
+from widthwise.fluctuations.correction_memory import MODES_STEP, require_memory, sites_of
+from widthwise.fluctuations.corrections import SEED_OF_FLUCTUATIONS
 from widthwise.fluctuations.one_layer_corrections import Corrections, one_layer_corrections, site_outputs
 from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, principal_scores
 from widthwise.infinite_width.derivative_solvers import Derivative
@@ -42,8 +42,8 @@ def fluctuation_derivatives(
     theory, steps = study.theory, study.recorded_steps()
     with jax.enable_x64(True):
         process, problem = site_process(study, points), problem_of(study, points)
-    count, last = theory.fluctuation_sites or affordable_sites(len(points.inputs)), int(steps[-1])
-    require_memory(4 * MODES_STEP, count, points.targets.shape, last + 1)
+    count, last = sites_of(study, len(points.inputs)), int(steps[-1])
+    require_memory(study, points, modes=4 * MODES_STEP)
 
     def drive(replicate: int):
         population = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
@@ -57,7 +57,7 @@ def fluctuation_derivatives(
     # One after the other: the eigensolver has threads of its own.
     scattered = [(each, *principal_scores(columns, np.asarray(each.weights))) for each, columns in driven]
     modes = -(-max(1, *(modes_needed(tail) for *_, tail in scattered)) // MODES_STEP) * MODES_STEP
-    require_memory(2 * modes, count, points.targets.shape, len(steps))
+    require_memory(study, points, modes=2 * modes)
     kernels = any(name.endswith("kernel") for name in theory.observables)
 
     def solve(replicate) -> tuple[Derivative, Derivative]:

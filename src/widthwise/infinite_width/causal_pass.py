@@ -33,7 +33,7 @@ from widthwise.study import Study
 def deep_solver(study: Study, points: Points) -> Callable[[int], OrderParameters]:
     """A function of a replicate's number: its order parameters at the recorded steps."""
     at = evaluations(study, study.recorded_steps())
-    require_memory_for_pass(study, points.targets.shape, int(at[-1]) + 1)
+    require_memory_for_pass(study, points)
     process = deep_process(study, points)
 
     def solve(replicate: int) -> OrderParameters:

@@ -76,7 +76,7 @@ def flow_error(study: Study, points: Points) -> float:
     training = study.training
     if training.optimizer == "gd":
         return 0.0
-    population, gaps = draw_sites(study, points, 64, 0), jnp.asarray(np.array([training.steps - 1]))
+    population, gaps = draw_sites(study, points, 64, 0), jnp.asarray(study.recorded_steps()[-1:])
     halved = replace(study, training=replace(training, substeps=2 * training.substeps))
     coarse, fine = (
         np.asarray(population_averages(site_process(each, points), population, gaps).prediction)
