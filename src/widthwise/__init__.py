@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from widthwise import exact as exact
     from widthwise import testing as testing
     from widthwise.adapters import RecordWriter as RecordWriter
     from widthwise.adapters import jax_recorder as jax_recorder
@@ -89,7 +90,7 @@ NAMES = {
     ],
 }
 # Rooms that are public as they are.
-ROOMS = ("testing",)
+ROOMS = ("exact", "testing")
 HOMES = {name: room for room, names in NAMES.items() for name in names}
 __all__ = [*HOMES, *ROOMS, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from widthwise.data import Points
+from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
+from widthwise.exact.deep_linear_fluctuations import solve_deep_linear_fluctuations
 from widthwise.fluctuations.deep_adjoint import adjoint
-from widthwise.fluctuations.deep_linear import solve_deep_linear_fluctuations
 from widthwise.fluctuations.deep_variances import deep_variances
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.infinite_width.causal_pass import (
@@ -18,7 +19,6 @@ from widthwise.infinite_width.causal_pass import (
     no_slots,
     written,
 )
-from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.infinite_width.deep_step import advance
 from widthwise.observables import solve_fluctuations
 from widthwise.study import NetworkSettings, RecordSettings, Study, TheorySettings, TrainingSettings

@@ -8,10 +8,10 @@ import pytest
 from deep_linear_action import mean_shift_of_residual
 
 from widthwise.data import Points
+from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.fluctuations.deep_shift import deep_shifts, network_noise
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.infinite_width.causal_pass import causal_pass, deep_process, order_parameters
-from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.observables import solve_fluctuations
 from widthwise.study import (
     EnsembleSettings,

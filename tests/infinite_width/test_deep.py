@@ -9,9 +9,9 @@ import pytest
 
 from widthwise.data import Points
 from widthwise.errors import InputError
+from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.infinite_width.causal_pass import causal_pass, deep_noise, deep_process, order_parameters
-from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.infinite_width.one_hidden_layer import one_hidden_layer_solver, population_averages
 from widthwise.infinite_width.site import Population, Site, site_process
 from widthwise.study import NetworkSettings, RecordSettings, Study, TheorySettings, TrainingSettings

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widthwise.data import Points
+from widthwise.exact.lazy import solve_lazy_limit
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.infinite_width.causal_pass import causal_pass, deep_noise, deep_process, order_parameters
-from widthwise.infinite_width.lazy_deep import solve_lazy_deep
 from widthwise.study import NetworkSettings, Study, TheorySettings, TrainingSettings
 
 SIGMAS, RESOLUTION = 5.0, 0.02
@@ -99,7 +99,7 @@ def test_little_richness_is_the_lazy_limit(depth, optimizer):
     points = Points(INPUTS, TARGETS, 2)
     settings = study(depth=depth, optimizer=optimizer, richness=1e-3, steps=3)
     limit = solve_infinite_width(settings, points=points)
-    lazy = solve_lazy_deep(points, settings.network, settings.training)
+    lazy = solve_lazy_limit(points, settings.network, settings.training)
     start = lazy.kernels
     shape = limit.values.feature_kernel.shape
     expected = limit.values._replace(

@@ -6,10 +6,10 @@ import pytest
 from scipy import stats
 
 import widthwise as ww
+from widthwise.exact.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
 from widthwise.infinite_width.site import Population, Site
 from widthwise.infinite_width.sites import gaussian_sites
 from widthwise.infinite_width.theory_parameters import moved_population, problem_of
-from widthwise.infinite_width.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
 
 FALSE_ALARM_RATE = 1e-3  # of each test
 

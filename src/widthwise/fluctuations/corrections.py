@@ -72,6 +72,10 @@ def finite_width_corrections(
     **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
     """
     study, points, started = limit.study, limit.points, time.perf_counter()
+    if (known := limit.exact) is not None:
+        nothing = OrderParameters(*(np.zeros_like(leaf) for leaf in known.values))
+        found = (known.variance, nothing, known.shift, nothing, known.two_time, np.zeros_like(known.two_time))
+        return FiniteWidthCorrections(limit, *found, 0, None, None, time.perf_counter() - started)
     require_corrections(study, points)
     if not is_one_population(study):
         variances = deep_variances(limit, progress=progress)

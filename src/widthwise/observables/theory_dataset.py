@@ -42,7 +42,7 @@ def solve_fluctuations(limit: InfiniteWidthSolution, *, progress: Progress = SIL
     why, and what would fit. **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
     """
     started, made_with = time.perf_counter(), evidence()
-    fluctuations, missing = None, without_corrections(limit.study, limit.points)
+    fluctuations, missing = None, "" if limit.exact else without_corrections(limit.study, limit.points)
     if not missing:
         try:
             fluctuations = finite_width_corrections(limit, progress=progress)
@@ -167,8 +167,9 @@ def _attributes(
         "platform": str(made_with["platform"]),
         "device": str(made_with["device"]),
         "started": str(made_with["started"]),
-        "seeds": f"{theory.scramblings} scramblings of seed {theory.seed}",
+        "seeds": "none" if limit.exact else f"{theory.scramblings} scramblings of seed {theory.seed}",
         "dtype": "float64",
+        "solver": "single-site averages" if limit.exact is None else limit.exact.solver,
         "iterations": 1,
         "iteration_residual": 0.0,
         "flow_error": limit.flow_error,

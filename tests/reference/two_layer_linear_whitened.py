@@ -20,7 +20,7 @@ from jaxtyping import Float
 from scipy.integrate import solve_ivp
 
 from widthwise.errors import InputError
-from widthwise.infinite_width.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
+from widthwise.exact.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from lazy_one_layer import solve_lazy_one_layer, tangent_kernel_covariance
 from one_hidden_layer import reference_fluctuations
 from scipy.linalg import expm
 from scipy.stats import norm
 
 from widthwise.data.points import Points
 from widthwise.errors import InputError
-from widthwise.infinite_width.gaussian_kernels import GaussianNodes, activation_functions, sampled_nodes
-from widthwise.infinite_width.lazy import solve_lazy_limit, tangent_kernel_covariance
+from widthwise.exact.gaussian_kernels import GaussianNodes, activation_functions, sampled_nodes
 from widthwise.study import NetworkSettings, TrainingSettings
 
 ONE = Points(np.ones((1, 1)), np.array([[0.7]]), 1)
@@ -33,7 +33,7 @@ def two_points(train, correlation=0.5156):
 )
 def test_tangent_kernel_and_its_variance_are_the_printed_numbers(network, kernel, kappa):
     """tanh(h) by adaptive integration: with 80 Gauss-Hermite nodes it would be .858697386 and .690258."""
-    found = solve_lazy_limit(ONE, network, TrainingSettings(steps=1))
+    found = solve_lazy_one_layer(ONE, network, TrainingSettings(steps=1))
     np.testing.assert_allclose(found.tangent_kernel, kernel, rtol=1e-9)
     np.testing.assert_allclose(found.tangent_kernel_variance, kappa, rtol=1e-9)
     np.testing.assert_allclose(tangent_kernel_covariance(ONE, network), kappa, rtol=1e-9)
@@ -48,7 +48,7 @@ def test_one_point_follows_the_closed_formulas(activation, rule):
     eta, steps = 0.2, 12
     network = NetworkSettings(activation=activation)
     training = TrainingSettings(optimizer=rule, learning_rate=eta, steps=steps)
-    found = solve_lazy_limit(ONE, network, training, covariance_steps=(3, 11))
+    found = solve_lazy_one_layer(ONE, network, training, covariance_steps=(3, 11))
     rate, kappa, y = found.tangent_kernel[0, 0], found.tangent_kernel_variance[0, 0], 0.7
     k = np.arange(steps)
     if rule == "gd":
@@ -74,7 +74,7 @@ def test_late_variance_at_a_test_point_is_the_closed_formula(activation):
     """t -> infinity: N Var f_* = y^2 (kappa K_*^2 - 2 K K_* kappa_* + kappa_** K^2) / K^4."""
     points, network = two_points(train=1), NetworkSettings(activation=activation)
     training = TrainingSettings(optimizer="gradient_flow", learning_rate=1.0, steps=60)
-    found = solve_lazy_limit(points, network, training)
+    found = solve_lazy_one_layer(points, network, training)
     kernel, kappa = found.tangent_kernel, tangent_kernel_covariance(points, network)
     own, star = kernel[0, 0], kernel[1, 0]
     total = kappa[0, 0, 0, 0] * star**2 - 2 * own * star * kappa[0, 0, 1, 0] + kappa[1, 0, 1, 0] * own**2
@@ -89,7 +89,7 @@ def test_two_training_points_follow_the_eigenmode_formula(activation, rule):
     eta, chosen = 0.3, np.array([2, 7])
     points, network = two_points(train=2), NetworkSettings(activation=activation)
     training = TrainingSettings(optimizer=rule, learning_rate=eta, steps=8)
-    found = solve_lazy_limit(points, network, training, covariance_steps=chosen.tolist())
+    found = solve_lazy_one_layer(points, network, training, covariance_steps=chosen.tolist())
     values, vectors = np.linalg.eigh(found.tangent_kernel)
     kappa = tangent_kernel_covariance(points, network)
     modes = np.einsum("mnpq,mk,nl,pi,qj->klij", kappa, vectors, vectors, vectors, vectors)
@@ -143,7 +143,7 @@ def test_small_richness_of_the_slow_twin_reaches_the_limit(outputs, activation):
     nodes = GaussianNodes(fields, np.full(5, 0.2))
     network = NetworkSettings(activation=activation)
     training = TrainingSettings(learning_rate=0.2, steps=5)
-    found = solve_lazy_limit(points, network, training, nodes=nodes, covariance_steps=range(5))
+    found = solve_lazy_one_layer(points, network, training, nodes=nodes, covariance_steps=range(5))
     for name in ("prediction", "loss"):
         for companion in ("", "_variance", "_shift"):
             value, expected = getattr(found, name + companion), reference[name + companion]
@@ -184,7 +184,7 @@ def test_sampled_linear_networks_scatter_and_shift_as_predicted(rule, seed):
     points = Points(points.inputs, np.array([[1.0, -0.5], [0.0, 0.0]]), 1)
     training = TrainingSettings(optimizer=rule, learning_rate=0.25, steps=9, reduction="mean")
     network = NetworkSettings(activation="tanh", activation_scale=0.8)
-    found = solve_lazy_limit(points, network, training)
+    found = solve_lazy_one_layer(points, network, training)
     width, networks = 400, 2500
     rng = np.random.default_rng(seed)
     phi, slope = activation_functions("tanh", 0.8, 1.0)
@@ -219,10 +219,10 @@ def test_sampled_linear_networks_scatter_and_shift_as_predicted(rule, seed):
 def test_a_test_point_changes_nothing_in_training_and_equal_points_act_as_one():
     network = NetworkSettings(activation="tanh")
     training = TrainingSettings(learning_rate=0.1, steps=6, optimizer="gradient_flow")
-    alone = solve_lazy_limit(Points(np.ones((1, 1)), np.ones((1, 1)), 1), network, training)
-    tested = solve_lazy_limit(Points(np.array([[1.0], [-0.6]]), np.ones((2, 1)), 1), network, training)
+    alone = solve_lazy_one_layer(Points(np.ones((1, 1)), np.ones((1, 1)), 1), network, training)
+    tested = solve_lazy_one_layer(Points(np.array([[1.0], [-0.6]]), np.ones((2, 1)), 1), network, training)
     halves = TrainingSettings(learning_rate=0.1, steps=6, optimizer="gradient_flow", reduction="mean")
-    doubled = solve_lazy_limit(Points(np.ones((2, 1)), np.ones((2, 1)), 2), network, halves)
+    doubled = solve_lazy_one_layer(Points(np.ones((2, 1)), np.ones((2, 1)), 2), network, halves)
     for name in ("prediction", "prediction_variance", "prediction_shift"):
         expected = getattr(alone, name)[:, 0]
         np.testing.assert_allclose(getattr(tested, name)[:, 0], expected, rtol=1e-10, atol=1e-13)
@@ -236,9 +236,9 @@ def test_sampled_nodes_reach_the_quadrature():
     """4,096 Sobol samples of two points: every number within 3 % of its greatest."""
     points, network = two_points(train=1), NetworkSettings(activation="tanh")
     training = TrainingSettings(learning_rate=0.2, steps=10)
-    exact = solve_lazy_limit(points, network, training)
+    exact = solve_lazy_one_layer(points, network, training)
     nodes = sampled_nodes(points.input_kernel(), power=12, seed=1)
-    sampled = solve_lazy_limit(points, network, training, nodes=nodes)
+    sampled = solve_lazy_one_layer(points, network, training, nodes=nodes)
     for name in ("prediction", "prediction_variance", "prediction_shift", "tangent_kernel_variance"):
         value = getattr(exact, name)
         np.testing.assert_allclose(getattr(sampled, name), value, atol=0.03 * np.abs(value).max())
@@ -256,10 +256,10 @@ def test_sampled_nodes_reach_the_quadrature():
 )
 def test_what_the_limit_does_not_cover_is_refused(network, training, word):
     with pytest.raises(InputError, match=word):
-        solve_lazy_limit(ONE, network, training)
+        solve_lazy_one_layer(ONE, network, training)
 
 
 def test_inputs_of_higher_rank_need_nodes():
     points = Points(np.eye(3), np.ones((3, 1)), 2)
     with pytest.raises(InputError, match="sampled_nodes"):
-        solve_lazy_limit(points, NetworkSettings(), TrainingSettings())
+        solve_lazy_one_layer(points, NetworkSettings(), TrainingSettings())

@@ -36,7 +36,7 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.errors import InputError
-from widthwise.infinite_width.two_layer_linear import TwoLayerLinearProblem
+from widthwise.exact.two_layer_linear import TwoLayerLinearProblem
 
 HIGHEST_ORDER = 4
 

@@ -9,13 +9,13 @@ from linear_networks import train_linear_networks
 from scipy.stats import norm
 
 from widthwise.errors import InputError
-from widthwise.fluctuations.deep_linear import (
+from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
+from widthwise.exact.deep_linear_fluctuations import (
     LinearObservable,
     deep_linear_covariance,
     solve_deep_linear_fluctuations,
 )
-from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
-from widthwise.infinite_width.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
+from widthwise.exact.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
 
 KERNEL = np.array([[1.0, 0.4, -0.3], [0.4, 0.8, 0.2], [-0.3, 0.2, 1.2]])
 TARGETS = np.array([1.0, -0.6, 0.3])
@@ -193,7 +193,7 @@ def test_batches_horizon_and_chosen_steps_change_nothing(monkeypatch):
     full = solve_deep_linear_fluctuations(three_points())
     one = solve_deep_linear_fluctuations(three_points(), [4])
     short = solve_deep_linear_fluctuations(three_points(steps=5))
-    monkeypatch.setattr("widthwise.fluctuations.deep_linear.BATCH_BYTES", 1.0)
+    monkeypatch.setattr("widthwise.exact.deep_linear_fluctuations.BATCH_BYTES", 1.0)
     single = solve_deep_linear_fluctuations(three_points())
     for name in ("residual_variance", "feature_kernel_variance", "tangent_kernel_variance"):
         expected = getattr(full, name)

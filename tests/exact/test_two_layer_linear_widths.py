@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import norm
 
 from widthwise.errors import InputError
-from widthwise.infinite_width.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
-from widthwise.infinite_width.two_layer_linear_widths import finite_width_law, finite_width_moments
+from widthwise.exact.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
+from widthwise.exact.two_layer_linear_widths import finite_width_law, finite_width_moments
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 1000])

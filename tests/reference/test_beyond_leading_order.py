@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from beyond_leading_order import pade_ratio, two_layer_linear_series
 
 from widthwise.errors import InputError
-from widthwise.fluctuations.beyond import pade_ratio, two_layer_linear_series
-from widthwise.infinite_width.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
-from widthwise.infinite_width.two_layer_linear_widths import finite_width_moments
+from widthwise.exact.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
+from widthwise.exact.two_layer_linear_widths import finite_width_moments
 
 
 def problem(richness, learning_rate, steps, **change):

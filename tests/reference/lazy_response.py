@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.data.points import Points
-from widthwise.infinite_width.step_function import StepFunction
+from widthwise.exact.step_function import StepFunction
 from widthwise.study.settings import TrainingSettings
 
 
@@ -45,7 +45,7 @@ def run(points: Points, training: TrainingSettings, response: Response, chosen: 
     step, columns = response.step, response.kernel[:, :train]
     forward, backward = (part[:, :train] for part in (response.forward, response.backward))
     bends = np.stack([step.derivative(part) for part in (forward, backward)])
-    curvature = step.mean_second_derivative(weights, forward, backward, fourth)
+    curvature = mean_second_derivative(step, weights, forward, backward, fourth)
 
     prediction, shift = np.zeros(points.targets.shape), np.zeros(points.targets.shape)
     influence = np.zeros((2, len(weights), *points.targets.shape))
@@ -78,6 +78,28 @@ def run(points: Points, training: TrainingSettings, response: Response, chosen: 
         np.array(losses),
         [kept[time] for time in chosen],
     )
+
+
+def mean_second_derivative(
+    step: StepFunction,
+    weights: Float[np.ndarray, " node"],
+    forward: Float[np.ndarray, "node train train"],
+    backward: Float[np.ndarray, "node train train"],
+    fourth: float,
+) -> Float[np.ndarray, "train train"]:
+    """E D^2 G[k, k] / 2 within one output, for k_cd = forward delta_cd + w_c w_d backward.
+
+    `fourth` is E w_c^2 sum_d w_d^2 = outputs + 2.
+    """
+    if not step.flow:
+        return np.zeros_like(step.matrix)
+    values, vectors = step.values, step.vectors
+    a, b = vectors.T @ forward @ vectors, vectors.T @ backward @ vectors
+    left, right = weights[:, None, None] * a, weights[:, None, None] * b
+    # E k_km k_ml by Wick's theorem over the readout.
+    products = np.einsum("ikm,iml->kml", left, a + b) + np.einsum("ikm,iml->kml", right, a + fourth * b)
+    third = -step.divided_differences(values[:, None, None], values[None, :, None], values[None, None, :])
+    return vectors @ (third * products).sum(1) @ vectors.T
 
 
 def _pair(

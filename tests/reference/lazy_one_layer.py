@@ -15,17 +15,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float
+from lazy_response import Response, covariance, run, splits
 
 from widthwise.data.points import Points
 from widthwise.errors import InputError
-from widthwise.infinite_width.gaussian_kernels import (
+from widthwise.exact.gaussian_kernels import (
     GaussianNodes,
     activation_functions,
     gaussian_nodes,
     kernel_rank,
 )
-from widthwise.infinite_width.lazy_response import Response, covariance, run, splits
-from widthwise.infinite_width.step_function import StepFunction
+from widthwise.exact.step_function import StepFunction
 from widthwise.study.settings import NetworkSettings, TrainingSettings
 
 # (finer, coarser) spacings of the quadrature by the rank of the inputs; their difference is the error.
@@ -56,7 +56,7 @@ class LazyLimit:
     error: float | None = None
 
 
-def solve_lazy_limit(
+def solve_lazy_one_layer(
     points: Points,
     network: NetworkSettings,
     training: TrainingSettings,
@@ -75,7 +75,7 @@ def solve_lazy_limit(
     higher rank without nodes, a learning rate at which gradient descent overflows.
 
     >>> points = Points(np.ones((1, 1)), np.ones((1, 1)), 1)
-    >>> limit = solve_lazy_limit(points, NetworkSettings(activation="linear"), TrainingSettings(steps=11))
+    >>> limit = solve_lazy_one_layer(points, NetworkSettings(activation="linear"), TrainingSettings(steps=11))
     >>> print(limit.tangent_kernel, limit.tangent_kernel_variance, limit.prediction[10, 0].round(4))
     [[2.]] [[4.]] [0.8926]
     """
@@ -102,7 +102,7 @@ def tangent_kernel_covariance(
     """kappa: N Cov(K_mn, K_pq) at initialization, K being the mean over outputs as everywhere.
 
     One point and output: E phi^4 + 2 K^x E phi^2 phi'^2 + 3 K^x^2 E phi'^4 - K^2. `nodes` as in
-    `solve_lazy_limit`.
+    `solve_lazy_one_layer`.
     """
     kernel = points.input_kernel()
     if nodes is None:

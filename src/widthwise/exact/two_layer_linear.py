@@ -9,7 +9,7 @@ A \to (1 + \eta\gamma\Delta)^2 A, \quad B \to (1 - \eta\gamma\Delta)^2 B$$
 for a step of gradient descent, and $A = A_0 e^{2v}$, $B = B_0 e^{-2v}$, $v' = \gamma \Delta$ for gradient
 flow. Every width differs only in the start: $N A_0 / 2$ and $N B_0 / 2$ are independent, chi-squared with N
 degrees of freedom, so that N Var $A_0$ = N Var $B_0$ = 8 and their means are 2 exactly. The law at finite
-width is in `two_layer_linear_widths.py`, orthogonal further points in `two_layer_linear_whitened.py`.
+width is in `two_layer_linear_widths.py`.
 
 **Source:** Bordelon & Pehlevan, Dynamics of finite width kernel and prediction fluctuations in mean field
 neural networks (arXiv 2304.03408), for (f, K) at order 1/N; the modes above make it exact.

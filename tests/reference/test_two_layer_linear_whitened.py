@@ -6,10 +6,10 @@ from one_hidden_layer import reference_fluctuations
 from printed import assert_printed
 from scipy.integrate import solve_ivp
 from scipy.stats import norm
+from two_layer_linear_whitened import solve_whitened
 
 from widthwise.errors import InputError
-from widthwise.infinite_width.two_layer_linear import TwoLayerLinearProblem
-from widthwise.infinite_width.two_layer_linear_whitened import solve_whitened
+from widthwise.exact.two_layer_linear import TwoLayerLinearProblem
 
 
 @pytest.mark.parametrize(

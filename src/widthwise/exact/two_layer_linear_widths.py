@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.linalg import eigh_tridiagonal
 
 from widthwise.errors import InputError
-from widthwise.infinite_width.two_layer_linear import START, TwoLayerLinearProblem
+from widthwise.exact.two_layer_linear import START, TwoLayerLinearProblem
 
 
 @dataclass(frozen=True)

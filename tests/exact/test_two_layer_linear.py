@@ -7,7 +7,7 @@ from scipy.integrate import solve_ivp
 from scipy.stats import norm
 
 from widthwise.errors import InputError
-from widthwise.infinite_width.two_layer_linear import (
+from widthwise.exact.two_layer_linear import (
     TwoLayerLinearProblem,
     critical_richness,
     solve_two_layer_linear,

@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from widthwise.errors import InputError
-from widthwise.fluctuations.deep_linear_adjoint import FrozenAdjoint
-from widthwise.infinite_width.deep_linear import DeepLinearSolution, linear_site, neighbors, pull
+from widthwise.exact.deep_linear import DeepLinearSolution, linear_site, neighbors, pull
+from widthwise.exact.deep_linear_adjoint import FrozenAdjoint
 
 Kind = Literal["residual", "prediction", "feature_kernel", "gradient_kernel", "tangent_kernel"]
 BATCH_BYTES = 3e7  # of working arrays for a batch of observables; more leaves the cache and is slower
@@ -73,7 +73,7 @@ def solve_deep_linear_fluctuations(
     all steps are chosen, and 64 L P T n^2 / 3 bytes.
     **Raises:** `InputError` for a step outside the solution; `ArithmeticError` if the turns do not settle.
 
-    >>> from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
+    >>> from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
     >>> problem = DeepLinearProblem(hidden_layers=3, richness=1.0, learning_rate=0.1, steps=1)
     >>> print(solve_deep_linear_fluctuations(solve_deep_linear(problem)).tangent_kernel_variance.round(9))
     [[[56.]]]

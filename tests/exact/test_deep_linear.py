@@ -9,8 +9,8 @@ from printed import assert_printed
 from scipy.stats import norm
 
 from widthwise.errors import InputError
-from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
-from widthwise.infinite_width.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
+from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
+from widthwise.exact.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
 
 KERNEL = np.array([[1.0, 0.4, -0.3], [0.4, 0.8, 0.2], [-0.3, 0.2, 1.2]])
 TARGETS = np.array([1.0, -0.6, 0.3])

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from lazy_one_layer import solve_lazy_one_layer, tangent_kernel_covariance
 from scipy import special
 from scipy.stats import norm
 
 from widthwise.data.points import Points
 from widthwise.errors import InputError
-from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
-from widthwise.infinite_width.lazy import solve_lazy_limit, tangent_kernel_covariance
-from widthwise.infinite_width.lazy_deep import lazy_kernel_fluctuations, lazy_kernels, solve_lazy_deep
+from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
+from widthwise.exact.lazy import lazy_kernel_fluctuations, lazy_kernels, solve_lazy_limit
 from widthwise.study.settings import NetworkSettings, TrainingSettings
 
 KERNEL = np.array([[1.0, 0.4], [0.4, 0.8]])
@@ -75,8 +75,8 @@ def test_predictions_of_one_layer_are_those_of_the_one_hidden_layer_code(optimiz
     points, settings = Points(INPUTS, np.array([[1.0], [0.0]]), 1), network(1, activation="tanh")
     training = TrainingSettings(optimizer=optimizer, learning_rate=0.2, steps=9)
     found, expected = (
-        solve_lazy_deep(points, settings, training),
         solve_lazy_limit(points, settings, training),
+        solve_lazy_one_layer(points, settings, training),
     )
     np.testing.assert_allclose(found.prediction, expected.prediction, rtol=1e-10, atol=1e-13)
     np.testing.assert_allclose(
@@ -104,7 +104,7 @@ def test_kernels_of_two_layers_of_erf_in_closed_form():
 def test_linear_layers_are_the_deep_linear_network_at_small_richness():
     training = TrainingSettings(learning_rate=0.05, steps=12)
     points = Points(INPUTS, np.array([[1.0], [-0.5]]), 2)
-    found = solve_lazy_deep(points, network(3, activation="linear"), training)
+    found = solve_lazy_limit(points, network(3, activation="linear"), training)
     problem = DeepLinearProblem(
         hidden_layers=3,
         richness=1e-4,
@@ -120,7 +120,7 @@ def test_one_point_has_the_closed_variance():
     """Gradient flow: N Var f(t) = kappa y^2 t^2 e^{-2 K t}, at any depth."""
     points, settings = Points(np.ones((1, 1)), np.full((1, 1), 0.7), 1), network(3, activation="erf")
     training = TrainingSettings(optimizer="gradient_flow", learning_rate=0.1, steps=8)
-    found = solve_lazy_deep(points, settings, training)
+    found = solve_lazy_limit(points, settings, training)
     kappa = lazy_kernel_fluctuations(np.eye(1), settings).tangent_kernel.item()
     time = 0.1 * np.arange(8)
     decay = np.exp(-2 * found.kernels.tangent_kernel.item() * time)
@@ -194,4 +194,4 @@ def test_more_than_two_points_are_sampled():
 def test_what_the_limit_does_not_cover_is_refused(change, training, word):
     points = Points(INPUTS, np.ones((2, 1)), 2)
     with pytest.raises(InputError, match=word):
-        solve_lazy_deep(points, network(2, **change), TrainingSettings(**training))
+        solve_lazy_limit(points, network(2, **change), TrainingSettings(**training))

@@ -24,7 +24,7 @@ from jaxtyping import Float
 
 from widthwise.data.points import Points
 from widthwise.errors import InputError
-from widthwise.infinite_width.gaussian_kernels import (
+from widthwise.exact.gaussian_kernels import (
     GaussianNodes,
     activation_functions,
     gaussian_kernels,
@@ -32,7 +32,7 @@ from widthwise.infinite_width.gaussian_kernels import (
     kernel_rank,
     sampled_nodes,
 )
-from widthwise.infinite_width.step_function import StepFunction
+from widthwise.exact.step_function import StepFunction
 from widthwise.study.settings import NetworkSettings, TrainingSettings
 
 # (finer, coarser) spacings of the quadrature by the rank of a layer's input kernel.
@@ -42,7 +42,7 @@ RANK_TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True)
-class DeepLazyKernels:
+class LazyKernels:
     """Kernels at initialization, l = 1..L; `slope_kernel` = <phi' phi'^T>; `error` of the quadrature."""
 
     feature_kernel: Float[np.ndarray, "layer point point"]
@@ -67,15 +67,15 @@ class KernelFluctuations:
 
 
 @dataclass(frozen=True)
-class DeepLazyLimit:
+class LazyLimit:
     """Training with the kernel fixed, centered. `prediction_variance` is N Var, for one output."""
 
-    kernels: DeepLazyKernels
+    kernels: LazyKernels
     prediction: Float[np.ndarray, "step point output"]
     prediction_variance: Float[np.ndarray, "step point"] | None
 
 
-def lazy_kernels(input_kernel: Float[np.ndarray, "point point"], network: NetworkSettings) -> DeepLazyKernels:
+def lazy_kernels(input_kernel: Float[np.ndarray, "point point"], network: NetworkSettings) -> LazyKernels:
     """Kernels of every layer at initialization; exact for linear, relu and erf, quadrature otherwise.
 
     >>> found = lazy_kernels(np.eye(1), NetworkSettings(hidden_layers=3, activation="linear"))
@@ -94,7 +94,7 @@ def lazy_kernels(input_kernel: Float[np.ndarray, "point point"], network: Networ
     for slope in reversed(slopes):
         gradients.insert(0, slope * gradients[0])
     tangent = sum(above * below for above, below in zip(gradients, features, strict=True))
-    return DeepLazyKernels(
+    return LazyKernels(
         np.stack(features[1:]), np.stack(gradients[:-1]), np.stack(slopes), np.asarray(tangent), error
     )
 
@@ -124,7 +124,7 @@ def lazy_kernel_fluctuations(
     return KernelFluctuations(*fine, float(np.abs(fine[1] - coarse[1]).max()) / largest)
 
 
-def solve_lazy_deep(points: Points, network: NetworkSettings, training: TrainingSettings) -> DeepLazyLimit:
+def solve_lazy_limit(points: Points, network: NetworkSettings, training: TrainingSettings) -> LazyLimit:
     """Kernels, predictions of gradient descent or flow, and their N Var for one output, as richness -> 0.
 
     At leading order N Var f follows from kappa alone: f is linear in the kernel's scatter.
@@ -170,13 +170,13 @@ def solve_lazy_deep(points: Points, network: NetworkSettings, training: Training
         raise InputError(
             f"gradient descent diverges: lower `training.learning_rate` = {training.learning_rate}"
         )
-    return DeepLazyLimit(kernels, np.stack(path), np.stack(variances) if variances else None)
+    return LazyLimit(kernels, np.stack(path), np.stack(variances) if variances else None)
 
 
 def _propagated(
     input_kernel: np.ndarray,
     network: NetworkSettings,
-    kernels: DeepLazyKernels,
+    kernels: LazyKernels,
     fineness: tuple[int, int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Covariance and kappa by (outputs, seed, level of the quadrature)."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from widthwise.errors import InputError
-from widthwise.infinite_width.gaussian_kernels import (
+from widthwise.exact.gaussian_kernels import (
     activation_functions,
     gaussian_kernels,
     gaussian_nodes,
