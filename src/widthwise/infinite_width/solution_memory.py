@@ -37,7 +37,8 @@ class Size(NamedTuple):
 def size_of(study: Study, points: Points, sites: int) -> Size:
     """Of a study on `points`, up to its last recorded step."""
     steps = int(study.recorded_steps()[-1]) + 1
-    return Size(study.network.hidden_layers, *points.targets.shape, steps, sites)
+    count, outputs = points.targets.shape
+    return Size(study.network.hidden_layers, count, outputs, steps, sites)
 
 
 def require_fitting(what: str, size: Size, needed: Callable[[Size], int], key: str) -> None:
