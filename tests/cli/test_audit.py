@@ -43,7 +43,7 @@ def write_losses(path, change=lambda row: row):
 def test_a_fault_is_inconsistent_and_names_its_tensor(audited):
     folder, result = audited
     assert result.exit_code == 1, result.output
-    assert "INCONSISTENT" in result.stdout and "tensor embedding, update_rms" in result.stdout
+    assert "INCONSISTENT" in result.stdout and "tensor embedding, size of updates (RMS)" in result.stdout
     assert "not tested:" in result.stdout and str(folder / "run" / "verdict.json") in result.stdout
     first = next(line for line in result.stdout.splitlines() if line.startswith("scales"))
     assert "inconsistent" in first and "embedding" in first, "the worst row stands first"

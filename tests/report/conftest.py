@@ -5,9 +5,12 @@ import zlib
 
 import numpy as np
 import pytest
+from audited import records_of
 from synthetic_run import Truth, make_records, make_theory
 
+from widthwise.audit import audit
 from widthwise.report import write_report
+from widthwise.report.audit import Audited, ensembles_of, measure_gaps, write_verdict
 
 TRUTH = Truth(seeds=12, steps=6, train=4, test=3, widths=(16, 32, 64), layers=3, scan=(0.5, 1.0, 2.0))
 
@@ -32,6 +35,18 @@ def run_directory(tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs") / "both"
     write_theory(directory)
     write_records(directory)
+    write_report(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def audited_directory(tmp_path_factory):
+    """A run with theory and networks, and an audit of more than they record."""
+    directory, records = tmp_path_factory.mktemp("audited") / "run", records_of("faulty")
+    write_theory(directory)
+    write_records(directory)
+    found = audit(records)
+    write_verdict(Audited(found, measure_gaps(records), ensembles=ensembles_of(found)), directory)
     write_report(directory)
     return directory
 

@@ -22,7 +22,7 @@ from widthwise.report.audit.downloads import rows_csv
 from widthwise.report.audit.ensembles import ensemble_figure, ensembles_of, read_ensembles
 from widthwise.report.audit.figures import audit_figures, gap_figure
 from widthwise.report.audit.gap_series import differences, distances, read_gaps
-from widthwise.report.audit.tables import tensor_lines
+from widthwise.report.tables import tensor_table
 
 
 @cache
@@ -96,10 +96,11 @@ def test_all_rows_can_be_downloaded(tmp_path):
 
 def test_tensors_are_sorted_by_their_worst_row():
     rows = (row(name="a"), row("underpowered", name="b"), row("inconsistent", name="c"), row(name="b"))
-    quantities, lines = tensor_lines(rows)
-    assert quantities == ("update_rms",)
-    assert [line.name for line in lines] == ["tensor c", "tensor b", "tensor a"]
-    assert [line.verdict for line in lines] == ["inconsistent", "underpowered", "consistent"]
+    table = tensor_table(rows)
+    assert table.columns == ("Tensor or layer", "Verdict", "Size of updates (RMS)", "What it says")
+    assert [line[0].text for line in table.rows] == ["tensor c", "tensor b", "tensor a"]
+    assert [line[1].verdict for line in table.rows] == ["inconsistent", "underpowered", "consistent"]
+    assert table.rows[0][2].text == "N^−0.50 (N^−1)"
 
 
 def test_figures_draw_estimates_with_their_intervals():
@@ -144,7 +145,7 @@ def test_terminals_and_xml_get_no_control_characters(tmp_path):
     assert all(character.isprintable() or character == "\n" for character in text)
     root = ElementTree.fromstring(junit_xml(found))
     assert [case.get("name") for case in root.iter("testcase")] == [
-        "tensor a?b?[31m?, update_rms, step 0",
+        "tensor a?b?[31m?, size of updates (RMS), step 0",
         "not tested",
     ]
     page_of(tmp_path, found)
@@ -266,16 +267,16 @@ def test_a_step_is_readable_beside_one_with_gaps_a_hundred_times_as_large():
 def test_rows_of_different_units_are_not_drawn_on_one_axis():
     share = row(where={"quantity": "x", "unit": "share of steps"}, p_value=None, estimate=0.7)
     figure = audit_figures(Audited(audit_of(row("inconsistent"), share, row())))[0]
-    assert figure.controls[0].options == ("Exponent of the width", "Share of steps")
+    assert figure.controls[0].options == ("Exponent of the width N", "Share of steps")
     names = [{trace["name"] for trace in view[0].data} for view in figure.views]
     assert names == [{"inconsistent", "consistent", "expected"}, {"described", "expected"}]
-    assert "1 of 2 tests fail" in figure.caption
+    assert "1 of 2 tests fails." in figure.caption
 
 
 def test_descriptions_are_not_called_consistent(tmp_path):
     told = row(where={"quantity": "x"}, p_value=None, claim="onset")
     page = page_of(tmp_path, audit_of(row(), told))
-    assert page.count('<span class="chip described">described</span>') == 1
+    assert page.count('<span class="chip described">described</span></td>') == 1
     assert [line["kind"] for line in csv_in(page)] == ["test", "description"]
 
 

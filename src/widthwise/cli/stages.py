@@ -29,7 +29,7 @@ from widthwise.progress import Progress
 from widthwise.records.layout import Layout
 from widthwise.records.read import check_same_study, check_same_training, read_attributes
 from widthwise.report import comparison_alpha, write_report
-from widthwise.report.page_tables import theory_warnings
+from widthwise.report.evidence import theory_warnings
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
 from widthwise.training import train_ensemble

@@ -7,27 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.analysis import VerdictRow, sufficient_width
-from widthwise.report.audit.words import conclude
 from widthwise.report.gather import Gathered
+from widthwise.report.words import CLAIMS, conclude, number, part_title
 
-KERNELS = {
-    "feature_kernel": "Feature kernel Φ",
-    "gradient_kernel": "Gradient kernel G",
-    "tangent_kernel": "Tangent kernel K",
-}
-VARIABLES = {"prediction": "Predictions", "loss": "Loss", **KERNELS}
-CLAIMS = {
-    "mean_with_shift": "Mean, with theory's shift",
-    "mean_infinite_width": "Mean",
-    "variance": "N · variance at one width",
-    "variance_scaling": "N · variance, N → ∞",
-    "shift_scaling": "Mean shift, N → ∞",
-    "single_network_exponent": "Exponent, single network",
-    "ensemble_mean_exponent": "Exponent, ensemble mean",
-    "divergence": "Share of diverged seeds",
-}
 TOLERANCES = (0.1, 0.01)
 LONGEST_COUNT = 10**8
+# What a kind of network is called, and what its depth counts.
+NETWORKS = {
+    "cnn": ("convolutional network", "layer"),
+    "resnet": ("residual network", "residual block"),
+    "transformer": ("transformer", "block"),
+}
+RULES = {
+    "gd": "gradient descent",
+    "gradient_flow": "gradient flow",
+    "sgd": "SGD",
+    "momentum": "SGD with momentum",
+    "adam": "Adam",
+    "adamw": "AdamW",
+}
 DATA = {
     "arrays": "arrays of the user",
     "image_folder": "images",
@@ -56,16 +54,6 @@ class Headline:
     answer: str
     detail: str
     mood: str
-
-
-def part_title(part: str) -> str:
-    """A part's label as a reader calls it.
-
-    >>> part_title("prediction, test"), part_title("feature_kernel, layer 1")
-    ('Predictions, test', 'Feature kernel Φ, layer 1')
-    """
-    variable, comma, rest = part.partition(", ")
-    return VARIABLES.get(variable, variable) + comma + rest
 
 
 def headline(run: Gathered) -> Headline:
@@ -125,16 +113,9 @@ def subject(run: Gathered) -> str:
     if not network:
         networks = run.widths or run.audited is not None
         return "Networks of several widths." if networks else "An infinitely wide network."
-    depth = network.get("hidden_layers", 1)
-    layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
-    activation = str(network.get("activation", ""))
-    article = "An" if activation.startswith(("e", "a")) else "A"
-    sentence = f"{article} {activation} network of {layers} at richness {network.get('richness', 1.0)}, "
-    sentence += _data_words(data)
+    sentence = f"{_network_words(network)} at richness {network.get('richness', 1.0)}, {_data_words(data)}"
     steps, rate = training.get("steps"), training.get("learning_rate")
-    rule = {"gd": "gradient descent", "gradient_flow": "gradient flow"}.get(
-        str(training.get("optimizer")), "training"
-    )
+    rule = RULES.get(str(training.get("optimizer")), "training")
     updates = steps - 1 if isinstance(steps, int) else steps  # step 0 is initialization
     sentence += f"; {updates} step{'s' if updates != 1 else ''} of {rule} at learning rate {rate}"
     if run.widths:
@@ -142,6 +123,27 @@ def subject(run: Gathered) -> str:
         widths = ", ".join(map(str, run.widths))
         sentence += f"; {most} network{'s' if most != 1 else ''} at each of the widths {widths}"
     return sentence + "."
+
+
+def _network_words(network: Mapping[str, object]) -> str:
+    """The network by its kind and the depth that this kind is counted in.
+
+    >>> _network_words({"hidden_layers": 1, "activation": "tanh"})
+    'A tanh network of one hidden layer'
+    >>> _network_words({"kind": "transformer", "hidden_layers": 2, "activation": "gelu"})
+    'A transformer of 2 blocks (gelu)'
+    """
+    kind, depth = str(network.get("kind", "mlp")), network.get("hidden_layers", 1)
+    activation, blocks = str(network.get("activation", "")), network.get("blocks")
+    if kind == "resnet":
+        depth = sum(blocks) if isinstance(blocks, list | tuple) else depth
+    if kind in NETWORKS:
+        name, unit = NETWORKS[kind]
+        return (
+            f"A {name} of {'one' if depth == 1 else depth} {unit}{'' if depth == 1 else 's'} ({activation})"
+        )
+    layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
+    return f"{'An' if activation.startswith(('e', 'a')) else 'A'} {activation} network of {layers}"
 
 
 def _data_words(data: Mapping[str, object]) -> str:
@@ -233,17 +235,6 @@ def _limit_card(here, name: str, label: str, detail: str) -> list[Card]:
     if not np.isfinite([value, low, high]).all():
         return []
     return [Card(number(value), label, f"[{number(low)}, {number(high)}], {detail}")]
-
-
-def number(value: float | None) -> str:
-    """Three digits with a true minus sign; a dash where there is none.
-
-    >>> number(-0.5012), number(None)
-    ('−0.501', '–')
-    """
-    if value is None or not np.isfinite(value):
-        return "–"
-    return f"{value:.3g}".replace("-", "−")
 
 
 def row_key(row: VerdictRow) -> str:

@@ -10,7 +10,7 @@ from widthwise.audit import ClaimRow
 from widthwise.report.audit.ensembles import Ensembles
 from widthwise.report.audit.gap_series import Gaps
 from widthwise.report.audit.verdict_file import Audited
-from widthwise.report.audit.words import where_words
+from widthwise.report.words import where_words
 
 FIRST = ("claim", "kind", "verdict", "where", "tensor", "layer", "quantity", "step", "width", "unit")
 NUMBERS = ("estimate", "low", "high", "expected", "resolution", "p_value", "more_seeds")

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from widthwise.audit import Audit, ClaimRow, Untested
-from widthwise.report.audit.words import conclude, estimate_words, kind_of, plain_number, where_words
+from widthwise.report.words import conclude, kind_of, measured_words, where_words
 
 COLUMNS = ("claim", "verdict", "estimate [interval]", "expected", "where")
 MOST_ROWS = 12
@@ -71,9 +71,8 @@ def _table(rows: Sequence[ClaimRow], width: int) -> str:
             for cell in (
                 row.claim,
                 kind_of(row),
-                estimate_words(row),
-                plain_number(row.expected),
-                where_words(row.where),
+                *measured_words(row),
+                _where(row),
             )
         )
         for row in rows
@@ -85,6 +84,11 @@ def _table(rows: Sequence[ClaimRow], width: int) -> str:
         if row.verdict != "consistent" and row.advice:
             lines.append(_wrapped(row.advice, width, "    "))
     return "\n".join(lines)
+
+
+def _where(row: ClaimRow) -> str:
+    unit = row.where.get("unit")
+    return where_words(row.where) + (f", {unit}" if unit else "")
 
 
 def _line(cells: Sequence[str], sizes: Sequence[int]) -> str:
