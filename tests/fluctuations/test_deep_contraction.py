@@ -53,7 +53,7 @@ def _random_rows(process, rng):
 def dense(process, drift, x, adjoint, top):
     """E over sites of the six terms, from per-site functions of the 18 Gaussians alone."""
     u, r = x
-    rows, output = adjoint
+    rows, _ = adjoint
     shape_u, shape_r = u.shape[1:], r.shape[1:]
     size = int(np.prod(shape_u))
     flat = jnp.concatenate([u.reshape(len(u), -1), r.reshape(len(r), -1)], axis=1)
