@@ -10,7 +10,7 @@ from synthetic_run import Truth, make_records, make_theory
 
 from widthwise.audit import audit
 from widthwise.report import write_report
-from widthwise.report.audit import Audited, ensembles_of, measure_gaps, write_verdict
+from widthwise.report.audit import Audited, write_verdict
 
 TRUTH = Truth(seeds=12, steps=6, train=4, test=3, widths=(16, 32, 64), layers=3, scan=(0.5, 1.0, 2.0))
 
@@ -45,8 +45,7 @@ def audited_directory(tmp_path_factory):
     directory, records = tmp_path_factory.mktemp("audited") / "run", records_of("faulty")
     write_theory(directory)
     write_records(directory)
-    found = audit(records)
-    write_verdict(Audited(found, measure_gaps(records), ensembles=ensembles_of(found)), directory)
+    write_verdict(Audited(audit(records)), directory)
     write_report(directory)
     return directory
 

@@ -1,6 +1,7 @@
 """The report in a real browser: headless Chromium, as readers open it from disk."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -234,13 +235,13 @@ def test_half_a_run_draws_too(open_page, make_run, missing):
 
 
 def test_an_audit_can_be_moved_through_its_steps_and_downloaded(open_page, tmp_path):
-    from audited import HOSTILE, audit_of, records_of, row
+    from audited import HOSTILE, audit_of, gaps_of, records_of, row
 
     from widthwise.report import write_report
-    from widthwise.report.audit import Audited, measure_gaps, write_verdict
+    from widthwise.report.audit import Audited, write_verdict
 
     rows = [row("inconsistent", name=HOSTILE), row(name="<b>bold</b>"), row(name="@bad")]
-    write_verdict(Audited(audit_of(*rows), measure_gaps(records_of("correct"))), tmp_path)
+    write_verdict(Audited(replace(audit_of(*rows), gaps=gaps_of(records_of("correct")))), tmp_path)
     write_report(tmp_path)
     page, errors, requests = open_page(tmp_path)
     dialogs = []

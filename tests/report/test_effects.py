@@ -204,11 +204,12 @@ def test_the_tolerance_is_asked_for_when_the_report_is_written(make_run):
 
 def test_cells_of_several_widths_say_at_how_many_of_them(run):
     texts = {(cell.verdict, cell.text) for row in matrix_table(run).rows for cell in row[1:]}
-    words = {"consistent": "agrees at", "underpowered": "too noisy at", "inconsistent": "disagrees at"}
+    words = {"consistent": "agrees at", "underpowered": "undecided at", "inconsistent": "disagrees at"}
+    words["described"] = "in its interval at"
     counted = [(verdict, text) for verdict, text in texts if "width" in text]
     assert counted
     for verdict, text in counted:
-        assert re.fullmatch(rf"{words[verdict]} (1 of 2 widths|all 2 widths|the one width)", text)
+        assert re.fullmatch(rf"{words[verdict]} ([01] of 2 widths|all 2 widths|the one width)", text)
 
 
 @pytest.mark.parametrize(("steps", "words"), [(100, "99 steps of"), (2, "1 step of"), (1, "0 steps of")])

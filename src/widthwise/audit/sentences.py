@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 
 from widthwise.analysis.ensembling import split_gap
 from widthwise.analysis.extrapolate import reference
-from widthwise.audit.claim import ClaimRow, Untested
+from widthwise.analysis.verdict import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
 from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.claims.loss_curves import split_names
@@ -49,19 +49,14 @@ def summarize(
 
 
 def _cause(rows: tuple[ClaimRow, ...]) -> str:
+    """Of an inconsistency; the rest the verdict says itself."""
     bad = [row for row in rows if row.verdict == "inconsistent"]
     if bad:
         rest = f" ({len(bad) - 1} more tests fail with it.)" if len(bad) > 1 else ""
         return f"Inconsistent with correct scaling: {bad[0].advice}{rest}"
-    weak = [row for row in rows if row.verdict == "underpowered"]
-    tested = [row for row in rows if row.judges]
-    if all(row.p_value is None for row in tested):
+    if all(row.p_value is None for row in rows if row.judges):
         return "Nothing could be tested with these records."
-    if not weak:
-        return f"All {len(tested)} tests are consistent with correct scaling."
-    seeds = [row.more_seeds for row in weak if row.more_seeds]
-    more = f"; {max(seeds)} more seeds at each width would settle those that seeds can" if seeds else ""
-    return f"No test fails; {len(weak)} of {len(tested)} had too little data to tell{more}."
+    return ""
 
 
 def _tracking(measured: EnsembleView, theory: xr.Dataset | None) -> list[str]:

@@ -13,7 +13,7 @@ def evidence_rows(run: Gathered) -> list[tuple[str, str, str]]:
     theory, records = _evidence(run.theory), _evidence(run.records)
     if run.audited is not None:
         records |= _flat(run.audited.audit.evidence, "audit")
-        records["audit: records"] = _text(run.audited.sources)
+        records["audit: records"] = _text(run.audited.sources.paths)
     keys = list(dict.fromkeys([*theory, *records]))
     return [(key.replace("_", " "), theory.get(key, "–"), records.get(key, "–")) for key in keys]
 

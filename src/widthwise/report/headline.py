@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.analysis import VerdictRow, sufficient_width
+from widthwise.analysis import sufficient_width
 from widthwise.report.gather import Gathered
-from widthwise.report.words import CLAIMS, conclude, number, part_title
+from widthwise.report.words import conclude, number, part_title
 
 TOLERANCES = (0.1, 0.01)
 LONGEST_COUNT = 10**8
@@ -57,53 +57,32 @@ class Headline:
 
 
 def headline(run: Gathered) -> Headline:
-    """What was studied, what an audit found, and whether theory and networks agree."""
-    against_theory = _against_theory(run)
-    if run.audited is None:
-        return against_theory
-    found = conclude(run.audited.audit)
-    also = f" {against_theory.answer}" if run.comparison is not None else ""
-    return Headline(against_theory.subject, found.answer, f"{found.detail}{also}", found.mood)
-
-
-def _against_theory(run: Gathered) -> Headline:
-    comparison = run.comparison
-    if comparison is None:
-        if run.theory is None:
-            answer = "Trained networks, not yet compared with theory."
-        elif run.numbers is None:
-            answer = "Theory alone: no networks to compare with yet."
-        else:
-            answer = "Theory and networks could not be compared."
-        return Headline(subject(run), answer, "", "open")
-    joint = [row for row in comparison.verdicts if row.joint]
-    failed = [row for row in joint if row.verdict == "inconsistent"]
-    weak = [row for row in joint if row.verdict == "underpowered"]
-    rate = f"chance of a false alarm anywhere: {100 * comparison.alpha:.3g} %"
-    match comparison.joint_verdict:
-        case "inconsistent":
-            parts = ", ".join(dict.fromkeys(part_title(row.part) for row in failed))
-            detail = f"{len(failed)} of {len(joint)} joint tests fail ({rate}): {parts}."
-            return Headline(subject(run), "Theory and networks disagree.", detail, "bad")
-        case "consistent":
-            detail = f"{len(joint) - len(weak)} of {len(joint)} joint tests pass and none fails ({rate})."
-            if weak:
-                detail += f" The other {len(weak)} are hidden in noise: more seeds would decide them."
-            return Headline(subject(run), "Theory and networks agree.", detail, "good")
-        case _:
-            detail = "Nothing here is precise enough to agree or disagree: train more seeds or widths."
-            return Headline(subject(run), "Too few networks to tell.", detail, "open")
+    """What was studied, and what the audit found, or the comparison with theory where there was no audit."""
+    if run.audited is not None:
+        audit = run.audited.audit
+        found = conclude(audit.rows, audit.evidence.get("alpha"), audit.summary)
+        return Headline(subject(run), found.answer, found.detail, found.mood)
+    if run.comparison is not None:
+        found = conclude(run.comparison.verdicts, run.comparison.alpha)
+        return Headline(subject(run), found.answer, found.detail, found.mood)
+    if run.theory is None:
+        answer = "Trained networks, not yet audited."
+    elif run.numbers is None:
+        answer = "Theory alone: no networks to compare with yet."
+    else:
+        answer = "Theory and networks could not be compared."
+    return Headline(subject(run), answer, "", "open")
 
 
 def missing_words(run: Gathered, what: str) -> str:
-    """Why there is no `what`, and what to run for it; empty where theory and networks are compared, and where
-    networks were audited that no theory is asked for."""
+    """Why there is no `what`, and what to run for it; empty where theory and networks are compared, where
+    networks were audited that no theory is asked for, and where theory does not treat the study."""
     if run.comparison is not None or (run.theory is None and run.audited is not None):
         return ""
     if run.records is None:
         return f"{what} need trained networks: `widthwise train STUDY.toml --out DIR` adds them."
     if run.theory is None:
-        return f"{what} need theory: `widthwise theory STUDY.toml --out DIR` adds it."
+        return f"{what} need theory: `widthwise theory STUDY.toml --out DIR` adds it." if run.unsolved else ""
     return f"{what} need theory and networks that can be compared; Validity, below, says why they cannot."
 
 
@@ -235,9 +214,3 @@ def _limit_card(here, name: str, label: str, detail: str) -> list[Card]:
     if not np.isfinite([value, low, high]).all():
         return []
     return [Card(number(value), label, f"[{number(low)}, {number(high)}], {detail}")]
-
-
-def row_key(row: VerdictRow) -> str:
-    """The claim as a reader calls it, with its width."""
-    claim = CLAIMS.get(row.claim, row.claim)
-    return claim if row.width is None else f"{claim}, N = {row.width}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,6 @@ import jinja2
 import plotly.offline
 from markupsafe import Markup, escape
 
-from widthwise.analysis import Comparison
 from widthwise.analysis.wide_enough import TOLERANCE
 from widthwise.audit import ClaimRow
 from widthwise.progress import SILENT, Progress
@@ -18,6 +18,7 @@ from widthwise.records.read import damage_reported
 from widthwise.report.atomic import write_bytes
 from widthwise.report.audit.downloads import downloads
 from widthwise.report.audit.figures import audit_figures
+from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.curves import loss_figure, prediction_figure
 from widthwise.report.evidence import study_text, warnings_of
 from widthwise.report.figure import Figure
@@ -63,7 +64,8 @@ class Section:
 def write_report(
     directory: str | Path,
     *,
-    comparison: Comparison | None = None,
+    audited: Audited | None = None,
+    widths: Sequence[int] = (),
     tolerance: float = TOLERANCE,
     progress: Progress = SILENT,
 ) -> Path:
@@ -72,15 +74,16 @@ def write_report(
 
     The page holds everything it needs, works offline, and adapts to phones and to dark mode.
 
-    **Arguments:** `comparison`, of the same two files, where it was made already; else it is made here;
-    `tolerance`, how small effects of finite width should be, where the page says from which width they are.
+    **Arguments:** `audited`, the audit of these files, if it is at hand: the page shows what it measured;
+    `widths` that theory is shown at beside those of networks; `tolerance`, how small effects of finite width
+    should be, where the page says from which width they are.
     **Returns:** the path of the page; it replaces an older one only when complete.
     **Errors:** `InputError` if the directory holds none of these files, a file is not what its name says, the
     tolerance is none, or the page cannot be written.
     """
-    files = read_run(directory)
+    files = read_run(directory, audited)
     with damage_reported(files.directory / "records.zarr"):
-        run = gather(files, comparison=comparison, tolerance=tolerance, progress=progress)
+        run = gather(files, tolerance=tolerance, shown=tuple(widths), progress=progress)
         page = render(run, build_sections(run, progress))
     target = files.directory / "report.html"
     write_bytes(target, page.encode("utf-8", "replace"))
@@ -170,12 +173,12 @@ def _audit_part(run: Gathered, rows: list[ClaimRow]) -> dict[str, object]:
         return {}
     audit = run.audited.audit
     return {
-        "conclusion": conclude(audit),
+        "conclusion": conclude(audit.rows, audit.evidence.get("alpha"), audit.summary),
         "verdict": audit.verdict,
         "summary": audit.summary,
         "tensors": tensor_table(rows),
         "untested": [(title_of(each.claim), each.why) for each in audit.untested],
-        "notes": run.audited.notes,
+        "notes": run.audited.sources.notes,
         "rows": row_table("All results of the audit", rows),
         "downloads": downloads(run.audited),
     }
@@ -183,7 +186,7 @@ def _audit_part(run: Gathered, rows: list[ClaimRow]) -> dict[str, object]:
 
 def _widths(run: Gathered) -> int:
     """How many widths have a color: those of networks, or those that were audited."""
-    ensembles = None if run.audited is None else run.audited.ensembles
+    ensembles = None if run.audited is None else run.audited.audit.ensembles
     return max(len(run.shown_widths), 0 if ensembles is None else len(ensembles.widths))
 
 

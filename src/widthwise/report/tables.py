@@ -4,12 +4,11 @@ All have one shape, `Table`, which one macro of the template writes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from widthwise.analysis import Sufficient, WideEnough, wide_enough
 from widthwise.audit import ClaimRow
-from widthwise.audit.against_theory import CLAIM as THEORY
-from widthwise.audit.against_theory import theory_rows
+from widthwise.audit.against_theory import PREFIX
 from widthwise.report.evidence import evidence_rows
 from widthwise.report.gather import Gathered
 from widthwise.report.headline import count_words, percent, width_words
@@ -35,9 +34,9 @@ COLUMNS = (
 )
 AT_WIDTHS = {
     "consistent": "agrees at",
-    "underpowered": "too noisy at",
+    "underpowered": "undecided at",
     "inconsistent": "disagrees at",
-    "described": "shown at",
+    "described": "in its interval at",
 }
 SMALLEST_P = 0.001  # files have smaller ones
 RANK = {"inconsistent": 0, "underpowered": 1, "consistent": 2, "described": 3}
@@ -101,7 +100,8 @@ def table_of(
 
 def compared(run: Gathered) -> tuple[ClaimRow, ...]:
     """What theory was compared with, as rows of an audit; none without a comparison."""
-    return () if run.comparison is None else theory_rows(run.comparison)
+    rows = () if run.comparison is None else run.comparison.verdicts
+    return tuple(replace(row, claim=f"{PREFIX}{row.claim}") for row in rows)
 
 
 def row_table(title: str, rows: Sequence[ClaimRow], *, same: str = "") -> Table | None:
@@ -167,7 +167,8 @@ def _signed(words: str) -> str:
 
 
 def matrix_table(run: Gathered) -> Table | None:
-    """For each part a cell a claim: the worst verdict of its widths; columns without any are left out."""
+    """For each part a cell a claim: the worst verdict of its widths, "described" where none is judged;
+    columns without any are left out."""
     rows = [row for row in compared(run) if row.where.get("part") != "run"]
     columns = [column for column in COLUMNS if any(_claim(row) in column[1] for row in rows)]
     lines = []
@@ -180,21 +181,22 @@ def matrix_table(run: Gathered) -> Table | None:
 
 
 def _claim(row: ClaimRow) -> str:
-    return row.claim.removeprefix(f"{THEORY}: ")
+    return row.claim.removeprefix(PREFIX)
 
 
 def _at_a_glance(rows: Sequence[ClaimRow]) -> Cell:
     if not rows:
         return Cell("–")
-    worst = min(rows, key=lambda row: RANK[kind_of(row)])
+    tests = [row for row in rows if row.judges] or rows
+    worst = min(tests, key=lambda row: RANK[kind_of(row)])
     kind = kind_of(worst)
     if len(rows) == 1 and "width" not in worst.where:
         text = _signed(measured_words(worst)[0])
     else:
         # Several widths in one cell: at how many of them the worst verdict was given.
-        count = sum(kind_of(row) == kind for row in rows)
-        text = f"{AT_WIDTHS[kind]} {_of_widths(count, len(rows))}"
-    bent = any(row.advice.startswith("Next order") for row in rows)
+        count = sum(kind_of(row) == kind and not (kind == "described" and row.misses) for row in tests)
+        text = f"{AT_WIDTHS[kind]} {_of_widths(count, len(tests))}"
+    bent = any(not row.judges and row.advice.startswith("Next order") for row in rows)
     return Cell(text, "", kind, f"{kind} · 1/N²" if bent else "")
 
 

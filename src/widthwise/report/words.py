@@ -1,10 +1,12 @@
 """What claims, places, quantities and numbers are called on the page, on terminals and in files."""
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from widthwise.audit import Audit, ClaimRow
+from widthwise.analysis.verdict import overall, remedies
+from widthwise.audit import ClaimRow
 from widthwise.audit.laws import QUANTITIES as SIZES
 
 TITLES = {
@@ -213,42 +215,37 @@ def measured_words(row: ClaimRow) -> tuple[str, str]:
     return told, expected if expected == "-" else power + expected
 
 
-def conclude(audit: Audit) -> Conclusion:
-    """What a practitioner should take away."""
-    counts = {verdict: sum(row.verdict == verdict for row in audit.rows) for verdict in MOODS}
-    # Rows that describe, and rule on nothing, are no tests.
-    tests = sum(row.judges for row in audit.rows)
-    rate = f"chance of a false alarm anywhere: {_percent(audit.evidence.get('alpha'))}"
-    open_ones = counts["underpowered"]
-    match audit.verdict:
-        case "inconsistent":
-            worst = audit.rows[0]
-            claims = ", ".join(
-                dict.fromkeys(title_of(r.claim).lower() for r in audit.rows if r.verdict == "inconsistent")
-            )
-            answer = "The networks do not scale consistently with width."
-            detail = f"{counts['inconsistent']} of {tests} tests fail ({rate}): {claims}."
-            if not any(worst.advice in sentence for sentence in audit.summary):
-                detail += f" {worst.advice}"
-        case "consistent":
-            answer = "The networks of all widths behave as one model."
-            detail = f"All {tests} tests pass ({rate}); each could have seen an effect that matters."
-        case _ if not tests:
-            answer = "Nothing could be tested."
-            detail = "The records hold nothing that a claim needs; below is what to record."
-        case _:
-            answer = "No test fails, but some saw too little to tell."
-            more = [row.more_seeds for row in audit.rows if row.more_seeds is not None]
-            seeds = f" {max(more)} more seeds at each width would settle " if more else ""
-            seeds += f"{_of_them(len(more), open_ones)}." if more else ""
-            detail = f"{tests - open_ones} of {tests} tests pass, {open_ones} could not tell ({rate}).{seeds}"
-    return Conclusion(answer, detail, MOODS[audit.verdict])
+def conclude(rows: Sequence[ClaimRow], alpha: object, summary: Sequence[str] = ()) -> Conclusion:
+    """What a practitioner should take away from rows judged together at `alpha`, and from the `summary` that
+    stands beside it: what fails, what is undecided, and what would decide it."""
+    tests = [row for row in rows if row.judges]
+    rate = f"chance of a false alarm anywhere: {_percent(alpha)}"
+    bad, weak = ([row for row in tests if row.verdict == v] for v in ("inconsistent", "underpowered"))
+    verdict = overall(rows)
+    if verdict == "inconsistent":
+        answer = "The networks do not scale consistently with width."
+        if all(row.claim.startswith("theory: ") for row in bad):
+            answer = "Theory and networks disagree."
+        detail = f"{len(bad)} of {len(tests)} tests fail ({rate}): {_claims(bad)}."
+        if not any(rows[0].advice in sentence for sentence in summary):
+            detail += f" {rows[0].advice}"
+    elif verdict == "consistent":
+        answer = "The networks of all widths behave as one model."
+        detail = f"All {len(tests)} tests pass ({rate}); each could have seen an effect that matters."
+    elif not tests:
+        answer = "Nothing could be tested."
+        detail = "The records hold nothing that a claim needs; below is what to record."
+    else:
+        answer = "No test fails, but some saw too little to tell."
+        passed = f"{len(tests) - len(weak)} of {len(tests)} tests pass ({rate})"
+        detail = f"{passed}. Undecided: {_claims(weak)}. {remedies(rows)}".rstrip()
+    return Conclusion(answer, detail, MOODS[verdict])
 
 
-def _of_them(count: int, all_of_them: int) -> str:
-    if count == all_of_them:
-        return "it" if count == 1 else "them"
-    return f"{count} of them"
+def _claims(rows: Sequence[ClaimRow]) -> str:
+    """Their claims, with how many rows each."""
+    counts = Counter(title_of(row.claim) for row in rows)
+    return ", ".join(f"{title[:1].lower()}{title[1:]} ({count})" for title, count in counts.items())
 
 
 def _percent(alpha: object) -> str:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from widthwise.analysis.exponents import Exponent, fit_exponent
 from widthwise.analysis.power import SlopePower
-from widthwise.audit.claim import INHERITED, OWN, SYMPTOM, Test, Untested
+from widthwise.analysis.verdict import INHERITED, OWN, SYMPTOM, Test, Untested
 from widthwise.audit.claims import shrinking
 from widthwise.audit.claims.width_exponent import agreement, power
 from widthwise.audit.ensemble_view import EnsembleView

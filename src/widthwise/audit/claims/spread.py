@@ -1,7 +1,7 @@
 """How far single networks' kernels are from their mean at each width."""
 
 from widthwise.analysis.ensembling import variance_exponent
-from widthwise.audit.claim import Test
+from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.claims.scales import layer_names
 from widthwise.audit.claims.width_exponent import power

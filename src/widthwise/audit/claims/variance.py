@@ -9,7 +9,7 @@ from widthwise.analysis.ensembling import variance_exponent
 from widthwise.analysis.estimate import Estimate
 from widthwise.analysis.exponents import Exponent
 from widthwise.analysis.power import SlopePower
-from widthwise.audit.claim import Test, Untested
+from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import Block, alive_blocks, comparable, too_few
 from widthwise.audit.claims.width_exponent import agreement, power
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from widthwise.analysis.exponents import fit_exponent
 from widthwise.analysis.power import SlopePower
-from widthwise.audit.claim import SYMPTOM, Test, Where
+from widthwise.analysis.verdict import SYMPTOM, Test, Where
 from widthwise.audit.ensemble_view import EnsembleView
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from widthwise.audit import ClaimRow
+from widthwise.audit.gap_series import Gap, Gaps
 from widthwise.report.audit.claim_figures import claim_figure
 from widthwise.report.audit.ensembles import ensemble_figure
-from widthwise.report.audit.gap_series import Gap, Gaps
 from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.figure import Control, Figure, Panel, Trace, line, marks, plain
 from widthwise.report.words import SPLITS, part_title
@@ -21,9 +21,9 @@ def audit_figures(audited: Audited, rows: Sequence[ClaimRow] | None = None) -> l
     with the worst row first."""
     rows = audited.audit.rows if rows is None else rows
     claims = list(dict.fromkeys(row.claim for row in rows))
-    found = [] if audited.gaps is None else [gap_figure(audited.gaps)]
-    if audited.ensembles is not None:
-        found.append(ensemble_figure(audited.ensembles))
+    found = [] if audited.audit.gaps is None else [gap_figure(audited.audit.gaps)]
+    if audited.audit.ensembles is not None:
+        found.append(ensemble_figure(audited.audit.ensembles))
     for number, claim in enumerate(claims):
         mine = [row for row in rows if row.claim == claim]
         figure = claim_figure(f"audit-{number}", claim, mine)

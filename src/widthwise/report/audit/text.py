@@ -26,21 +26,14 @@ def audit_text(audit: Audit, *, most: int = MOST_ROWS, width: int = WIDTH, notes
     hidden = len(audit.rows) - len(shown)
     if hidden > 0:
         parts.append(f"and {hidden} more rows, none of them worse")
-    if any(row.verdict == "consistent" and _is_off(row) for row in shown):
+    if any(row.verdict == "consistent" and row.judges and row.misses for row in shown):
         parts.append(_wrapped(FORGIVEN, width))
     parts += [_counts(audit.rows, width), _untested(audit.untested, width)]
     parts += [_wrapped(f"note: {note}", width) for note in notes]
     parts.append("\n".join(_wrapped(sentence, width) for sentence in audit.summary))
-    conclusion = conclude(audit)
+    conclusion = conclude(audit.rows, audit.evidence.get("alpha"), audit.summary)
     parts.append(_wrapped(f"{audit.verdict.upper()}: {conclusion.answer} {conclusion.detail}", width))
     return "\n\n".join(part for part in parts if part)
-
-
-def _is_off(row: ClaimRow) -> bool:
-    """Whether the interval of a test misses what is expected."""
-    if row.interval is None or row.expected is None or not row.judges:
-        return False
-    return not row.interval[0] <= row.expected <= row.interval[1]
 
 
 def printable(text: str) -> str:
