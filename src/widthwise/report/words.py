@@ -244,8 +244,8 @@ def conclude(rows: Sequence[ClaimRow], alpha: object, summary: Sequence[str] = (
 
 def _claims(rows: Sequence[ClaimRow]) -> str:
     """Their claims, with how many rows each."""
-    counts = Counter(title_of(row.claim) for row in rows)
-    return ", ".join(f"{title[:1].lower()}{title[1:]} ({count})" for title, count in counts.items())
+    counts = Counter(title_of(row.claim).removeprefix(AGAINST) for row in rows)
+    return ", ".join(f"{title} ({count})" for title, count in counts.items())
 
 
 def _percent(alpha: object) -> str:
