@@ -209,7 +209,7 @@ def test_cells_of_several_widths_say_at_how_many_of_them(run):
     counted = [(verdict, text) for verdict, text in texts if "width" in text]
     assert counted
     for verdict, text in counted:
-        assert re.fullmatch(rf"{words[verdict]} (1 of 2 widths|all 2 widths|the one width)", text)
+        assert re.fullmatch(rf"{words[verdict]} ([01] of 2 widths|all 2 widths|the one width)", text)
 
 
 @pytest.mark.parametrize(("steps", "words"), [(100, "99 steps of"), (2, "1 step of"), (1, "0 steps of")])
