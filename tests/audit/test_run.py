@@ -55,9 +55,9 @@ def test_theory_is_the_limit_that_sentences_speak_of(seed):
     measured = measure(records, 0.05, AuditSettings())
     told = summarize(measured, (), theory)
     until = f"to the last step, {int(steps[-1])}."
-    assert f"N = 64 tracks infinite width, as theory has it, within 5% of the loss {until}" in told
-    assert f"N = 256 tracks infinite width, as theory has it, within 2% of the loss {until}" in told
-    assert any("N = 128 tracks N = 256 within 2%" in sentence for sentence in summarize(measured, ()))
+    assert f"N = 64 tracks infinite width, as theory predicts it, within 5 % of the loss {until}" in told
+    assert f"N = 256 tracks infinite width, as theory predicts it, within 2 % of the loss {until}" in told
+    assert any("N = 128 tracks N = 256 within 2 %" in sentence for sentence in summarize(measured, ()))
     last = float(f[-1, 0, 0])
     share = 0.5 * scatter**2 / (0.5 * ((last + bias) ** 2 + scatter**2) - 0.5 * last**2)
     start = "Of the remaining gap of N = 64"
@@ -71,7 +71,7 @@ OTHERS = {
         lambda r: r.assign_attrs(study=r.attrs["study"].replace("0.1", "0.2")),
         "learning_rate",
     ),
-    "no study": (lambda r: r.assign_attrs(study="{"), "no study as JSON"),
+    "no study": (lambda r: r.assign_attrs(study="{"), "is no study"),
     "other targets": (lambda r: r.drop_attrs().assign(target=2 * r["target"]), "targets"),
     "other points": (lambda r: r.isel(point=slice(0, 2)), "points in theory and 2"),
     "other steps": (lambda r: r.assign_coords(step=r["step"] + 100), "share no step"),

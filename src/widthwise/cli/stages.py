@@ -1,6 +1,5 @@
 """The stages of a run, each writing its file into the run's folder. Loads JAX; imported by commands only."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,30 +7,33 @@ from pathlib import Path
 
 import xarray as xr
 
-from widthwise.analysis import compare
+from widthwise.atomic import replace_file
+from widthwise.cli.audit import Question, audit_records, render_table
 from widthwise.cli.kernel_squares import render_kernels
-from widthwise.cli.run_folder import made, refuse_file
+from widthwise.cli.run_folder import folder_of, made, refuse_file
 from widthwise.cli.streams import is_url
-from widthwise.cli.summary import on_terminal, render_losses, render_theory, render_verdicts
+from widthwise.cli.summary import on_terminal, render_losses, render_theory
 from widthwise.data import Points, load_points
 from widthwise.errors import InputError
-from widthwise.infinite_width import solve_infinite_width
+from widthwise.infinite_width import has_theory, require_theory, solve_infinite_width
 from widthwise.observables import (
     add_richness_scan,
     has_scan_of,
     read_theory,
     solve_fluctuations,
     theory_hash,
+    without_corrections,
     write_theory,
 )
 from widthwise.progress import Progress
 from widthwise.records.layout import Layout
-from widthwise.records.read import check_same_study, check_same_training, read_attributes
-from widthwise.report import comparison_alpha, write_report
-from widthwise.report.page_tables import theory_warnings
+from widthwise.records.read import check_same_study, layout_of_store, open_records, read_attributes
+from widthwise.report import write_report
+from widthwise.report.audit import write_verdict
+from widthwise.report.audit.verdict_file import NAME
+from widthwise.report.evidence import theory_warnings
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
-from widthwise.study.combinations import reason_without_theory, require_theory
 from widthwise.training import train_ensemble
 
 # How we know a study file as our own, which may be replaced.
@@ -58,23 +60,23 @@ class Run:
 
 
 @contextmanager
-def open_run(study: Study, out: Path | None) -> Iterator[Run]:
+def open_run(study: Study, out: str | None) -> Iterator[Run]:
     """Load the points and make the run's folder, after checking that its files may be used.
 
     If what is done within fails before it has written anything, folders that were made go again.
     **Errors:** `InputError`, before anything is written, if the points are bad, or the folder holds
     records of another study or a newer version.
     """
-    directory = Path("runs") / study.name if out is None else out
+    directory = folder_of(out, Path("runs") / study.name)
     if is_url(str(directory)):
         raise InputError(f"{directory}: theory and report go to a folder; only `widthwise train` takes a URL")
     refuse_file(directory)
-    treated = reason_without_theory(study) is None
+    treated = has_theory(study)
     run = Run(study, load_points(study) if treated else None, directory)
     if run.records_path.exists():
         attributes = read_attributes(run.records_path)
         if run.points is not None and study.is_full_batch_perceptron():
-            check_same_training(run.records_path, attributes, Layout(study, run.points))
+            layout_of_store(run.records_path, attributes, Layout(study, run.points))
         else:  # the points of a stream are seen when it trains
             check_same_study(run.records_path, attributes, study)
     with made(directory):
@@ -113,13 +115,8 @@ def write_study(run: Run, study_file: Path) -> None:
     """Keep the study with its results as DIR/study.toml, unless that is the file that was read."""
     if not must_write_study(run, study_file):
         return
-    target = run.directory / "study.toml"
-    partial = target.with_name(f".study.toml.{os.getpid()}")
-    try:
-        partial.write_text(HEADER + "\n" + dump_study(run.study, folder=run.directory), encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    text = HEADER + "\n" + dump_study(run.study, folder=run.directory)
+    replace_file(run.directory / "study.toml", text.encode())
 
 
 def theory_stage(run: Run, progress: Progress, *, reuse: bool) -> xr.Dataset:
@@ -136,6 +133,8 @@ def theory_stage(run: Run, progress: Progress, *, reuse: bool) -> xr.Dataset:
             progress.say(f"theory was already solved: {run.theory_path}")
             return theory
         theory.close()
+    if left_out := without_corrections(run.study, run.points):
+        progress.say(left_out)
     limit = solve_infinite_width(run.study, points=run.points, progress=progress, throw=False)
     theory = add_richness_scan(solve_fluctuations(limit, progress=progress), limit, progress=progress)
     write_theory(theory, run.theory_path)
@@ -155,27 +154,27 @@ def _doubts(theory: xr.Dataset) -> str:
 
 
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:
-    """Train what is not trained yet, and open the records."""
+    """Train what is not trained yet, and open the records: all of them, more than the study asks for too."""
     points = run.points if run.study.is_full_batch_perceptron() else None
-    return train_ensemble(run.study, run.records_path, points=points, progress=progress)
+    train_ensemble(run.study, run.records_path, points=points, progress=progress)
+    return open_records(run.records_path)
 
 
-def report_stage(
+def audit_stage(
     run: Run, theory: xr.Dataset | None, records: xr.Dataset, *, tolerance: float, progress: Progress
 ) -> tuple[str, Path]:
-    """Compare and draw.
+    """Audit the run's own folder, as `widthwise audit` does, and draw.
 
-    **Returns:** the verdicts or, without theory, the losses as a short table, and the report's path.
+    **Returns:** the last losses, the audit's table and doubts on theory, as text, and the report's path.
     """
-    if theory is None:
-        page = write_report(run.directory, tolerance=tolerance, progress=progress)
-        return render_losses(records), page
-    comparison = None
+    doubts = "" if theory is None else _doubts(theory)
     try:
-        alpha = comparison_alpha(run.directory)
-        comparison = compare(theory, records, alpha=alpha, progress=progress)
-        table = render_verdicts(comparison)
+        question = Question((str(run.directory),))
+        audited = audit_records(question, records, theory, progress)
+        write_verdict(audited, run.directory)
+        table = f"{render_table(audited)}{doubts}\n\nverdict: {run.directory / NAME}"
     except InputError as error:  # as when everything diverged
-        table = f"no comparison: {error}"
-    page = write_report(run.directory, comparison=comparison, tolerance=tolerance, progress=progress)
-    return table + _doubts(theory), page
+        audited, table = None, f"no audit: {error}{doubts}"
+        (run.directory / NAME).unlink(missing_ok=True)  # of what was there before
+    page = write_report(run.directory, audited=audited, tolerance=tolerance, progress=progress)
+    return f"{render_losses(records)}\n\n{table}", page

@@ -4,7 +4,9 @@ Nothing depends on the journal but what `widthwise train --status` says; a lost 
 """
 
 import json
+import math
 import os
+import re
 import socket
 import threading
 import time
@@ -15,11 +17,13 @@ from typing import Literal
 
 from widthwise.records.folder import Folder, open_folder
 from widthwise.records.layout import Cell
+from widthwise.study.stored import read_json
 
 HEARTBEAT_SECONDS = 10.0
 # Without a heartbeat for so long a cell counts as interrupted: several beats, and the clocks of two machines.
 SILENT_SECONDS = 90.0
 
+NAMED = re.compile(r"width_(\d+)_seeds_(\d+)_(\d+)\.json")  # of a cell's file
 State = Literal["running", "done", "failed", "interrupted"]
 
 
@@ -39,7 +43,8 @@ class Entry:
 
     def is_alive(self, now: float) -> bool:
         """Whether the process that says it is running still is, as far as can be seen from here."""
-        if self.state != "running" or now - self.heartbeat > SILENT_SECONDS:
+        # A heartbeat in the future, beyond what clocks differ by, is of no use.
+        if self.state != "running" or abs(now - self.heartbeat) > SILENT_SECONDS:
             return False
         return self.host != socket.gethostname() or _runs(self.pid)
 
@@ -96,11 +101,26 @@ def noted(store: Folder | None, cell: Cell, identity: str, *, resumed: bool = Fa
 def read_entry(folder: Folder, cell: Cell, identity: str) -> Entry | None:
     """The journal of a cell, None if there is none of this training that can be read."""
     try:
-        entry = Entry(**json.loads(folder.read(f"{cell.name}.json") or b""))
-        valid = all(isinstance(x, float | int) for x in (entry.started, entry.heartbeat, entry.seconds))
-    except (OSError, ValueError, TypeError):
+        entry = Entry(**read_json(folder.read(f"{cell.name}.json")))
+        times = (entry.started, entry.heartbeat, entry.seconds)
+        valid = all(isinstance(x, float | int) and math.isfinite(x) for x in times) and type(entry.pid) is int
+    except (OSError, ValueError, TypeError, OverflowError):
         return None
     return entry if valid and entry.identity == identity else None
+
+
+def read_parts(folder: Folder, cell: Cell, identity: str) -> Entry | None:
+    """The journal of a cell that was trained in parts, as where seeds were added: the seconds of all of them;
+    None if there is nothing of any."""
+    found = []
+    for file in folder.files():
+        if match := NAMED.fullmatch(file):
+            width, start, last = map(int, match.groups())
+            if width == cell.width and cell.start <= start <= last < cell.stop:
+                found.append(read_entry(folder, replace(cell, start=start, stop=last + 1), identity))
+    parts = [entry for entry in found if entry is not None]
+    latest = max(parts, key=lambda entry: entry.heartbeat, default=None)
+    return latest and replace(latest, seconds=sum(entry.seconds for entry in parts))
 
 
 def _runs(pid: int) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from widthwise.errors import InputError
 from widthwise.study.check import TABLES, check_study
-from widthwise.study.combinations import is_full_batch_perceptron, reason_without_theory
+from widthwise.study.combinations import is_full_batch_perceptron, is_plain_perceptron
 from widthwise.study.settings import (
     DEFAULT_QUANTITIES,
     STREAM_QUANTITIES,
@@ -73,7 +73,7 @@ class Study:
         speaks of them all."""
         if self.data.order == "online":
             return 0
-        return MOST_POINTS if reason_without_theory(self) is None else self.record.train_points
+        return MOST_POINTS if is_plain_perceptron(self) else self.record.train_points
 
     def tables(self) -> dict[str, dict[str, object]]:
         """The content as nested dictionaries, table by table, as in a study file."""
@@ -110,6 +110,12 @@ class Study:
                 return steps[steps <= last]
             case chosen:
                 return np.array(sorted(chosen))
+
+
+def require_study(study: object) -> None:
+    """Raise `InputError` unless it is a study, and not, say, the path of one."""
+    if not isinstance(study, Study):
+        raise InputError(f"`study` is {type(study).__name__}: give a Study, such as load_study(path) returns")
 
 
 def _without_defaults(study: Study) -> RecordSettings:

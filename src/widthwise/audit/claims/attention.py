@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.audit.claim import OWN, Test, Untested
+from widthwise.analysis.verdict import OWN, Test, Untested
 from widthwise.audit.claims import heads
 from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
 from widthwise.audit.claims.width_exponent import exponent_test
@@ -28,7 +28,7 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
             return heads.recorded_entropy_tests(measured)
         why = measured.missing("attention")
         return Untested(claim=CLAIM, why=why or "`attention` lacks step, block, head, query or key")
-    fixed = measured.study.get("network", {}).get("head_size", 0)
+    fixed = measured.study is not None and measured.study.network.head_size
     found = [] if fixed else _initial(measured)
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, "attention"))
     steps = [s for s in steps if s > 0] or steps
