@@ -18,23 +18,25 @@ FILES = sorted(SOURCE.rglob("*.py"))
 MAY_IMPORT = {
     "study": set(),
     "data": {"study"},
-    "infinite_width": {"study", "data"},
+    "exact": {"study", "data"},
+    "infinite_width": {"study", "data", "exact"},
     "fluctuations": {"study", "data", "infinite_width"},
     "records": {"study"},
     "adapters": {"study", "records"},
     "observables": {"study", "data", "infinite_width", "fluctuations", "records"},
     "networks": {"study"},
     "training": {"study", "data", "networks", "records"},
-    "analysis": {"records"},
+    "analysis": {"records", "study"},
     "audit": {"analysis", "records", "study"},
     "report": {"analysis", "audit", "records", "study"},
     "testing": {"adapters", "audit", "report"},
+    "atomic": set(),
     "errors": set(),
     "progress": set(),
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 MAY_IMPORT["__main__"] = {"cli"}
-ANYWHERE = {"errors", "progress"}
+ANYWHERE = {"atomic", "errors", "progress"}
 SERIALIZERS = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 LONGEST_FILE = 400
 

@@ -14,10 +14,10 @@ import pytest
 from scipy import stats
 
 from widthwise.data import Points
+from widthwise.exact.lazy import lazy_kernels
 from widthwise.fluctuations.deep_covariance import Observable, solve_covariance
 from widthwise.fluctuations.deep_shift import deep_shifts
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.lazy_deep import lazy_kernels
 from widthwise.study import (
     EnsembleSettings,
     NetworkSettings,
@@ -58,7 +58,7 @@ class Estimate(NamedTuple):
 @pytest.mark.parametrize(
     ("activation", "depth", "richness", "rate"),
     [
-        ("tanh", 2, 0.5, 0.1),
+        pytest.param("tanh", 2, 0.5, 0.1, marks=pytest.mark.long),
         pytest.param("tanh", 2, 2.0, 0.06, marks=pytest.mark.long),
         pytest.param("erf", 3, 0.5, 0.08, marks=pytest.mark.long),
         ("erf", 3, 2.0, 0.05),
