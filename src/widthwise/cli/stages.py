@@ -14,6 +14,7 @@ from widthwise.cli.run_folder import made, refuse_file
 from widthwise.cli.streams import is_url
 from widthwise.cli.summary import on_terminal, render_losses, render_theory, render_verdicts
 from widthwise.data import Points, load_points
+from widthwise.data.fixed import fixed_stream
 from widthwise.errors import InputError
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.observables import (
@@ -73,8 +74,9 @@ def open_run(study: Study, out: Path | None) -> Iterator[Run]:
     run = Run(study, load_points(study) if treated else None, directory)
     if run.records_path.exists():
         attributes = read_attributes(run.records_path)
-        if run.points is not None and study.is_full_batch_perceptron():
-            check_same_training(run.records_path, attributes, Layout(study, run.points))
+        if run.points is not None:
+            layout = Layout(study, fixed_stream(study, run.points))
+            check_same_training(run.records_path, attributes, layout)
         else:  # the points of a stream are seen when it trains
             check_same_study(run.records_path, attributes, study)
     with made(directory):
@@ -156,8 +158,7 @@ def _doubts(theory: xr.Dataset) -> str:
 
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:
     """Train what is not trained yet, and open the records."""
-    points = run.points if run.study.is_full_batch_perceptron() else None
-    return train_ensemble(run.study, run.records_path, points=points, progress=progress)
+    return train_ensemble(run.study, run.records_path, points=run.points, progress=progress)
 
 
 def report_stage(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from widthwise.errors import InputError
 from widthwise.study.require import require
-from widthwise.study.settings import TEXT_KINDS, DataKind, Quantity, TrainingSettings
+from widthwise.study.settings import TEXT_KINDS, DataKind, TrainingSettings
 from widthwise.study.values import shown
 
 if TYPE_CHECKING:
@@ -15,13 +15,7 @@ POINT_KINDS: tuple[DataKind, ...] = ("arrays", "digits", "synthetic")
 IMAGE_KINDS: tuple[DataKind, ...] = ("image_folder", "cifar5m")
 ENDLESS_KINDS: tuple[DataKind, ...] = ("synthetic", "mnist1d")
 MOST_RECORDED_STEPS = 10**6
-CLASSIC: tuple[Quantity, ...] = (
-    "prediction",
-    "loss",
-    "feature_kernel",
-    "gradient_kernel",
-    "tangent_kernel",
-)
+FULL_BATCH = ("gd", "gradient_flow")
 
 
 def reason_without_theory(study: "Study") -> str | None:
@@ -55,14 +49,11 @@ def require_theory(study: "Study") -> None:
         raise InputError(f"{reason}; `widthwise train` trains such networks")
 
 
-def is_full_batch_perceptron(study: "Study") -> bool:
-    """Whether networks are those of the theory, and no more is recorded of them than theory has."""
-    quantities, classic = study.record.quantities, set(CLASSIC)
-    return (
-        reason_without_theory(study) is None
-        and (quantities == "default" or set(quantities) <= classic)
-        and study.record.parameters == "none"
-    )
+def sees_all_points(study: "Study") -> bool:
+    """Whether a perceptron has all its fixed points in every step: then it is recorded at all of them."""
+    network, training, data = study.network, study.training, study.data
+    fixed = data.kind in POINT_KINDS and data.order == "offline"
+    return fixed and network.kind == "mlp" and training.optimizer in FULL_BATCH
 
 
 def check_combinations(study: "Study") -> None:
@@ -119,15 +110,19 @@ def _check_network(study: "Study") -> None:
 def _check_training(study: "Study") -> None:
     network, training = study.network, study.training
     perceptron = (network.kind, network.parametrization) == ("mlp", "mean_field")
-    flow = training.optimizer == "gradient_flow"
-    advice = "is for mean-field perceptrons on fixed points, without schedule, clipping or decay"
-    require(not flow or is_full_batch_perceptron(study), "training.optimizer", training.optimizer, advice)
+    plain = training.schedule == "constant" and not (
+        training.warmup or training.clip or training.weight_decay
+    )
+    flow, advice = training.optimizer == "gradient_flow", "follows the gradient alone"
+    require(
+        not flow or plain, "training.optimizer", training.optimizer, f"{advice}: no schedule, clip or decay"
+    )
     feedback = training.learning_rule != "backpropagation"
     require(
-        not feedback or is_full_batch_perceptron(study),
+        not feedback or (perceptron and training.optimizer in FULL_BATCH and plain),
         "training.learning_rule",
         training.learning_rule,
-        f'{advice}, by "gd" or "gradient_flow"',
+        'is for mean-field perceptrons, by "gd" or "gradient_flow", without schedule, clipping or decay',
     )
     require(
         perceptron or training.reduction == "mean" or network.kind == "mlp",
@@ -170,6 +165,3 @@ def _check_quantities(study: "Study") -> None:
         require(len(study.ensemble.widths) == 1, "record.quantities", wanted, advice)
     if network.kind != "transformer":
         require("attention" not in wanted, "record.quantities", wanted, '"attention" is of transformers')
-    if not is_full_batch_perceptron(study) and network.kind == "mlp" and "gradient_kernel" in wanted:
-        raised = "the gradient kernel is recorded in full-batch training only"
-        require(False, "record.quantities", wanted, raised)

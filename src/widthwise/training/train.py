@@ -10,11 +10,12 @@ from widthwise.records import Cell, Layout, RecordStore, open_records, open_stor
 from widthwise.records.folder import open_folder
 from widthwise.study import Study
 from widthwise.study.check import require_study
-from widthwise.training.cell import sweep_checkpoints
+from widthwise.training.cell import remove_checkpoints
 from widthwise.training.executors.process import run_in_process
 from widthwise.training.executors.ray import run_on_ray
-from widthwise.training.memory_limits import require_room_for_records
+from widthwise.training.memory_limits import require_memory_for_records
 from widthwise.training.plan import Plan, plan_training
+from widthwise.training.program import Compiler
 
 
 def train_ensemble(
@@ -23,6 +24,7 @@ def train_ensemble(
     *,
     points: Points | None = None,
     progress: Progress = SILENT,
+    compiler: Compiler | None = None,
 ) -> xr.Dataset:
     """Train every network of the study and return what was recorded.
 
@@ -33,25 +35,26 @@ def train_ensemble(
     recorded as NaN from its first bad recorded step.
 
     **Arguments:** `out`, the store to write or to go on with, a path or a URL that fsspec knows, None to keep
-    the records in memory; `points`, those of the study if not given; `progress`, told of networks trained.
+    the records in memory; `points`, those of the study if not given; `progress`, told of networks trained;
+    `compiler`, by which several studies that differ in rates or richness alone compile once.
     **Returns:** records as in the schema, dimensions (width, seed, ...); lazily opened if `out` is given.
     **Errors:** `StoreError` if `out` cannot be used; `InputError` if the data or the disk cannot.
     """
     require_study(study)
     with said_if_long(progress, "reading the data"):
         folder = None if out is None else open_folder(out)
-        plan = plan_training(study, points, folder)
+        plan = plan_training(study, points, folder, compiler=compiler)
         if folder is None or not folder.exists():
-            _foresee(plan, progress)
+            _preflight(plan, progress)
     with open_store(out, plan.layout) as store:
         pending = store.pending()
         _announce(plan.layout, store, pending, progress)
-        sweep_checkpoints(store, pending)
+        remove_checkpoints(store, pending)
         parts = [(plan.units * (cell.stop - cell.start), cell.width) for cell in pending]
         progress.start("training", sum(units for units, _ in parts), parts)
         if pending:
             _run(plan, store, pending, progress, points)
-            sweep_checkpoints(store, [])
+            remove_checkpoints(store, [])
         if out is None:
             return xr.open_zarr(store.group.store, chunks=None).load()
     return open_records(out)
@@ -66,11 +69,11 @@ def _run(
         run_in_process(plan, store, pending, progress)
 
 
-def _foresee(plan: Plan, progress: Progress) -> None:
+def _preflight(plan: Plan, progress: Progress) -> None:
     """Refuse what does not fit into memory at any width before anything is written, and say what will take
     long at the widest."""
-    require_room_for_records(plan.layout)
-    remarks = [plan.foresee(width) for width in sorted(plan.layout.study.ensemble.widths)]
+    require_memory_for_records(plan.layout)
+    remarks = [plan.preflight(width) for width in sorted(plan.layout.study.ensemble.widths)]
     if remarks[-1]:
         progress.say(remarks[-1])
 

@@ -1,4 +1,4 @@
-"""What is measured of a network at a recorded step: pure functions. Begin at `layers.py`.
+"""What is measured of a network at a recorded step: pure functions. Begin at `layer_kernels.py`.
 
 Each states its formula, its units in powers of width, and its error where it is an estimate. All but
 those that give names or plan memory can be compiled.
@@ -11,7 +11,7 @@ from widthwise.training.measures.record_bytes import (
     OF_TANGENT_KERNEL,
     Sizes,
     recorded_bytes,
-    require_room_to_measure,
+    require_memory_to_measure,
     working_bytes,
 )
 from widthwise.training.measures.sharpness import Sharpness, preconditioned_sharpness
@@ -41,7 +41,7 @@ __all__ = [
     "preactivation_quantiles",
     "preconditioned_sharpness",
     "recorded_bytes",
-    "require_room_to_measure",
+    "require_memory_to_measure",
     "spectrum",
     "tangent_kernel",
     "tangent_kernel_bytes",
