@@ -92,8 +92,9 @@ def test_a_changed_study_leaves_the_folder_of_another_as_it_is(stream, folder):
     assert contents(folder / "out") == before
 
 
-def test_theory_alone_is_refused_naming_the_key(stream):
-    assert_refused(call("theory", stream), "training.optimizer", "theory is for", "widthwise train")
+def test_theory_alone_is_refused_naming_every_key_in_the_way(stream):
+    refused = ('`data.order` = "online" (needs "offline")', '`training.optimizer` = "adam" (needs "gd" or')
+    assert_refused(call("theory", stream), *refused, "theory is for", "widthwise train")
 
 
 def test_a_sweep_writes_its_losses_and_names_the_best_value(stream, folder):

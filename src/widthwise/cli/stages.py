@@ -16,7 +16,7 @@ from widthwise.cli.summary import on_terminal, render_losses, render_theory, ren
 from widthwise.data import Points, load_points
 from widthwise.data.fixed import fixed_stream
 from widthwise.errors import InputError
-from widthwise.infinite_width import solve_infinite_width
+from widthwise.infinite_width import has_theory, require_theory, solve_infinite_width
 from widthwise.observables import (
     add_richness_scan,
     has_scan_of,
@@ -32,7 +32,6 @@ from widthwise.report import comparison_alpha, write_report
 from widthwise.report.page_tables import theory_warnings
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
-from widthwise.study.combinations import reason_without_theory, require_theory
 from widthwise.training import train_ensemble
 
 # How we know a study file as our own, which may be replaced.
@@ -70,7 +69,7 @@ def open_run(study: Study, out: Path | None) -> Iterator[Run]:
     if is_url(str(directory)):
         raise InputError(f"{directory}: theory and report go to a folder; only `widthwise train` takes a URL")
     refuse_file(directory)
-    treated = reason_without_theory(study) is None
+    treated = has_theory(study)
     run = Run(study, load_points(study) if treated else None, directory)
     if run.records_path.exists():
         attributes = read_attributes(run.records_path)

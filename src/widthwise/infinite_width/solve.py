@@ -15,10 +15,10 @@ from widthwise.infinite_width.memory import require_room_for_values
 from widthwise.infinite_width.one_hidden_layer import flow_error, one_hidden_layer_solver
 from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
+from widthwise.infinite_width.supports import require_theory
 from widthwise.infinite_width.time_grid import flow_error_of
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
-from widthwise.study.combinations import require_theory
 
 DIVERGED = 1e30  # outputs beyond this are on their way to infinity; their powers are still finite
 FLOW_TOLERANCE = 1e-5  # relative error of the outputs from the steps of a flow

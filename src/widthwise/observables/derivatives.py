@@ -14,6 +14,7 @@ from widthwise.data.load import load_points
 from widthwise.errors import InputError
 from widthwise.fluctuations.deep_derivative import deep_variance_derivatives
 from widthwise.fluctuations.derivative import fluctuation_derivatives
+from widthwise.infinite_width import require_theory
 from widthwise.infinite_width.derivative import (
     Derivative,
     derivative_solver,
@@ -30,7 +31,6 @@ from widthwise.progress import SILENT, Progress
 from widthwise.records.evidence import evidence
 from widthwise.records.schema import SCHEMA_VERSION
 from widthwise.study import Study
-from widthwise.study.combinations import require_theory
 
 DIMS = {
     "richness": (),

@@ -3,10 +3,8 @@
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from widthwise.errors import InputError
 from widthwise.study.require import require
 from widthwise.study.settings import TEXT_KINDS, DataKind, TrainingSettings
-from widthwise.study.values import shown
 
 if TYPE_CHECKING:
     from widthwise.study.study import Study
@@ -18,42 +16,17 @@ MOST_RECORDED_STEPS = 10**6
 FULL_BATCH = ("gd", "gradient_flow")
 
 
-def reason_without_theory(study: "Study") -> str | None:
-    """What keeps a study outside the theory, naming its key; None if theory treats it.
-
-    It treats mean-field perceptrons on fixed points, all of them in every step.
-    """
+def is_plain_perceptron(study: "Study") -> bool:
+    """Whether it is a mean-field perceptron on fixed points, all of them in every step at one rate."""
     network, training, data = study.network, study.training, study.data
-    plain = {
-        "network.kind": (network.kind, ("mlp",)),
-        "network.parametrization": (network.parametrization, ("mean_field",)),
-        "network.readout": (network.readout, ("normal",)),
-        "training.optimizer": (training.optimizer, ("gd", "gradient_flow")),
-        "training.schedule": (training.schedule, ("constant",)),
-        "training.warmup": (training.warmup, (0,)),
-        "training.clip": (training.clip, (0,)),
-        "training.weight_decay": (training.weight_decay, (0,)),
-        "data.kind": (data.kind, POINT_KINDS),
-        "data.order": (data.order, ("offline",)),
-    }
-    for key, (value, choices) in plain.items():
-        if value not in choices:
-            return f"`{key}` = {shown(value)}: theory is for {' or '.join(shown(c) for c in choices)}"
-    return None
-
-
-def require_theory(study: "Study") -> None:
-    """Raise `InputError` unless theory treats the study."""
-    reason = reason_without_theory(study)
-    if reason is not None:
-        raise InputError(f"{reason}; `widthwise train` trains such networks")
-
-
-def sees_all_points(study: "Study") -> bool:
-    """Whether a perceptron has all its fixed points in every step: then it is recorded at all of them."""
-    network, training, data = study.network, study.training, study.data
-    fixed = data.kind in POINT_KINDS and data.order == "offline"
-    return fixed and network.kind == "mlp" and training.optimizer in FULL_BATCH
+    return (
+        (network.kind, network.parametrization, network.readout) == ("mlp", "mean_field", "normal")
+        and training.optimizer in FULL_BATCH
+        and training.schedule == "constant"
+        and training.warmup == training.clip == training.weight_decay == 0
+        and data.kind in POINT_KINDS
+        and data.order == "offline"
+    )
 
 
 def check_combinations(study: "Study") -> None:

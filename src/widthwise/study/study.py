@@ -10,7 +10,7 @@ import numpy as np
 
 from widthwise.errors import InputError
 from widthwise.study.check import TABLES, check_study
-from widthwise.study.combinations import sees_all_points
+from widthwise.study.combinations import is_plain_perceptron
 from widthwise.study.settings import (
     FULL_BATCH_QUANTITIES,
     STREAM_QUANTITIES,
@@ -69,7 +69,7 @@ class Study:
         that has them all in every step."""
         if self.data.order == "online":
             return 0
-        return MOST_POINTS if sees_all_points(self) else self.record.train_points
+        return MOST_POINTS if is_plain_perceptron(self) else self.record.train_points
 
     def tables(self) -> dict[str, dict[str, object]]:
         """The content as nested dictionaries, table by table, as in a study file."""
@@ -110,7 +110,7 @@ class Study:
 
 def _without_defaults(study: Study) -> RecordSettings:
     """What is recorded, spelled out."""
-    record, full = study.record, sees_all_points(study)
+    record, full = study.record, is_plain_perceptron(study)
     if record.steps == "default":
         record = replace(record, steps="all" if full else "log")
     if record.quantities == "default":

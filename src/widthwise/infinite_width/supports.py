@@ -1,0 +1,43 @@
+"""Which studies theory treats, and what keeps the others outside."""
+
+from widthwise.errors import InputError
+from widthwise.study import Study
+from widthwise.study.combinations import POINT_KINDS
+from widthwise.study.values import shown
+
+
+def reasons_without_theory(study: Study) -> list[str]:
+    """Every key that keeps the study outside the theory, with the values it would need; empty if none does.
+
+    Theory treats mean-field perceptrons on fixed points, all of them in every step at a constant rate.
+    """
+    network, training, data = study.network, study.training, study.data
+    needed = {
+        "data.kind": (data.kind, POINT_KINDS),
+        "data.order": (data.order, ("offline",)),
+        "network.kind": (network.kind, ("mlp",)),
+        "network.parametrization": (network.parametrization, ("mean_field",)),
+        "network.readout": (network.readout, ("normal",)),
+        "training.optimizer": (training.optimizer, ("gd", "gradient_flow")),
+        "training.schedule": (training.schedule, ("constant",)),
+        "training.warmup": (training.warmup, (0,)),
+        "training.clip": (training.clip, (0,)),
+        "training.weight_decay": (training.weight_decay, (0,)),
+    }
+    return [
+        f"`{key}` = {shown(value)} (needs {' or '.join(shown(choice) for choice in choices)})"
+        for key, (value, choices) in needed.items()
+        if value not in choices
+    ]
+
+
+def has_theory(study: Study) -> bool:
+    """Whether theory treats the study."""
+    return not reasons_without_theory(study)
+
+
+def require_theory(study: Study) -> None:
+    """Raise `InputError`, naming every key in the way, unless theory treats the study."""
+    if reasons := reasons_without_theory(study):
+        kinds = "theory is for mean-field perceptrons on fixed points, all in every step"
+        raise InputError(f"{kinds}: {'; '.join(reasons)}. `widthwise train` trains such networks")
