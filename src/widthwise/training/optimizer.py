@@ -89,15 +89,16 @@ def _check_rules(rules: Tree) -> None:
         )
 
 
-def make_schedule(training: TrainingSettings, rate: Any) -> optax.Schedule:
+def make_schedule(training: TrainingSettings, rate: Number | None = None) -> optax.Schedule:
     """The learning rate at each step: a linear rise over `warmup` steps, then constant, cosine or steps.
 
-    **Arguments:** `rate`, the highest; of `training`, all else.
+    **Arguments:** `rate`, the highest, that of `training` if not given.
 
-    >>> schedule = make_schedule(TrainingSettings(warmup=4, steps=5), 1.0)
+    >>> schedule = make_schedule(TrainingSettings(learning_rate=1.0, warmup=4, steps=5))
     >>> [round(float(schedule(step)), 2) for step in range(5)]
     [0.2, 0.4, 0.6, 0.8, 1.0]
     """
+    rate = training.learning_rate if rate is None else rate
     warmup, last = training.warmup, training.steps - 1
     match training.schedule:
         case "constant":
