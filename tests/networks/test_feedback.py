@@ -5,17 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from perceptrons import initialize, predict
 from scipy import stats
 
-from widthwise.networks import (
-    Feedback,
-    draw_feedback,
-    feedback_fields,
-    initialize,
-    preactivations,
-    predict,
-    probe,
-)
+from widthwise.networks import Feedback, draw_feedback, feedback_fields, preactivations, probe
 from widthwise.study import NetworkSettings, TrainingSettings
 from widthwise.training.dynamics import feedback_gradient
 from widthwise.training.loss import total_loss

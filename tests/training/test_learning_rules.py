@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from perceptrons import initialize
 
 from widthwise.data import Points
-from widthwise.networks import draw_feedback, initialize
+from widthwise.networks import draw_feedback
 from widthwise.study import EnsembleSettings, NetworkSettings, RecordSettings, Study, TrainingSettings
 from widthwise.training import train_ensemble
 from widthwise.training.keys import network_keys

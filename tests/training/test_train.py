@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from perceptrons import initialize
 from scipy import stats
 
 from widthwise.data import Points
 from widthwise.data.fixed import fixed_stream
 from widthwise.errors import InputError
-from widthwise.networks import initialize
 from widthwise.study import (
     EnsembleSettings,
     NetworkSettings,

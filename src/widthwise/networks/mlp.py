@@ -6,9 +6,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key, Num
+from jaxtyping import Array, Float, Num
 
 from widthwise.networks.activations import activation, derivative
 from widthwise.networks.feedback import Feedback, feedback_fields
@@ -64,33 +62,6 @@ class Probe(NamedTuple):
     feature_kernel: Float[Array, "layer point point"]
     gradient_kernel: Float[Array, "layer point point"]
     tangent_kernel: Float[Array, "point point"]
-
-
-def initialize(
-    key: Key[Array, ""],
-    settings: NetworkSettings,
-    sizes: tuple[int, int, int],
-    dtype: DTypeLike = jnp.float32,
-) -> MLP:
-    """A network with independent N(0, 1) weights.
-
-    **Arguments:** `sizes` is (dimension D, width N, outputs C). The same key, settings, sizes and dtype
-    give the same weights, whatever else is computed beside them.
-    """
-    dimension, width, outputs = sizes
-    fan_in = (dimension,) + (width,) * (settings.hidden_layers - 1)
-    shapes = [(width, n) for n in fan_in] + [(outputs, width)]
-    ends = np.cumsum([rows * columns for rows, columns in shapes])
-    # One draw for all tensors: each separate draw would add a tenth of a second of compilation.
-    parts = jnp.split(jax.random.normal(key, (int(ends[-1]),), dtype), [int(end) for end in ends[:-1]])
-    *hidden, readout = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-    return MLP(tuple(hidden), readout, settings)
-
-
-def predict(model: MLP, inputs: Float[Array, "point dimension"]) -> Float[Array, "point output"]:
-    """The output f at every point, not centered."""
-    phi = activation(model.settings)
-    return _read_out(model, phi(preactivations(model, inputs)[-1]))
 
 
 def preactivations(

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from perceptrons import initialize, predict
 
-from widthwise.networks import initialize, predict, probe
+from widthwise.networks import probe
 from widthwise.study import NetworkSettings, TrainingSettings
 from widthwise.training.dynamics import velocity_of
 from widthwise.training.loss import total_loss

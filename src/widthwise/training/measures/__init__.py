@@ -5,7 +5,6 @@ those that give names or plan memory can be compiled.
 """
 
 from widthwise.training.measures.layer_kernels import feature_kernels, first_attention
-from widthwise.training.measures.layer_names import attention_names, layer_names, tensor_names
 from widthwise.training.measures.quantiles import preactivation_quantiles
 from widthwise.training.measures.record_bytes import (
     OF_TANGENT_KERNEL,
@@ -22,6 +21,7 @@ from widthwise.training.measures.tangent import (
     tangent_kernel,
     tangent_kernel_bytes,
 )
+from widthwise.training.measures.tensor_names import tensor_names
 from widthwise.training.measures.tensor_scales import forward_change_rms, forward_rms, tensor_rms
 
 __all__ = [
@@ -29,14 +29,12 @@ __all__ = [
     "Sharpness",
     "Sizes",
     "Spectrum",
-    "attention_names",
     "backward_passes",
     "choose_block",
     "feature_kernels",
     "first_attention",
     "forward_change_rms",
     "forward_rms",
-    "layer_names",
     "mode_count",
     "preactivation_quantiles",
     "preconditioned_sharpness",
