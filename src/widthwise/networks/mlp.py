@@ -33,7 +33,7 @@ class MLP(eqx.Module):
 
     @property
     def width(self) -> int:
-        """N."""
+        """N, the neurons of each hidden layer."""
         return self.readout.shape[1]
 
     def with_richness(self, richness: float) -> "MLP":

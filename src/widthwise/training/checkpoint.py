@@ -43,7 +43,7 @@ class Checkpoint:
 
     @property
     def file(self) -> str:
-        """Its name in the folder."""
+        """Name of the file in the folder: cell, part and ending."""
         return f"{self.cell.name}.{self.part}.npz"
 
     def load(self) -> dict[str, np.ndarray] | None:

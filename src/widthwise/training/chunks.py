@@ -35,7 +35,7 @@ class Cut:
     apart: frozenset[int]
 
     def chunks(self, study: Study) -> list[Chunk]:
-        """All of a training."""
+        """All chunks of the training of a study, in order."""
         return plan_chunks(study.recorded_steps(), self)
 
     def rows(self, full_batch: bool) -> tuple[int, int]:

@@ -117,5 +117,5 @@ def state_shapes(trainer: Trainer) -> State:
 
 
 def tree_bytes(tree: Any) -> int:
-    """Of all arrays."""
+    """Bytes of all arrays of a tree together, abstract ones included."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -29,7 +29,7 @@ class Constants(NamedTuple):
 
 
 def constants_of(training: TrainingSettings) -> Constants:
-    """Those of the settings."""
+    """The constants that the settings give, as Python numbers."""
     return Constants(*(getattr(training, name) for name in Constants._fields))
 
 

@@ -38,7 +38,7 @@ class Compiler:
         self.compiled: dict[str, Any] = {}
 
     def __call__(self, lowered: Any) -> Any:
-        """The compiled program."""
+        """The compiled program, a function of the arguments that `lowered` was lowered for."""
         name = hashlib.sha256(lowered.as_text().encode()).hexdigest()
         if name not in self.compiled:
             self.compiled[name] = lowered.compile()
@@ -71,7 +71,7 @@ class Program(NamedTuple):
 
     @property
     def width(self) -> int:
-        """N."""
+        """N, neurons of a hidden layer or channels, as the study counts them."""
         return self.trainer.width
 
 

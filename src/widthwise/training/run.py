@@ -116,7 +116,7 @@ class _Run:
         return program.start(place(keys, self.over))
 
     def networks(self) -> int:
-        """How many are under way."""
+        """Number of networks whose states are in memory."""
         return sum(len(self.groups[g]) for g in self.wave)
 
     def steps_done(self) -> int:

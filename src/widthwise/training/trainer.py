@@ -80,7 +80,7 @@ class Trainer:
         self.full_batch = study.training.optimizer in ("gd", "gradient_flow")
 
     def numbers(self) -> Numbers:
-        """Those of the study."""
+        """The numbers of the study at this width, as arrays of the precision in force."""
         rows = [rule[:4] for rule in jax.tree.leaves(self.rules, is_leaf=is_rule)]
         constants = jax.tree.map(jnp.asarray, self.constants)
         return Numbers(jnp.asarray(np.array(rows)), constants, jnp.asarray(self.output_scale))
