@@ -44,7 +44,7 @@ def make_plan(seeds=4, minutes=0.0):
         record=RecordSettings(quantities=("prediction", "loss")),
         run=RunSettings(checkpoint_minutes=minutes),
     )
-    return Plan(Layout(study, POINTS), lambda width: Sums(), 1)
+    return Plan(Layout(study, POINTS), lambda width: Sums(), 1, lambda width: "")
 
 
 class Sums:
