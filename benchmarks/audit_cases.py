@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 import widthwise as ww
-from widthwise.audit.claim import ClaimRow
+from widthwise.analysis.verdict import ClaimRow
 from widthwise.data.stream import Stream
 from widthwise.networks import transformer
 from widthwise.networks.parametrization import TABLE

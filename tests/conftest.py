@@ -16,6 +16,27 @@ settings.register_profile("widthwise", deadline=None, derandomize=True, max_exam
 settings.load_profile("widthwise")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails")
+
+
+def failed_if_skipped(report, config):
+    if config.getoption("--no-skips") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"not to be skipped: {report.longrepr[-1]}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return failed_if_skipped((yield), item.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return failed_if_skipped((yield), collector.config)
+
+
 @pytest.fixture
 def seed(request) -> int:
     """A seed that depends on the test's name alone, so that no test can be tuned by its seed."""

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "training": {"study", "data", "networks", "records"},
     "analysis": {"records"},
     "audit": {"analysis", "records", "study"},
-    "report": {"analysis", "audit", "records"},
+    "report": {"analysis", "audit", "records", "study"},
     "testing": {"adapters", "audit", "report"},
     "errors": set(),
     "progress": set(),

@@ -68,5 +68,45 @@ def test_a_trainer_callback_sees_gradients_before_they_are_cleared(tmp_path, mon
     assert (records["update_rms"] == 0).all()
 
 
+def test_lightning_trains_the_same_with_and_without(tmp_path):
+    lightning = pytest.importorskip("lightning.pytorch")
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(1)
+            self.network = perceptron(4)
+
+        def training_step(self, batch):
+            return self.network(batch).square().mean()
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), lr=0.1)
+
+    points = torch.randn(12, 3, generator=torch.Generator().manual_seed(2))
+    found = []
+    for recorded in (False, True):
+        module = Module()
+        recorder = recorder_of(module.network, tmp_path / "runs") if recorded else None
+        trainer = lightning.Trainer(
+            callbacks=[ww.torch.lightning_callback(recorder)] if recorded else [],
+            max_epochs=1,
+            accumulate_grad_batches=2,
+            accelerator="cpu",
+            default_root_dir=tmp_path,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, torch.utils.data.DataLoader(points, batch_size=2))
+        found.append({name: value.clone() for name, value in module.state_dict().items()})
+    without, beside = found
+    assert all(torch.equal(without[name], beside[name]) for name in without)
+    records = ww.open_runs(tmp_path / "runs")
+    assert records["step"].values.tolist() == [0, 1, 2], "updates, not batches"
+    assert np.isfinite(records["batch_loss"].values).all() and records["done"].item()
+
+
 def test_steps_are_log_spaced_and_end_with_the_last():
     assert log_steps(100)[-4:] == (42, 56, 75, 100) and log_steps(0) == (0,)

@@ -9,7 +9,7 @@ from scipy import stats
 from widthwise.analysis.estimate import Estimate
 from widthwise.analysis.exponents import fit_estimates, fit_exponent
 from widthwise.analysis.extrapolate import extrapolate, limits, richardson
-from widthwise.analysis.power import SlopePower, seeds_to_settle
+from widthwise.analysis.power import MARGIN, SlopePower, settle
 
 WIDTHS = (16, 32, 64, 128)
 
@@ -71,13 +71,26 @@ def test_an_interval_null_forgives_what_lies_between():
 
 def test_seeds_that_settle_are_the_fewest():
     power = SlopePower((Estimate(0.0, 0.15, 8.0),), 0.2, 4)
-    more = seeds_to_settle(power, 0.001, 0.5)
-    assert more is not None and more > 0
-    assert power.smallest(0.001, more) <= 0.5 < power.smallest(0.001, more - 1)
+    remedy = settle(power, 0.001, 0.5)
+    assert remedy is not None and remedy.seeds > 0 and remedy.finer == 1.0
+    wanted = MARGIN * 0.5
+    assert power.smallest(0.001, remedy.seeds) <= wanted < power.smallest(0.001, remedy.seeds - 1)
 
 
 def test_what_no_seeds_settle_is_said():
-    assert seeds_to_settle(SlopePower((Estimate(0.0, 0.1, 8.0),), 0.6, 4), 0.001, 0.5) is None
+    assert settle(SlopePower((Estimate(0.0, 0.1, 8.0),), 0.6, 4), 0.001, 0.5) is None
+
+
+def test_a_finer_theory_is_asked_for_where_its_own_error_is_the_limit():
+    """Seeds alone would do too, in vain numbers: three quarters of the squared error are theory's."""
+    power = SlopePower((Estimate(1.0, 0.2, 60.0, numerical=0.173),), 0.0, 8, sides=2)
+    remedy = settle(power, 0.001, 0.7)
+    assert remedy is not None and remedy.seeds == 0 and 1 < remedy.finer < 20
+    assert power.smallest(0.001, finer=remedy.finer) <= 0.7 < power.smallest(0.001)
+    hidden = SlopePower((Estimate(1.0, 0.5, 8.0, numerical=0.4),), 0.0, 8, sides=2)
+    both = settle(hidden, 0.001, 0.7)
+    assert both is not None and both.seeds > 0 and both.finer > 1
+    assert hidden.smallest(0.001, both.seeds, both.finer) <= 0.7
 
 
 def test_limit_and_exponent_of_a_power_law(seed):

@@ -9,11 +9,11 @@ import xarray as xr
 from audited import audit_of, row
 from synthetic_records import correct_records, embedding_rate
 
-from widthwise.audit import AuditSettings, audit, measured, reading
-from widthwise.audit.claim import Test as Hypothesis
-from widthwise.audit.claim import judge
+from widthwise.analysis.verdict import Test as Hypothesis
+from widthwise.analysis.verdict import judge
+from widthwise.audit import AuditSettings, audit, ensemble_view, reading
 from widthwise.errors import InputError
-from widthwise.report.audit import measure_gaps
+from widthwise.report.audit import Audited
 
 NAMES = ["loss", "prediction", "feature_kernel", "update_rms", "target"]
 
@@ -83,10 +83,10 @@ def test_what_is_missing_or_overflows_is_no_inconsistency(records, name):
     odd = ODD[name](records)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        found, gaps = audit(odd, alpha=0.002), measure_gaps(odd)
+        found = audit(odd, alpha=0.002)
     assert found.verdict != "inconsistent"
     json.dumps(found.to_json(), allow_nan=False)
-    json.dumps(None if gaps is None else gaps.to_json(), allow_nan=False)
+    json.loads(Audited(found).text())
 
 
 @pytest.mark.parametrize("name", ["predictions not at one point", "kernels of one layer", "half precision"])
@@ -155,8 +155,8 @@ def test_a_test_whose_numbers_overflowed_tells_nothing():
 
 
 def test_of_very_many_steps_some_are_read(records, monkeypatch):
-    monkeypatch.setattr(measured, "MOST_STEPS", 4)
-    seen = measured.measure(records, 0.05, AuditSettings())
+    monkeypatch.setattr(ensemble_view, "MOST_STEPS", 4)
+    seen = ensemble_view.measure(records, 0.05, AuditSettings())
     assert seen.steps.tolist() == [0, 1, 2, 128] and seen.records.sizes["step"] == 4
 
 

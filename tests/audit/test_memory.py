@@ -16,7 +16,7 @@ PROGRAM = """
 import atexit, re, sys
 from pathlib import Path
 from widthwise.cli import app, audit
-import widthwise.report.build_page
+import widthwise.report.page
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before = peak()

@@ -55,9 +55,9 @@ def test_theory_is_the_limit_that_sentences_speak_of(seed):
     measured = measure(records, 0.05, AuditSettings())
     told = summarize(measured, (), theory)
     until = f"to the last step, {int(steps[-1])}."
-    assert f"N = 64 tracks infinite width, as theory has it, within 5% of the loss {until}" in told
-    assert f"N = 256 tracks infinite width, as theory has it, within 2% of the loss {until}" in told
-    assert any("N = 128 tracks N = 256 within 2%" in sentence for sentence in summarize(measured, ()))
+    assert f"N = 64 tracks infinite width, as theory predicts it, within 5 % of the loss {until}" in told
+    assert f"N = 256 tracks infinite width, as theory predicts it, within 2 % of the loss {until}" in told
+    assert any("N = 128 tracks N = 256 within 2 %" in sentence for sentence in summarize(measured, ()))
     last = float(f[-1, 0, 0])
     share = 0.5 * scatter**2 / (0.5 * ((last + bias) ** 2 + scatter**2) - 0.5 * last**2)
     start = "Of the remaining gap of N = 64"

@@ -8,10 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from audited import HOSTILE, records_of, write_store
-from commands import assert_refused, call, contents
+from commands import TINY, assert_refused, call, contents
 from synthetic_run import Truth, make_records, make_theory
-
-from widthwise.report import comparison_alpha
 
 STATUS = {"consistent": 0, "inconsistent": 1, "underpowered": 3}
 ROW_KEYS = {"claim", "verdict", "estimate", "interval", "expected", "where", "advice"}
@@ -43,7 +41,7 @@ def write_losses(path, change=lambda row: row):
 def test_a_fault_is_inconsistent_and_names_its_tensor(audited):
     folder, result = audited
     assert result.exit_code == 1, result.output
-    assert "INCONSISTENT" in result.stdout and "tensor embedding, update_rms" in result.stdout
+    assert "INCONSISTENT" in result.stdout and "tensor embedding, size of updates (RMS)" in result.stdout
     assert "not tested:" in result.stdout and str(folder / "run" / "verdict.json") in result.stdout
     first = next(line for line in result.stdout.splitlines() if line.startswith("scales"))
     assert "inconsistent" in first and "embedding" in first, "the worst row stands first"
@@ -262,19 +260,30 @@ def run_with_theory(folder, change=lambda records: records):
 
 
 def test_a_run_with_theory_is_compared_once_and_its_page_is_kept(folder, monkeypatch):
-    """The page shows the audit's comparison; made again by `widthwise report` it is the same one."""
+    """The page shows the audit's comparison, at its level; `widthwise report` makes the same one again."""
     run_with_theory(folder)
     with monkeypatch.context() as patch:
         patch.setattr("widthwise.report.gather.compare", None)
-        result = call("audit", "run", "--claims", "theory,loss_curves")
+        result = call("audit", "run", "--claims", "theory,loss_curves", "--alpha", "0.02")
     assert result.exit_code in (0, 3), result.output
     page = (folder / "run" / "report.html").read_text()
-    assert '<section id="verdicts">' in page and "1.25&nbsp;%" in page
-    assert comparison_alpha(folder / "run") == 0.0125, "`widthwise run` compares at the same level then"
-    assert comparison_alpha(folder) == 0.05
+    assert '<section id="verdicts">' in page and "probability 2&nbsp;%" in page and "98&nbsp;%" in page
     assert call("report", "run").exit_code == 0
     again = (folder / "run" / "report.html").read_text()
     assert again.partition("<footer>")[0] == page.partition("<footer>")[0]
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+@pytest.mark.parametrize("command", ["run", "theory", "train", "sweep", "audit"])
+def test_an_empty_folder_is_refused_by_every_command(folder, command, name):
+    """As of a variable of the shell that is not set: it would be the current folder."""
+    (folder / "tiny.toml").write_text(TINY)
+    write_store(records_of("correct"), folder / "run" / "records.zarr")
+    target = "run" if command == "audit" else "tiny.toml"
+    more = ["training.learning_rate=0.1,0.2,0.3"] if command == "sweep" else []
+    before = contents(folder)
+    assert_refused(call(command, target, *more, "--out", name), "names no folder")
+    assert contents(folder) == before
 
 
 def test_a_theory_of_another_study_is_left_aside_with_a_message(folder):

@@ -99,7 +99,7 @@ def test_ctrl_c_amid_a_callback_that_cannot_raise_it_is_heard_all_the_same(tiny,
 
 def test_training_starts_without_theory_and_report():
     program = (
-        "import sys, widthwise.cli.train, widthwise.cli.app, widthwise.cli.run_folder; print(*sys.modules)"
+        "import sys, widthwise.training, widthwise.cli.app, widthwise.cli.run_folder; print(*sys.modules)"
     )
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120

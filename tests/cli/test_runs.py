@@ -14,8 +14,8 @@ def test_a_run_writes_every_file_and_says_where(finished):
     folder, result = finished
     assert result.exit_code == 0, result.output
     names = {path.name for path in (folder / "out").iterdir() if not path.name.startswith(".")}
-    assert names == {"study.toml", "theory.nc", "records.zarr", "report.html"}
-    assert "joint test" in result.stdout and f"report: {folder / 'out' / 'report.html'}" in result.stdout
+    assert names == {"study.toml", "theory.nc", "records.zarr", "verdict.json", "report.html"}
+    assert "UNDERPOWERED:" in result.stdout and f"report: {folder / 'out' / 'report.html'}" in result.stdout
     assert "training: 6/6" in result.stderr, "plain lines where there is no terminal"
     assert load_study(folder / "out" / "study.toml") == load_study(folder / "tiny.toml")
 

@@ -70,7 +70,14 @@ def test_a_run_trains_and_reports_without_theory(stream, folder):
     assert result.exit_code == 0, result.output
     assert "loss at step 19" in result.stdout and "report: " in result.stdout
     kept = {path.name for path in (folder / "out").iterdir() if not path.name.startswith(".")}
-    assert kept == {"study.toml", "records.zarr", "report.html"}
+    assert kept == {"study.toml", "records.zarr", "verdict.json", "report.html"}
+    page = (folder / "out" / "report.html").read_text()
+    assert '<section id="audit">' in page, "a run ends in an audit"
+    assert "widthwise theory" not in page and "need theory" not in page, "which refuses this study"
+    (folder / "out" / "verdict.json").unlink()
+    assert call("report", "out").exit_code == 0
+    page = (folder / "out" / "report.html").read_text()
+    assert "widthwise theory" not in page and "not yet audited" in page
     records = open_records(folder / "out" / "records.zarr")
     assert bool(records["done"].all()) and set(records["split"].to_numpy()) == {"test"}
     assert list(records["step"][:3]) == [0, 1, 2] and int(records["step"][-1]) == 19
@@ -81,7 +88,7 @@ def test_a_run_that_records_no_loss_ends_with_a_table_without(stream):
     result = call("run", stream, "--set", "record.quantities=['prediction']", "--out", "out", "--quiet")
     assert result.exit_code == 0 and result.stderr == ""
     result = call("run", stream, "--set", "record.quantities=['prediction']", "--out", "out")
-    assert "networks at step 19" in result.stdout and "loss" not in result.stdout.split("report:")[0]
+    assert "networks at step 19" in result.stdout and "loss at" not in result.stdout
 
 
 def test_a_changed_study_leaves_the_folder_of_another_as_it_is(stream, folder):

@@ -8,7 +8,9 @@ import numpy as np
 import xarray as xr
 from synthetic_records import correct_records, embedding_rate
 
-from widthwise.audit import Audit, ClaimRow, Untested
+from widthwise.audit import Audit, AuditSettings, ClaimRow, Untested
+from widthwise.audit.ensemble_view import measure
+from widthwise.audit.gap_series import Gaps, measure_gaps
 
 HOSTILE = "<script>alert(1)</script>"
 EVIDENCE = {"widths": [16, 32], "seeds": 3, "steps": 9, "alpha": 0.05, "commit": None, "versions": {}}
@@ -53,3 +55,8 @@ def row(verdict="consistent", claim="scales", name="readout", step=0, **changed)
 def audit_of(*rows: ClaimRow, untested=(), summary=()) -> Audit:
     """An audit with these rows."""
     return Audit(rows, tuple(Untested(claim=c, why=w) for c, w in untested), dict(EVIDENCE), tuple(summary))
+
+
+def gaps_of(records: xr.Dataset) -> Gaps | None:
+    """Gaps between widths as an audit measures them."""
+    return measure_gaps(measure(records, 0.05, AuditSettings()))

@@ -5,9 +5,12 @@ import zlib
 
 import numpy as np
 import pytest
+from audited import records_of
 from synthetic_run import Truth, make_records, make_theory
 
+from widthwise.audit import audit
 from widthwise.report import write_report
+from widthwise.report.audit import Audited, write_verdict
 
 TRUTH = Truth(seeds=12, steps=6, train=4, test=3, widths=(16, 32, 64), layers=3, scan=(0.5, 1.0, 2.0))
 
@@ -32,6 +35,17 @@ def run_directory(tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs") / "both"
     write_theory(directory)
     write_records(directory)
+    write_report(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def audited_directory(tmp_path_factory):
+    """A run with theory and networks, and an audit of more than they record."""
+    directory, records = tmp_path_factory.mktemp("audited") / "run", records_of("faulty")
+    write_theory(directory)
+    write_records(directory)
+    write_verdict(Audited(audit(records)), directory)
     write_report(directory)
     return directory
 

@@ -17,9 +17,8 @@ from widthwise.report.gather import Gathered, gather
 from widthwise.report.headline import subject
 from widthwise.report.inputs import RunFiles
 from widthwise.report.layers import layer_figure
-from widthwise.report.page_tables import verdict_matrix
 from widthwise.report.richness_scan import richness_figure
-from widthwise.report.wide import wide_table
+from widthwise.report.tables import matrix_table, wide_table
 
 TRUTH = Truth(seeds=6, steps=5, widths=(16, 64), layers=3, scan=(0.5, 1.0, 2.0), stderr=1e-3)
 
@@ -166,14 +165,15 @@ def test_without_a_scan_there_is_no_figure_of_it(run):
 @pytest.mark.parametrize("tolerance", [0.01, 0.1])
 def test_the_table_holds_a_row_for_every_part_and_the_seeds_of_every_width(run, tolerance):
     table = wide_table(replace(run, tolerance=tolerance))
+    texts = [[cell.text for cell in row] for row in table.rows]
     rows = wide_enough(run.theory, tolerance, (16, 64))
-    assert [row[0] for row in table.rows][4:8] == [
+    assert [row[0] for row in texts][4:8] == [
         "Feature kernel Φ, layer 1", "Feature kernel Φ, layer 2", "Feature kernel Φ, layer 3",
         "Gradient kernel G, layer 1",
     ]  # fmt: skip
     assert table.columns[5:] == ("Seeds at N\u00a0=\u00a016", "Seeds at N\u00a0=\u00a064")
     assert sum(row.spread_last is not None for row in rows) > 6
-    for shown, row in zip(table.rows, rows, strict=True):
+    for shown, row in zip(texts, rows, strict=True):
         for cell, exact in zip(shown[1:5:2], (row.spread_last, row.shift_last), strict=True):
             if exact is None:  # a loss that is not resolved from zero
                 assert cell == "–"
@@ -187,11 +187,11 @@ def test_the_table_holds_a_row_for_every_part_and_the_seeds_of_every_width(run, 
 
 def test_what_was_not_computed_is_said_and_what_is_unknown_at_the_end_is_a_dash(run):
     table = wide_table(without(run, "loss_shift"))
-    assert table.rows[2][3:5] == ("not computed", "not computed")
+    assert [cell.text for cell in table.rows[2][3:5]] == ["not computed", "not computed"]
     theory = run.theory.copy(deep=True)
     theory["loss"][-1] = np.nan
-    row = wide_table(replace(run, theory=theory)).rows[2]
-    assert row[1] == "–" and "(step " in row[2] and row[5:] == ("–", "–")
+    row = [cell.text for cell in wide_table(replace(run, theory=theory)).rows[2]]
+    assert row[1] == "–" and "(step " in row[2] and row[5:] == ["–", "–"]
 
 
 def test_the_tolerance_is_asked_for_when_the_report_is_written(make_run):
@@ -203,19 +203,33 @@ def test_the_tolerance_is_asked_for_when_the_report_is_written(make_run):
 
 
 def test_cells_of_several_widths_say_at_how_many_of_them(run):
-    _, matrix = verdict_matrix(run)
-    texts = {(cell.verdict, cell.text) for _, cells in matrix for cell in cells if cell is not None}
-    words = {"consistent": "agrees at", "underpowered": "too noisy at", "inconsistent": "disagrees at"}
+    texts = {(cell.verdict, cell.text) for row in matrix_table(run).rows for cell in row[1:]}
+    words = {"consistent": "agrees at", "underpowered": "undecided at", "inconsistent": "disagrees at"}
+    words["described"] = "in its interval at"
     counted = [(verdict, text) for verdict, text in texts if "width" in text]
     assert counted
     for verdict, text in counted:
-        assert re.fullmatch(rf"{words[verdict]} (1 of 2 widths|all 2 widths|the one width)", text)
+        assert re.fullmatch(rf"{words[verdict]} ([01] of 2 widths|all 2 widths|the one width)", text)
 
 
 @pytest.mark.parametrize(("steps", "words"), [(100, "99 steps of"), (2, "1 step of"), (1, "0 steps of")])
 def test_a_hundred_recorded_steps_are_ninety_nine_updates(run, steps, words):
     study = {**STUDY, "training": {**STUDY["training"], "steps": steps}}
     assert f"; {words} gradient descent" in subject(replace(run, study=study))
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ({"kind": "transformer", "hidden_layers": 1}, "A transformer of one block (tanh)"),
+        ({"kind": "resnet", "hidden_layers": 1, "blocks": [2, 2, 2, 2]}, "A residual network of 8 residual"),
+        ({"kind": "cnn", "hidden_layers": 5}, "A convolutional network of 5 layers (tanh)"),
+        ({"kind": "mlp", "hidden_layers": 1}, "A tanh network of one hidden layer"),
+    ],
+)
+def test_a_network_is_called_by_its_kind(run, network, words):
+    study = {**STUDY, "network": {**STUDY["network"], **network}}
+    assert subject(replace(run, study=study)).startswith(words)
 
 
 def test_the_table_is_escaped(make_run):
@@ -225,5 +239,5 @@ def test_the_table_is_escaped(make_run):
     layers = np.array([evil, "2", "3"], dtype=object)
     theory.assign_coords(layer=("layer", layers)).to_netcdf(directory / "theory.nc", engine="h5netcdf")
     page = write_report(directory).read_text()
-    rows = re.findall(r'<th scope="row">(Feature kernel.*?)</th>', page)
+    rows = re.findall(r'<span class="value">(Feature kernel[^/]*layer.*?)</span>', page)
     assert evil in unescape(rows[0]) and evil not in rows[0]

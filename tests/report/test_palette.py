@@ -1,10 +1,12 @@
 """Colors that everyone can tell apart."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
+from widthwise.report.page import FOLDER
 from widthwise.report.palette import WIDTHS_DARK, WIDTHS_LIGHT, theme, width_colors
 
 # Machado et al. (2009), severity 1, on linear RGB.
@@ -65,3 +67,18 @@ def test_curves_stand_out_from_their_background(mode):
 def test_lightness_orders_the_widths(mode):
     lightness = [lab(linear(theme(6)[mode][f"w{i}"]))[0] for i in range(6)]
     assert lightness == sorted(lightness, reverse=mode == "light")
+
+
+PAIRS = [("ink", "page"), ("muted", "page"), ("soft", "card"), ("muted", "card"), ("accent", "page")]
+PAIRS += [(mood, f"{mood}-bg") for mood in ("good", "bad", "open")] + [("soft", "rule")]
+
+
+@pytest.mark.parametrize("mode", [0, 1])
+@pytest.mark.parametrize(("text", "ground"), PAIRS)
+def test_words_of_the_page_have_the_contrast_that_readers_need(mode, text, ground):
+    """4.5, as WCAG asks of small text."""
+    style = (FOLDER / "style.css").read_text()
+    roots = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    colors = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", roots[mode]))
+    lights = [float(linear(colors[name]) @ [0.2126, 0.7152, 0.0722]) for name in (text, ground)]
+    assert (max(lights) + 0.05) / (min(lights) + 0.05) >= 4.5

@@ -105,7 +105,7 @@ def test_theory_alone_makes_a_report(make_run):
     page = write_report(directory).read_text()
     assert "No networks were trained yet" in page
     assert set(embedded(page, "figures")) == {"loss", "prediction", "layers", "richness", "kernels"}
-    assert page.count("need trained networks: `widthwise train STUDY.toml --out DIR`") == 2
+    assert page.count("need trained networks: <code>widthwise train STUDY.toml --out DIR</code>") == 1
     shows = embedded(page, "figures")["loss"]["controls"][-1]["options"]
     assert shows == ["infinite width", "N = 32", "N = 64", "N = 128", "N = 256"], "the study's widths"
 
@@ -114,7 +114,7 @@ def test_records_alone_make_a_report(make_run):
     directory = make_run(theory=False)
     page = write_report(directory).read_text()
     assert "Theory was not solved yet" in page and "How wide" not in page
-    assert page.count("need theory: `widthwise theory STUDY.toml --out DIR`") == 2
+    assert page.count("need theory: <code>widthwise theory STUDY.toml --out DIR</code>") == 1
     assert set(embedded(page, "figures")) == {"loss", "prediction", "kernels"}
 
 
@@ -122,7 +122,7 @@ def test_a_theory_of_another_study_is_left_aside_with_a_note(make_run):
     other = {**STUDY, "network": {**STUDY["network"], "richness": 2.0}}
     directory = make_run(study=json.dumps(other))
     page = write_report(directory).read_text()
-    assert "theory.nc is left aside: `network.richness` = 2.0 in theory and 1.0 in records" in page
+    assert "theory.nc is left aside: <code>network.richness</code> = 2.0 in theory and 1.0 in records" in page
     assert set(embedded(page, "figures")) == {"loss", "prediction", "kernels"}, "networks alone"
     assert "infinite width" not in json.dumps(embedded(page, "figures")["loss"])
 

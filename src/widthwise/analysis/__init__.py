@@ -4,7 +4,7 @@ from widthwise.analysis.compare import Comparison, compare
 from widthwise.analysis.ensemble import summarize_ensemble
 from widthwise.analysis.same_study import point_splits
 from widthwise.analysis.series import TheorySeries, scan_series, theory_series
-from widthwise.analysis.verdict import VerdictRow
+from widthwise.analysis.verdict import ClaimRow
 from widthwise.analysis.wide_enough import (
     Sufficient,
     WideEnough,
@@ -15,10 +15,10 @@ from widthwise.analysis.wide_enough import (
 )
 
 __all__ = [
+    "ClaimRow",
     "Comparison",
     "Sufficient",
     "TheorySeries",
-    "VerdictRow",
     "WideEnough",
     "check_tolerance",
     "compare",

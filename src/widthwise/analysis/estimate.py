@@ -11,7 +11,7 @@ class Estimate:
     """A measured number; an infinite `error` means that nothing was learned.
 
     **Fields:** `value`; `error`, its standard error, in the same unit; `dof`, the degrees of freedom of that
-    error (Student's t).
+    error (Student's t); `numerical`, the part of the error that more networks do not lessen: theory's own.
 
     >>> Estimate(value=1.0, error=0.1, dof=math.inf).interval(0.05)
     (0.804..., 1.195...)
@@ -22,6 +22,7 @@ class Estimate:
     value: float
     error: float
     dof: float
+    numerical: float = 0.0
 
     def interval(self, alpha: float = 0.05) -> tuple[float, float]:
         """The central 1 - `alpha` interval, value -+ t error."""

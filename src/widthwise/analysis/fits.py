@@ -37,7 +37,8 @@ def limit_coefficients(
 
 
 def combine(coefficients: Float[np.ndarray, "width"], measured: list[Estimate]) -> Estimate:
-    """sum_N b_N r_N of independent r_N; degrees of freedom by Welch and Satterthwaite."""
+    """sum_N b_N r_N of independent r_N, whose numerical errors are theory's and so fully correlated; degrees
+    of freedom by Welch and Satterthwaite."""
     value = float(sum(b * m.value for b, m in zip(coefficients, measured, strict=True)))
     if any(math.isinf(m.error) for m in measured):
         return Estimate(value=value, error=math.inf, dof=1.0)
@@ -46,8 +47,12 @@ def combine(coefficients: Float[np.ndarray, "width"], measured: list[Estimate]) 
     if not math.isfinite(total):
         return Estimate(value=value, error=math.inf, dof=1.0)
     curvature = sum(p**2 / m.dof for p, m in zip(parts, measured, strict=True))
+    numerical = sum(abs(b) * m.numerical for b, m in zip(coefficients, measured, strict=True))
     return Estimate(
-        value=value, error=math.sqrt(total), dof=max(1.0, total**2 / curvature) if curvature > 0 else math.inf
+        value=value,
+        error=max(math.sqrt(total), float(numerical)),
+        dof=max(1.0, total**2 / curvature) if curvature > 0 else math.inf,
+        numerical=float(numerical),
     )
 
 

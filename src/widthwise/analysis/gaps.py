@@ -142,7 +142,7 @@ class GapTest:
             return 0.0
         return float(stats.f.sf((beyond / self.noise) ** 2, self.rank, self.rank * self.dof))
 
-    def smallest(self, level: float, more: int = 0) -> float:
+    def smallest(self, level: float, more: int = 0, finer: float = 1.0) -> float:
         """The smallest gap between the two widest widths that is seen with probability 0.8 or more."""
         if not math.isfinite(self.noise):
             return math.inf

@@ -92,9 +92,10 @@ def limiting_variance_ratio(ratios: dict[int, Estimate], theory: PartTheory) -> 
     value = float(coefficients @ np.array([r.value for r in able.values()]))
     size = np.maximum([r.value for r in able.values()], 1.0)
     error = math.sqrt(float(((coefficients * size) ** 2 * per_seed / dof).sum()))
+    numerical = 0.0
     if theory.variance is not None and theory.variance_error is not None:
-        error = math.hypot(error, float(theory.variance_error.sum() / theory.variance.sum()))
-    return Estimate(value=value, error=error, dof=float(dof.min()))
+        numerical = float(theory.variance_error.sum() / theory.variance.sum())
+    return Estimate(value, math.hypot(error, numerical), float(dof.min()), numerical)
 
 
 def shift_ratios(cells: Cells, theory: PartTheory) -> dict[int, Estimate]:
@@ -110,7 +111,7 @@ def shift_ratios(cells: Cells, theory: PartTheory) -> dict[int, Estimate]:
         noise = float(cell.projection.std(ddof=1)) / math.sqrt(cell.seeds)
         numerical = width * float((np.abs(weights) * theory.mean_error(width)).sum())
         value = float(cell.projection.mean())
-        ratios[width] = Estimate(value=value, error=math.hypot(noise, numerical), dof=cell.seeds - 1.0)
+        ratios[width] = Estimate(value, math.hypot(noise, numerical), cell.seeds - 1.0, numerical)
     return ratios
 
 

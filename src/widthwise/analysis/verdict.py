@@ -1,194 +1,232 @@
-"""Verdict rows: what is claimed, what was measured, what follows."""
+"""A hypothesis, measured; and what is ruled on it: the one place that decides."""
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Literal
 
+from widthwise.analysis.power import Power, Remedy, settle
 from widthwise.analysis.signflip import holm
 
 Verdict = Literal["consistent", "inconsistent", "underpowered"]
-Role = Literal["joint", "side", "alone"]
-Subject = Literal["mean", "variance", "exponent", "run"]
+Where = Mapping[str, str | int | float]
+
+# Which comes first among what is inconsistent: a tensor's or rule's own fault, what inherits it, what
+# merely shows it.
+OWN, INHERITED, SYMPTOM = 0, 1, 2
+MANY_SEEDS = 1000
+REMEDIES = ("more_seeds", "finer_theory")
+WIDTHS = "more widths, further apart"
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerdictRow:
-    """One claim about one part of a variable.
+class Test:
+    """One hypothesis about correct networks, measured but not yet judged.
 
-    **Fields:** `width`, None for a claim about all widths together; `estimate` and its `interval` at 1 -
-    alpha, None where nothing could be measured (for `mean_with_shift`: the largest |t|, and below which
-    bound it stays with probability 1 - alpha if theory is right); `p_value`, adjusted for the family it was
-    judged in; `joint`, whether that family is the joint test; `next_order_resolved`, whether a remainder
-    beyond 1/N is seen.
+    **Fields:** `estimate` and its `interval` at 1 - alpha, None where there is none; `expected`, of correct
+    networks; `p_value` of "correct", an interval null that forgives what finite width may do, None for a
+    description that judges nothing; `power`, from which come the resolution and what would settle it;
+    `useful`, the effect that must be visible for a "consistent"; `advice_good` and `advice_bad`, for
+    either outcome; `weak`, why nothing could be told and what to do, or empty; `instead`, what helps where
+    it takes too many seeds; `depth`, OWN, INHERITED or SYMPTOM.
     """
 
-    claim: str
-    part: str
-    width: int | None
-    estimate: float | None
-    interval: tuple[float, float] | None
-    expected: float | None
-    verdict: Verdict
-    advice: str
-    p_value: float | None = None
-    joint: bool = False
-    next_order_resolved: bool = False
-
-    def to_json(self) -> dict[str, object]:
-        """The row as `verdict.json` writes it."""
-        where: dict[str, object] = {"part": self.part}
-        if self.width is not None:
-            where["width"] = self.width
-        return {
-            "claim": self.claim,
-            "verdict": self.verdict,
-            "estimate": self.estimate,
-            "interval": None if self.interval is None else list(self.interval),
-            "expected": self.expected,
-            "where": where,
-            "advice": self.advice,
-            "p_value": self.p_value,
-            "joint_test": self.joint,
-            "next_order_resolved": self.next_order_resolved,
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """A claim measured but not yet judged.
-
-    **Fields:** `p_value` of the claim; `role`: "joint" claims make the joint test, "side" claims are judged
-    in a family of their own and can only echo it, "alone" ones (exponents) are a third family;
-    `side_p_value`, of the same claim without the next order removed; `smallest_p`, the least that this many
-    seeds can reach; `weak`, why nothing could be told, or empty; `separable`, whether the next order could
-    be removed at all; `good` and `bad`, the advice for either outcome.
-    """
+    __test__: ClassVar[bool] = False
 
     claim: str
-    part: str
-    subject: Subject
-    width: int | None = None
+    where: Where
     estimate: float | None = None
     interval: tuple[float, float] | None = None
     expected: float | None = None
-    role: Role = "joint"
-    p_value: float = 1.0
-    side_p_value: float | None = None
-    smallest_p: float = 0.0
+    p_value: float | None = None
+    power: Power | None = None
+    useful: float = math.inf
+    advice_good: str = ""
+    advice_bad: str = ""
     weak: str = ""
-    separable: bool = True
-    good: str = ""
-    bad: str = ""
+    instead: str = WIDTHS
+    depth: int = SYMPTOM
+
+    @property
+    def trouble(self) -> str:
+        """Why it tells nothing, or empty: it is `weak`, or its numbers overflowed."""
+        if self.p_value is not None and math.isnan(self.p_value):
+            return "Its numbers are too large or too small to compare."
+        return self.weak
 
 
-BENT = (
-    "At the narrow widths the next order is resolved, which bends the line: its slope is no test there. "
-    "Train wider networks for one."
-)
-NEXT_ORDER = (
-    "Next order resolved: at this width the networks differ from leading order by more than noise, and "
-    "theory holds once a remainder that falls faster with width is removed."
-)
-ONE_WIDTH = (
-    "The networks differ from theory beyond noise, but at one width a remainder of the next order looks like "
-    "a fault: train at least one more width."
-)
+@dataclass(frozen=True, kw_only=True)
+class Untested:
+    """A claim, or a part of one, that the records do not allow to test, and why."""
+
+    claim: str
+    why: str
 
 
-@dataclass(frozen=True)
-class _Families:
-    """Adjusted p-values by finding (its `id`), and what the joint test makes of each part and subject."""
+@dataclass(frozen=True, kw_only=True)
+class ClaimRow:
+    """One judged hypothesis.
 
-    joint: dict[int, float]
-    side: dict[int, float]
-    alone: dict[int, float]
-    faults: set[tuple[str, str]]
-    untestable: set[tuple[str, str]]
-    alpha: float
+    **Fields:** those of `Test`, and `verdict`; `resolution`, the smallest effect that would have been seen
+    with probability 0.8 among all tests judged together, in the unit of `estimate`; `p_value`, adjusted for
+    all of them; `advice`, what follows; `more_seeds`, how many more at each width would settle it, None if
+    it is settled or no number of them would; `finer_theory`, how many times the scramblings of theory would,
+    with these seeds; `judges`, whether it is a test, and no description.
+    """
 
+    claim: str
+    verdict: Verdict
+    where: Where
+    estimate: float | None = None
+    interval: tuple[float, float] | None = None
+    expected: float | None = None
+    resolution: float | None = None
+    p_value: float | None = None
+    advice: str = ""
+    more_seeds: int | None = None
+    finer_theory: float | None = None
+    judges: bool = True
+    depth: int = OWN
 
-def judge(findings: list[Finding], alpha: float) -> tuple[VerdictRow, ...]:
-    """Judge all findings: the joint ones by Holm's method at `alpha`, then the others in their light."""
-    by_role = {role: [f for f in findings if f.role == role] for role in ("joint", "side", "alone")}
-    with_side = [f for f in findings if f.role == "side" or f.side_p_value is not None]
-    joint = _adjusted(by_role["joint"], [f.p_value for f in by_role["joint"]])
-    families = _Families(
-        joint=joint,
-        side=_adjusted(
-            with_side, [f.p_value if f.side_p_value is None else f.side_p_value for f in with_side]
-        ),
-        alone=_adjusted(by_role["alone"], [f.p_value for f in by_role["alone"]]),
-        faults={(f.part, f.subject) for f in by_role["joint"] if joint[id(f)] < alpha and f.separable},
-        untestable={(f.part, f.subject) for f in by_role["side"] if not f.separable},
-        alpha=alpha,
-    )
-    rows: list[VerdictRow] = []
-    bent: set[str] = set()
-    for finding in findings:
-        rule = {"joint": _judge_joint, "side": _judge_side, "alone": _judge_alone}[finding.role]
-        verdict, advice, next_order = rule(finding, families)
-        if next_order:
-            bent.add(finding.part)
-        if finding.role == "alone" and verdict == "inconsistent" and finding.part in bent:
-            verdict, advice = "underpowered", BENT
-        rows.append(
-            VerdictRow(
-                claim=finding.claim,
-                part=finding.part,
-                width=finding.width,
-                estimate=finding.estimate,
-                interval=finding.interval,
-                expected=finding.expected,
-                verdict=verdict,
-                advice=advice,
-                p_value=(families.alone | families.side | families.joint)[id(finding)],
-                joint=finding.role == "joint",
-                next_order_resolved=next_order,
-            )
-        )
-    return tuple(rows)
+    @property
+    def misses(self) -> bool:
+        """Whether its interval leaves out what is expected."""
+        if self.interval is None or self.expected is None:
+            return False
+        return not self.interval[0] <= self.expected <= self.interval[1]
+
+    def to_json(self) -> dict[str, object]:
+        """The row as `verdict.json` writes it: numbers that are not finite are null."""
+        found: dict[str, object] = {k: _number(v) for k, v in asdict(self).items() if k != "depth"}
+        bounds = None if self.interval is None else [_number(bound) for bound in self.interval]
+        return found | {"interval": bounds, "where": dict(self.where)}
 
 
-def overall(rows: tuple[VerdictRow, ...]) -> Verdict:
-    """Inconsistent if any row is, else underpowered if any is or there is none, else consistent."""
-    verdicts = {row.verdict for row in rows}
+def judge(tests: Sequence[Test], alpha: float) -> tuple[ClaimRow, ...]:
+    """Judge all tests by Holm's method at `alpha`; worst first.
+
+    A test is inconsistent if its adjusted p-value is below `alpha`. One that does not fail is consistent only
+    if its resolution, at the level of Holm's first step, is `useful`: silence of a test that could not have
+    spoken is no evidence. It is underpowered else, whatever its own interval shows, and the advice says what
+    would decide it.
+    """
+    judged = [test for test in tests if test.p_value is not None and not test.trouble]
+    p_values = [1.0 if test.p_value is None else test.p_value for test in judged]
+    adjusted = dict(zip(map(id, judged), holm(p_values), strict=True))
+    return sort_rows([_rule(test, adjusted.get(id(test)), len(judged), alpha) for test in tests])
+
+
+def overall(rows: Sequence[ClaimRow]) -> Verdict:
+    """Inconsistent if any row is, else underpowered if any is or none judges, else consistent."""
+    verdicts = {row.verdict for row in rows if row.judges}
     if "inconsistent" in verdicts:
         return "inconsistent"
-    return "underpowered" if "underpowered" in verdicts or not rows else "consistent"
+    return "underpowered" if "underpowered" in verdicts or not verdicts else "consistent"
 
 
-def _adjusted(family: list[Finding], p_values: list[float]) -> dict[int, float]:
-    return dict(zip(map(id, family), holm(p_values), strict=True))
+def sort_rows(rows: Sequence[ClaimRow]) -> tuple[ClaimRow, ...]:
+    """Worst first: inconsistent rows, own faults before what inherits them and what shows them, by p-value;
+    then those with too little data; descriptions last."""
+    order = {"inconsistent": 0, "underpowered": 1, "consistent": 2}
+
+    def badness(row: ClaimRow) -> tuple[float, ...]:
+        p = 2.0 if row.p_value is None else row.p_value
+        depth = row.depth if row.verdict == "inconsistent" else 0
+        return (float(order[row.verdict]), float(depth), float(p), -float(_excess(row)))
+
+    return tuple(sorted(rows, key=badness))
 
 
-def _judge_joint(finding: Finding, families: _Families) -> tuple[Verdict, str, bool]:
-    if families.joint[id(finding)] < families.alpha:
-        return (
-            ("inconsistent", finding.bad, False) if finding.separable else ("underpowered", ONE_WIDTH, False)
-        )
-    if finding.weak:
-        return "underpowered", finding.weak, False
-    tests = len(families.joint)
-    if finding.smallest_p * tests >= families.alpha:
-        few = f"With so few seeds none of {tests} tests together can fail: train more seeds."
-        return "underpowered", few, False
-    if families.side.get(id(finding), 1.0) < families.alpha:
-        return "consistent", NEXT_ORDER, True
-    return "consistent", finding.good, False
+def _rule(test: Test, adjusted: float | None, tests: int, alpha: float) -> ClaimRow:
+    level = alpha / max(tests, 1)
+    resolution = None if test.power is None or test.trouble else test.power.smallest(level)
+    verdict: Verdict = "consistent"
+    advice, remedy = test.advice_good, Remedy()
+    if test.trouble:
+        verdict, advice = "underpowered", test.trouble
+    elif adjusted is not None and adjusted < alpha:
+        verdict, advice = "inconsistent", test.advice_bad
+    elif adjusted is not None and resolution is not None and not resolution <= test.useful:
+        assert test.power is not None
+        remedy = settle(test.power, level, test.useful)
+        verdict, advice = "underpowered", _ask(resolution, test, remedy)
+        if test.p_value is not None and test.p_value < alpha:
+            chance = f"It is off by more than its own noise, which chance does somewhere among {tests} tests "
+            advice = f"{chance}(p = {adjusted:.2g}, adjusted): undecided. {advice}"
+    return ClaimRow(
+        claim=test.claim,
+        verdict=verdict,
+        where=dict(test.where),
+        estimate=test.estimate,
+        interval=_bounded(test.interval),
+        expected=test.expected,
+        resolution=None if resolution is None or math.isinf(resolution) else resolution,
+        p_value=adjusted,
+        advice=advice,
+        more_seeds=remedy.seeds if remedy and remedy.seeds else None,
+        finer_theory=remedy.finer if remedy and remedy.finer > 1 else None,
+        judges=test.p_value is not None or bool(test.trouble),
+        depth=test.depth,
+    )
 
 
-def _judge_side(finding: Finding, families: _Families) -> tuple[Verdict, str, bool]:
-    if families.side[id(finding)] >= families.alpha:
-        return ("underpowered", finding.weak, False) if finding.weak else ("consistent", finding.good, False)
-    subject = (finding.part, finding.subject)
-    if subject in families.faults:
-        return "inconsistent", finding.bad, False
-    if subject in families.untestable:
-        return "underpowered", ONE_WIDTH, False
-    return "consistent", NEXT_ORDER, True
+def _ask(resolution: float, test: Test, remedy: Remedy | None) -> str:
+    seen = "No effect" if math.isinf(resolution) else f"Only an effect above {resolution:.2g}"
+    what = f"{seen} could have been seen, and {test.useful:.2g} matters: "
+    if remedy is None:
+        return what + f"train {test.instead}, as more seeds alone would not settle it."
+    asked, limit = [], "theory's own numerical error is the limit"
+    if remedy.seeds:
+        asked.append(f"{remedy.seeds:,} more seed{'s' if remedy.seeds > 1 else ''} at each width")
+    if remedy.finer > 1:
+        why = f", since {limit}" if not remedy.seeds else ""
+        asked.append(f"{remedy.finer:g} times as many `theory.scramblings` or `theory.sites`{why}")
+    words = f"{' and '.join(asked)} would settle it"
+    if remedy.seeds > MANY_SEEDS:
+        words += f", or else {test.instead}"
+    return f"{what}{words}."
 
 
-def _judge_alone(finding: Finding, families: _Families) -> tuple[Verdict, str, bool]:
-    if finding.weak:
-        return "underpowered", finding.weak, False
-    failed = families.alone[id(finding)] < families.alpha
-    return ("inconsistent", finding.bad, False) if failed else ("consistent", finding.good, False)
+def remedies(rows: Sequence[ClaimRow]) -> str:
+    """What would settle rows that are undecided, as a sentence; empty if there are none.
+
+    >>> row = ClaimRow(claim="a", verdict="underpowered", where={}, more_seeds=12)
+    >>> remedies([row])
+    '12 more seeds at each width would settle it.'
+    """
+    weak = [row for row in rows if row.verdict == "underpowered"]
+    asked = [row for row in weak if row.more_seeds or row.finer_theory]
+    few = [row for row in asked if (row.more_seeds or 0) <= MANY_SEEDS]
+    parts = []
+    for finer in (False, True):
+        mine = [row for row in few if (row.finer_theory is not None) == finer]
+        if mine:
+            seeds, factor = (max(getattr(row, name) or 0 for row in mine) for name in REMEDIES)
+            words = [f"{seeds:,} more seeds at each width"] if seeds else []
+            words += [f"{factor:g} times as many `theory.scramblings`"] if finer else []
+            parts.append(f"{' and '.join(words)} would settle {_of_them(len(mine), len(weak))}")
+    if len(asked) > len(few):
+        parts.append(f"{len(asked) - len(few)} take thousands of seeds, or other widths")
+    return f"{'; '.join(parts)}." if parts else ""
+
+
+def _of_them(count: int, all_of_them: int) -> str:
+    if count == all_of_them:
+        return "it" if count == 1 else "them"
+    return f"{count} of them"
+
+
+def _excess(row: ClaimRow) -> float:
+    """How far the estimate is from where it should be, to sort rows of equal p-values."""
+    if row.estimate is None or row.expected is None or not math.isfinite(row.estimate):
+        return 0.0
+    return abs(row.estimate - row.expected)
+
+
+def _bounded(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """None of an interval that holds every number."""
+    return None if interval is None or math.inf in map(abs, interval) else interval
+
+
+def _number(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

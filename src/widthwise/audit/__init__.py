@@ -4,8 +4,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from widthwise.analysis.verdict import ClaimRow, Test, Untested
 from widthwise.audit.audit_settings import AuditSettings
-from widthwise.audit.claim import ClaimRow, Test, Untested
 from widthwise.audit.claims import CLAIMS
 from widthwise.audit.run import Audit, audit
 

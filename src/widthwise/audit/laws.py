@@ -62,6 +62,14 @@ def tensor_laws(measured: EnsembleView) -> list[TensorLaw]:
     return laws
 
 
+QUANTITIES = {
+    "weight_rms": "size of weights (RMS)",
+    "update_rms": "size of updates (RMS)",
+    "forward_rms": "size of activations (RMS)",
+    "forward_change_rms": "change of activations (RMS)",
+}
+
+
 def describe(quantity: str) -> str:
     """What to look at where a scale is wrong."""
     return {

@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 
 from widthwise.analysis.compare import Comparison
-from widthwise.analysis.verdict import Verdict
+from widthwise.analysis.verdict import ClaimRow, Test, Untested, Verdict, judge, overall
 from widthwise.audit.against_theory import CLAIM as THEORY
-from widthwise.audit.against_theory import compare_with, theory_rows
+from widthwise.audit.against_theory import theory_rows, theory_tests
 from widthwise.audit.audit_settings import AuditSettings
-from widthwise.audit.claim import ClaimRow, Test, Untested, judge, sort_rows
 from widthwise.audit.claims import CLAIMS, DESCRIPTIONS
-from widthwise.audit.claims.bias import Ensembles, measure_ensembles
+from widthwise.audit.ensemble_curves import EnsembleCurves, ensemble_curves
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare, measure
+from widthwise.audit.gap_series import Gaps, measure_gaps
 from widthwise.audit.sentences import summarize
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
@@ -29,25 +29,23 @@ class Audit:
     """What an audit found.
 
     **Fields:** `rows`, worst first; `untested`, what the records do not allow; `evidence`, widths, seeds,
-    steps, alpha, versions; `summary`, sentences for a practitioner; `comparison`, measured against predicted,
-    where there was a theory of the same study; `ensembles`, losses of ensembles at every width, where
-    predictions and targets allow; a file keeps neither.
+    steps, alpha, versions; `summary`, sentences for a practitioner; `gaps` between widths at each step, and
+    `ensembles`, losses of ensembles at every width, where the records allow; `comparison`, measured against
+    predicted, where there was a theory of the same study (no file keeps its numbers).
     """
 
     rows: tuple[ClaimRow, ...]
     untested: tuple[Untested, ...]
     evidence: dict[str, object]
     summary: tuple[str, ...]
+    gaps: Gaps | None = field(default=None, compare=False, repr=False)
+    ensembles: EnsembleCurves | None = field(default=None, compare=False, repr=False)
     comparison: Comparison | None = field(default=None, compare=False)
-    ensembles: Ensembles | None = field(default=None, compare=False, repr=False)
 
     @property
     def verdict(self) -> Verdict:
         """Inconsistent if any row is, else underpowered if any is or none judges, else consistent."""
-        verdicts = {row.verdict for row in self.rows if row.judges}
-        if "inconsistent" in verdicts:
-            return "inconsistent"
-        return "underpowered" if "underpowered" in verdicts or not verdicts else "consistent"
+        return overall(self.rows)
 
     def __repr__(self) -> str:
         return f"Audit({self.verdict}: {len(self.rows)} rows, {len(self.untested)} untested)"
@@ -76,12 +74,12 @@ def audit(
 ) -> Audit:
     """Judge whether an ensemble of networks of several widths behaves as one that scales correctly.
 
-    Every claim's tests forgive what finite width may do and are judged together by Holm's method: a correct
-    ensemble is called inconsistent with probability at most `alpha`.
+    Every claim's tests forgive what finite width may do, and all are judged together by Holm's method, those
+    of theory with the others: a correct ensemble is called inconsistent with probability at most `alpha`.
 
     **Arguments:** `records` of any training code, lazy or not; `theory`, as theory.nc: then measured against
-    predicted too, at half of `alpha` each, unless it is of another study, which is said; `claims`, names of
-    those to test, "theory" among them, all if None.
+    predicted too, unless it is of another study, which is said; `claims`, names of those to test, "theory"
+    among them, all if None.
     **Errors:** `InputError` for records that are no ensemble, an unknown claim, an `alpha` not in (0, 1/2].
     """
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha <= 0.5:
@@ -92,14 +90,6 @@ def audit(
     measured = measure(records, alpha, settings or AuditSettings())
     tests: list[Test] = []
     untested: list[Untested] = []
-    comparison = None
-    if theory is not None and THEORY in chosen:
-        comparison = compare_with(theory, measured, alpha / 2, progress)
-        if isinstance(comparison, Untested):
-            untested.append(comparison)
-            comparison = None
-    elif claims is not None and THEORY in chosen:
-        untested.append(Untested(claim=THEORY, why="there is no theory: `widthwise theory` writes theory.nc"))
     own = [name for name in chosen if name != THEORY]
     progress.start("auditing", len(own))
     for name in own:
@@ -114,16 +104,27 @@ def audit(
             untested.append(found)
         else:
             tests += found
-    rows = judge(tests, alpha if comparison is None else alpha / 2)
-    if comparison is not None:
-        rows = sort_rows((*rows, *theory_rows(comparison)))
-    reference = theory if comparison is not None else None
-    found = _evidence(measured)
-    if comparison is not None:
-        found["theory_alpha"] = comparison.alpha
-    summary, ensembles = summarize(measured, rows, reference), measure_ensembles(measured)
-    known = None if isinstance(ensembles, Untested) else ensembles
-    return Audit(rows, tuple(untested), found, summary, comparison, known)
+    numbers = None
+    if theory is not None and THEORY in chosen:
+        compared = theory_tests(theory, measured, sum(t.p_value is not None for t in tests), progress)
+        if isinstance(compared, Untested):
+            untested.append(compared)
+        else:
+            numbers, more = compared
+            tests += more
+    elif claims is not None and THEORY in chosen:
+        untested.append(Untested(claim=THEORY, why="there is no theory: `widthwise theory` writes theory.nc"))
+    rows = judge(tests, alpha)
+    reference = None if numbers is None else theory
+    return Audit(
+        rows,
+        tuple(untested),
+        _evidence(measured),
+        summarize(measured, rows, reference),
+        gaps=measure_gaps(measured, progress),
+        ensembles=ensemble_curves(measured),
+        comparison=None if numbers is None else Comparison(numbers, theory_rows(rows), alpha),
+    )
 
 
 def _described(name: str, measured: EnsembleView) -> list[Test]:

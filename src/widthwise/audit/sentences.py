@@ -2,10 +2,11 @@
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Bool, Float, Int
 
 from widthwise.analysis.ensembling import split_gap
 from widthwise.analysis.extrapolate import reference
-from widthwise.audit.claim import ClaimRow, Untested
+from widthwise.analysis.verdict import ClaimRow, Untested
 from widthwise.audit.claims.bias import Ensembles, measure_ensembles
 from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.claims.loss_curves import split_names
@@ -14,6 +15,10 @@ from widthwise.audit.reading import sound
 from widthwise.audit.theory_limit import ensemble_loss, loss_curve
 
 TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
+MOST_STRETCHES = 2
+# Below so many seeds, resamples of them are too few for an interval; a wider one than this tells nothing.
+FEWEST_SEEDS = 4
+WIDEST_SHARE = 0.5
 
 
 def summarize(
@@ -30,7 +35,7 @@ def summarize(
         ensembles = measure_ensembles(measured)
         if not isinstance(ensembles, Untested):
             limit = None if theory is None else ensemble_loss(theory, measured, ensembles)
-            sentences += _shares(ensembles, limit)
+            sentences += shares(ensembles, limit)
     if measured.notes:
         sentences.append(f"Left out as copies of another network: {', '.join(measured.notes)}.")
     if measured.diverged.any():
@@ -44,23 +49,18 @@ def summarize(
 
 
 def _cause(rows: tuple[ClaimRow, ...]) -> str:
+    """Of an inconsistency; the rest the verdict says itself."""
     bad = [row for row in rows if row.verdict == "inconsistent"]
     if bad:
         rest = f" ({len(bad) - 1} more tests fail with it.)" if len(bad) > 1 else ""
         return f"Inconsistent with correct scaling: {bad[0].advice}{rest}"
-    weak = [row for row in rows if row.verdict == "underpowered"]
-    tested = [row for row in rows if row.judges]
-    if all(row.p_value is None for row in tested):
+    if all(row.p_value is None for row in rows if row.judges):
         return "Nothing could be tested with these records."
-    if not weak:
-        return f"All {len(tested)} tests are consistent with correct scaling."
-    seeds = [row.more_seeds for row in weak if row.more_seeds]
-    more = f"; {max(seeds)} more seeds at each width would settle those that seeds can" if seeds else ""
-    return f"No test fails; {len(weak)} of {len(tested)} had too little data to tell{more}."
+    return ""
 
 
 def _tracking(measured: EnsembleView, theory: xr.Dataset | None) -> list[str]:
-    """Until which step the mean loss of each width is within a tolerance of its reference."""
+    """Where the mean loss of each width is within a tolerance of its reference."""
     name = measured.first_of("loss", "batch_loss")
     if name is None or len(measured.widths) < 2:
         return []
@@ -83,50 +83,90 @@ def _tracking(measured: EnsembleView, theory: xr.Dataset | None) -> list[str]:
     if known is not None:
         limit, errors = known[1], np.sqrt(squared + known[2] ** 2)
     what = "the extrapolated limit of infinite width" if extrapolated else f"N = {int(numbers[-1])}"
-    what = what if known is None else "infinite width, as theory has it,"
+    what = what if known is None else "infinite width, as theory predicts it,"
     shown = range(len(widths)) if extrapolated or known is not None else range(len(widths) - 1)
     unit = np.abs(limit)
     if not (sound(limit) & (unit > 0)).all():
         return []
-    # What noise leaves open is not agreement: the upper end of the gap counts.
-    gaps = (np.abs(means - limit) + 2 * errors) / unit
     loss = f"{split_names(measured, tables[0].shape[2])[-1]} loss" if name == "loss" else "batches' loss"
     loss = loss.removeprefix("all ")
-    return [_until(measured, int(numbers[w]), gaps[w], steps, (what, loss)) for w in shown]
+    gaps, errors, labels = np.abs(means - limit) / unit, errors / unit, measured.steps[steps]
+    return [tracking(int(numbers[w]), labels, gaps[w], errors[w], (what, loss)) for w in shown]
 
 
-def _until(
-    measured: EnsembleView, width: int, gap: np.ndarray, steps: list[int], words: tuple[str, str]
+def tracking(
+    width: int,
+    steps: Int[np.ndarray, " step"],
+    gap: Float[np.ndarray, " step"],
+    error: Float[np.ndarray, " step"],
+    words: tuple[str, str],
 ) -> str:
-    """The smallest tolerance kept for at least half of the recorded steps, and until when; then the smallest
-    one that is kept to the last step. `words`, the reference and the loss by name."""
-    last, (what, loss) = len(gap), words
-    kept = {}
-    for tolerance in TOLERANCES:
-        beyond = np.flatnonzero(gap > tolerance)
-        kept[tolerance] = int(beyond[0]) if len(beyond) else last
-    first = next((t for t in TOLERANCES if kept[t] >= last / 2), TOLERANCES[-1])
-    if not kept[first]:
-        return f"Whether N = {width} is within {first:.0%} of {what} is open: train more seeds, or wider."
-    begins = f"N = {width} tracks {what} within {first:.0%} of the {loss}"
-    if kept[first] == last:
-        return f"{begins} to the last step, {int(measured.steps[steps[-1]])}."
-    begins += f" until step {int(measured.steps[steps[kept[first] - 1]])}"
-    whole = next((t for t in TOLERANCES if kept[t] == last), None)
-    end = f"within {whole:.0%} to the last, " if whole else f"not within {TOLERANCES[-1]:.0%} to the last, "
-    return f"{begins}, and {end}{int(measured.steps[steps[-1]])}."
+    """Where the mean loss of a width is near its reference, and how far away it is elsewhere.
+
+    Named is the smallest tolerance that the gap keeps at half of the recorded steps or more, and at which of
+    them it does not. What noise leaves open is not agreement: two standard errors are added to each gap.
+
+    **Arguments:** `gap`, relative to the reference, and its standard `error`, at the recorded `steps`;
+    `words`, the reference and the loss by name.
+    """
+    (what, loss), last, most = words, int(steps[-1]), gap + 2 * error
+    tolerance = next((t for t in TOLERANCES if (most <= t).mean() >= 0.5), None)
+    if tolerance is None:
+        open_ = ", which noise hides: train more seeds." if gap[-1] <= 2 * error[-1] else "."
+        return (
+            f"The {loss} of N = {width} is {_share(gap[-1])} ± {_share(2 * error[-1])} away from that of "
+            f"{what} at the last step, {last}{open_}"
+        )
+    begins = f"N = {width} tracks {what} within {_share(tolerance)} of the {loss}"
+    if not (most > tolerance).any():
+        return f"{begins} to the last step, {last}."
+    return (
+        f"{begins} except {_stretches(steps, most > tolerance)}, where it may be {_share(most.max())} away."
+    )
 
 
-def _shares(ensembles: Ensembles, limit: float | None) -> list[str]:
+def _stretches(steps: Int[np.ndarray, " step"], beyond: Bool[np.ndarray, " step"]) -> str:
+    """The steps at which something holds, in words.
+
+    >>> _stretches(np.array([0, 5, 10, 20, 40]), np.array([False, True, True, False, True]))
+    'at steps 5 to 10 and 40'
+    """
+    padded = np.concatenate([[0], beyond.astype(int), [0]])
+    edges: list[list[int]] = np.flatnonzero(np.diff(padded)).reshape(-1, 2).tolist()
+    if len(edges) > MOST_STRETCHES:
+        first, last = steps[edges[0][0]], steps[edges[-1][1] - 1]
+        return f"at {beyond.sum()} of {len(steps)} recorded steps, between {first} and {last}"
+    parts = [f"{steps[a]} to {steps[b - 1]}" if b - a > 1 else f"{steps[a]}" for a, b in edges]
+    return ("at step " if beyond.sum() == 1 else "at steps ") + " and ".join(parts)
+
+
+def _share(part: float) -> str:
+    """A share as a reader calls it.
+
+    >>> _share(0.02), _share(0.005), _share(31.2)
+    ('2 %', '0.5 %', '31 times its size')
+    """
+    if part >= 10:
+        return f"{part:.2g} times its size"
+    return f"{100 * part:.0f} %" if part >= 0.01 else f"{100 * part:.1g} %"
+
+
+def shares(ensembles: Ensembles, limit: float | None) -> list[str]:
     """Of each width's gap to infinite width: what ensembling removes, and what only width removes."""
-    found = []
-    for index in (0, len(ensembles.widths) - 1):
-        gap = split_gap(ensembles.widths, ensembles.found, index, 0.05, limit=limit)
+    widths, found = list(ensembles.widths), []
+    known = limit is not None or len(widths) > 3
+    to = "infinite width" if known else f"an infinite ensemble of N = {widths[-1]}"
+    for index in (0, len(widths) - 1) if known else (0,):
+        gap = split_gap(widths, ensembles.found, index, 0.05, limit=limit)
         if gap.variance + gap.bias <= max(0.0, 2 * gap.error) or gap.variance <= 0:
             continue
+        low, high = gap.interval
+        begins = f"Of the remaining gap of N = {widths[index]} to {to} on {ensembles.split} points, "
+        if min(len(each.curve) for each in ensembles.found) < FEWEST_SEEDS or high - low > WIDEST_SHARE:
+            found.append(f"{begins}how much is variance is open: train more seeds.")
+            continue
         found.append(
-            f"Of the remaining gap of N = {ensembles.widths[index]} to infinite width on {ensembles.split} "
-            f"points, {gap.share:.0%} is variance (ensembling removes it) and {1 - gap.share:.0%} bias (only "
-            "width removes it)."
+            f"{begins}{gap.share:.0%} is variance, which ensembling removes (95 % interval {low:.0%} to "
+            f"{high:.0%}), and the rest is bias, which only width removes."
         )
     return found

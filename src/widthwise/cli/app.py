@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.", show_default=False)]
 Out = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--out", metavar="DIR", help="Where results go; runs/<study name> if not given.", show_default=False
     ),
@@ -95,9 +95,10 @@ def run(
     tolerance: Tolerance = 0.01,
     quiet: Quiet = False,
 ) -> None:
-    """Theory, training, comparison and report of a study, in order; resumes where it stopped.
+    """Theory, training, audit and report of a study, in order; resumes where it stopped.
 
-    Studies that theory does not treat (such as transformers) are trained and reported.
+    Studies that theory does not treat (such as transformers) are trained and audited. The verdict is that of
+    `widthwise audit DIR`; the exit status is 0 whatever it says.
     """
     with guarded() as guard:
         with open_progress(quiet) as progress:
@@ -114,7 +115,7 @@ def run(
                     theory = stages.theory_stage(current, progress, reuse=True)
                 stages.write_study(current, study_file)
                 records = stages.train_stage(current, progress)
-                table, page = stages.report_stage(
+                table, page = stages.audit_stage(
                     current, theory, records, tolerance=tolerance, progress=progress
                 )
         _tell(f"{table}\nreport: {page}", quiet)
@@ -148,7 +149,9 @@ def theory(
             with stages.open_run(study, out) as current:
                 guard.directory = current.directory
                 solved = stages.theory_stage(current, progress, reuse=False)
-                page = stages.write_report(current.directory, tolerance=tolerance, progress=progress)
+                page = stages.write_report(
+                    current.directory, widths=widths, tolerance=tolerance, progress=progress
+                )
         if not quiet:
             summary = stages.theory_summary(solved, widths, tolerance, all_widths=bool(width))
             write_line(f"{summary}\n\ntheory: {current.theory_path}\nreport: {page}")
@@ -186,7 +189,7 @@ def train(
             return
         guard.directory = place
         with open_progress(quiet) as progress:
-            from widthwise.cli.train import train_alone
+            from widthwise.cli.run_folder import train_alone
 
             train_alone(study, place, progress)
         _tell(f"records: {records}", quiet)
@@ -217,7 +220,7 @@ def sweep(
         study = _study(study_file, overrides)
         from widthwise.cli import sweep as sweeping
 
-        directory = Path("runs") / study.name if out is None else out
+        directory = sweeping.folder_of(out, Path("runs") / study.name)
         guard.directory = directory
         with open_progress(quiet) as progress:
             table = sweeping.run_sweep(study, values, directory, progress)
@@ -240,7 +243,7 @@ def audit(
         ),
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
             metavar="DIR",

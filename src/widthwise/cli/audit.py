@@ -4,14 +4,14 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import xarray as xr
 
 from widthwise.adapters import open_runs
-from widthwise.audit import Audit, AuditSettings, audit
-from widthwise.cli.run_folder import refuse_file
+from widthwise.audit import AuditSettings, audit
+from widthwise.cli.run_folder import folder_of, refuse_file
 from widthwise.cli.streams import is_url
 from widthwise.cli.summary import on_terminal
 from widthwise.errors import InputError
@@ -20,7 +20,7 @@ from widthwise.records.read import damage_reported
 from widthwise.records.schema import SWEEP
 from widthwise.report import write_report
 from widthwise.report.atomic import write_bytes
-from widthwise.report.audit import Audited, audit_text, ensembles_of, junit_xml, measure_gaps, write_verdict
+from widthwise.report.audit import Audited, Sources, audit_text, junit_xml, write_verdict
 from widthwise.report.audit.text import WIDTH
 from widthwise.report.audit.verdict_file import known_verdict
 from widthwise.report.gather import trained_networks
@@ -39,9 +39,9 @@ class Question:
     """What to audit, and how; `claims`, all if None."""
 
     paths: tuple[str, ...]
-    alpha: float
-    claims: tuple[str, ...] | None
-    settings: AuditSettings
+    alpha: float = 0.05
+    claims: tuple[str, ...] | None = None
+    settings: AuditSettings = field(default_factory=AuditSettings)
 
     @property
     def run_directory(self) -> Path | None:
@@ -59,12 +59,12 @@ def claims_of(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def place_of(question: Question, out: Path | None) -> Path:
+def place_of(question: Question, out: str | None) -> Path:
     """The folder that results go to; made if it is not there.
 
-    **Errors:** `InputError` for a URL or a file.
+    **Errors:** `InputError` for a URL, a file or nothing.
     """
-    directory = out or question.run_directory or DEFAULT_OUT
+    directory = folder_of(out, question.run_directory or DEFAULT_OUT)
     if is_url(str(directory)):
         raise InputError(f"{directory}: verdict and report go to a folder; give one with --out")
     refuse_file(directory)
@@ -91,45 +91,56 @@ def run_audit(question: Question, directory: Path, junit: Path | None, progress:
     if junit is not None and junit.is_dir():
         raise InputError(f"--junit {junit}: is a folder; give a file, such as audit.xml")
     with damage_reported(Path(question.paths[0])):
-        records, theory = open_audited(question)
-        found: Audit = audit(
-            records,
-            theory,
-            alpha=question.alpha,
-            claims=question.claims,
-            settings=question.settings,
-            progress=progress,
-        )
-        gaps = measure_gaps(records, progress=progress)
-        networks, ensembles = trained_networks(records), ensembles_of(found, question.alpha)
-        audited = Audited(found, gaps, question.paths, _notes(records), networks, ensembles)
+        audited = audit_records(question, *open_audited(question), progress)
     directory.mkdir(parents=True, exist_ok=True)
     _say_what_goes(directory, question, progress)
     write_verdict(audited, directory)
     if junit is not None:
         junit.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(junit, junit_xml(found))
-    # Of a run directory these are the page's own files: they are compared once.
+        write_bytes(junit, junit_xml(audited.audit))
+    # Only of a run directory are these the page's own files.
     shared = directory == question.run_directory
-    write_report(directory, comparison=found.comparison if shared else None, progress=progress)
+    write_report(directory, audited=audited if shared else None, progress=progress)
     return audited
+
+
+def audit_records(
+    question: Question, records: xr.Dataset, theory: xr.Dataset | None, progress: Progress
+) -> Audited:
+    """The audit of a question's records, with what was audited."""
+    found = audit(
+        records,
+        theory,
+        alpha=question.alpha,
+        claims=question.claims,
+        settings=question.settings,
+        progress=progress,
+    )
+    return Audited(found, Sources(question.paths, _notes(records), trained_networks(records)))
 
 
 def _say_what_goes(directory: Path, question: Question, progress: Progress) -> None:
     """Name the records whose audit is replaced, if they are others."""
     before = known_verdict(directory)
-    if before is not None and before.sources and before.sources != question.paths:
-        progress.say(f"replaces the audit of {', '.join(before.sources)} in {directory}; --out keeps both")
+    if before is not None and before.sources.paths and before.sources.paths != question.paths:
+        progress.say(
+            f"replaces the audit of {', '.join(before.sources.paths)} in {directory}; --out keeps both"
+        )
+
+
+def render_table(audited: Audited) -> str:
+    """What the terminal shows of an audit: its rows, and the verdict in words."""
+    width = shutil.get_terminal_size().columns if on_terminal() else WIDTH
+    text = audit_text(audited.audit, width=max(width, 60), notes=audited.sources.notes)
+    if on_terminal():
+        text = ANY_VERDICT.sub(lambda found: f"{CODES[found[0].lower()]}{found[0]}{PLAIN}", text)
+    return text
 
 
 def render(audited: Audited, directory: Path) -> str:
-    """What the terminal shows: the table, the verdict in words, and where the files are."""
-    width = shutil.get_terminal_size().columns if on_terminal() else WIDTH
-    text = audit_text(audited.audit, width=max(width, 60), notes=audited.notes)
+    """The table, and where the files are."""
     files = f"verdict: {directory / 'verdict.json'}\nreport: {directory / 'report.html'}"
-    if on_terminal():
-        text = ANY_VERDICT.sub(lambda found: f"{CODES[found[0].lower()]}{found[0]}{PLAIN}", text)
-    return f"{text}\n\n{files}"
+    return f"{render_table(audited)}\n\n{files}"
 
 
 def _is_run(path: str) -> bool:

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import xarray as xr
 
-from widthwise.report.headline import KERNELS
 from widthwise.report.kernel_maps import point_order
+from widthwise.report.words import KERNELS
 
 SHADES = " ░▒▓█"
 MOST_POINTS = 10

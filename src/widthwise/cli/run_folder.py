@@ -6,14 +6,25 @@ from pathlib import Path
 
 from widthwise.cli.streams import is_url
 from widthwise.errors import InputError
+from widthwise.progress import Progress
 from widthwise.study import Study
+
+
+def folder_of(out: str | None, otherwise: Path) -> Path:
+    """The folder that `--out` names.
+
+    **Errors:** `InputError` for an empty name, as of a variable of the shell that is not set.
+    """
+    if out is not None and (not out.strip() or "\0" in out):
+        raise InputError(f'`--out "{out}"`: names no folder; give one, or leave --out away for {otherwise}')
+    return otherwise if out is None else Path(out)
 
 
 def place_of(study: Study, out: str | None) -> str | Path:
     """Where a run is: a folder, or a URL."""
     if out is not None and is_url(out):
         return out.rstrip("/")
-    return Path("runs") / study.name if out is None else Path(out)
+    return folder_of(out, Path("runs") / study.name)
 
 
 def records_in(place: str | Path) -> str | Path:
@@ -39,3 +50,15 @@ def made(directory: Path) -> Iterator[None]:
             for folder in new:
                 folder.rmdir()
         raise
+
+
+def train_alone(study: Study, place: str | Path, progress: Progress) -> None:
+    """Train what is not trained yet, into a folder or to a URL."""
+    from widthwise.training import train_ensemble
+
+    if isinstance(place, str):
+        train_ensemble(study, records_in(place), progress=progress)
+        return
+    refuse_file(place)
+    with made(place):
+        train_ensemble(study, records_in(place), progress=progress)

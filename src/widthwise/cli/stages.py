@@ -8,11 +8,11 @@ from pathlib import Path
 
 import xarray as xr
 
-from widthwise.analysis import compare
+from widthwise.cli.audit import Question, audit_records, render_table
 from widthwise.cli.kernel_squares import render_kernels
-from widthwise.cli.run_folder import made, refuse_file
+from widthwise.cli.run_folder import folder_of, made, refuse_file
 from widthwise.cli.streams import is_url
-from widthwise.cli.summary import on_terminal, render_losses, render_theory, render_verdicts
+from widthwise.cli.summary import on_terminal, render_losses, render_theory
 from widthwise.data import Points, load_points
 from widthwise.data.fixed import fixed_stream
 from widthwise.errors import InputError
@@ -28,8 +28,10 @@ from widthwise.observables import (
 from widthwise.progress import Progress
 from widthwise.records.layout import Layout
 from widthwise.records.read import check_same_study, check_same_training, read_attributes
-from widthwise.report import comparison_alpha, write_report
-from widthwise.report.page_tables import theory_warnings
+from widthwise.report import write_report
+from widthwise.report.audit import write_verdict
+from widthwise.report.audit.verdict_file import NAME
+from widthwise.report.evidence import theory_warnings
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
 from widthwise.training import train_ensemble
@@ -58,14 +60,14 @@ class Run:
 
 
 @contextmanager
-def open_run(study: Study, out: Path | None) -> Iterator[Run]:
+def open_run(study: Study, out: str | None) -> Iterator[Run]:
     """Load the points and make the run's folder, after checking that its files may be used.
 
     If what is done within fails before it has written anything, folders that were made go again.
     **Errors:** `InputError`, before anything is written, if the points are bad, or the folder holds
     records of another study or a newer version.
     """
-    directory = Path("runs") / study.name if out is None else out
+    directory = folder_of(out, Path("runs") / study.name)
     if is_url(str(directory)):
         raise InputError(f"{directory}: theory and report go to a folder; only `widthwise train` takes a URL")
     refuse_file(directory)
@@ -160,22 +162,21 @@ def train_stage(run: Run, progress: Progress) -> xr.Dataset:
     return train_ensemble(run.study, run.records_path, points=run.points, progress=progress)
 
 
-def report_stage(
+def audit_stage(
     run: Run, theory: xr.Dataset | None, records: xr.Dataset, *, tolerance: float, progress: Progress
 ) -> tuple[str, Path]:
-    """Compare and draw.
+    """Audit the run's own folder, as `widthwise audit` does, and draw.
 
-    **Returns:** the verdicts or, without theory, the losses as a short table, and the report's path.
+    **Returns:** the last losses, the audit's table and doubts on theory, as text, and the report's path.
     """
-    if theory is None:
-        page = write_report(run.directory, tolerance=tolerance, progress=progress)
-        return render_losses(records), page
-    comparison = None
+    doubts = "" if theory is None else _doubts(theory)
     try:
-        alpha = comparison_alpha(run.directory)
-        comparison = compare(theory, records, alpha=alpha, progress=progress)
-        table = render_verdicts(comparison)
+        question = Question((str(run.directory),))
+        audited = audit_records(question, records, theory, progress)
+        write_verdict(audited, run.directory)
+        table = f"{render_table(audited)}{doubts}\n\nverdict: {run.directory / NAME}"
     except InputError as error:  # as when everything diverged
-        table = f"no comparison: {error}"
-    page = write_report(run.directory, comparison=comparison, tolerance=tolerance, progress=progress)
-    return table + _doubts(theory), page
+        audited, table = None, f"no audit: {error}{doubts}"
+        (run.directory / NAME).unlink(missing_ok=True)  # of what was there before
+    page = write_report(run.directory, audited=audited, tolerance=tolerance, progress=progress)
+    return f"{render_losses(records)}\n\n{table}", page

@@ -13,11 +13,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from widthwise.analysis import Comparison, Sufficient, TheorySeries, theory_series, wide_enough
+from widthwise.analysis import Sufficient, TheorySeries, theory_series, wide_enough
 from widthwise.report.headline import percent, width_words
 
-VERDICTS = ("consistent", "inconsistent", "underpowered")
-COLORS = {"consistent": "green", "inconsistent": "red", "underpowered": "yellow"}
 WIDTH_IN_FILES = 100
 UNBOUNDED = 100_000  # columns of a file's lines, where nothing should be folded
 ABSENT = "-"
@@ -30,20 +28,6 @@ REMARKS = (
 def on_terminal() -> bool:
     """Whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
-
-
-def render_verdicts(comparison: Comparison) -> str:
-    """A table with one line a claim, counting its verdicts over parts and widths, and the joint verdict."""
-    table = Table(title="theory against trained networks", title_justify="left")
-    table.add_column("claim")
-    for verdict in VERDICTS:
-        table.add_column(verdict, justify="right", style=COLORS[verdict])
-    for claim in dict.fromkeys(row.claim for row in comparison.verdicts):
-        found = [row.verdict for row in comparison.verdicts if row.claim == claim]
-        table.add_row(claim.replace("_", " "), *(str(found.count(v)) if v in found else "" for v in VERDICTS))
-    joint = comparison.joint_verdict
-    line = f"joint test (false alarms in {comparison.alpha:.0%} of correct runs): [{COLORS[joint]}]{joint}[/]"
-    return _rendered(_console(WIDTH_IN_FILES), table, line)
 
 
 def render_losses(records: xr.Dataset) -> str:

@@ -19,6 +19,7 @@ from widthwise.report.figure import (
     value_axis,
 )
 from widthwise.report.gather import Gathered
+from widthwise.report.words import SPLITS
 
 MOST_POINTS = 24
 INFINITE = "infinite width"
@@ -55,7 +56,7 @@ def loss_figure(run: Gathered) -> Figure | None:
         id="loss",
         title="Loss",
         caption=_caption("Loss", run),
-        panels=tuple(f"{name} points" for name in names),
+        panels=tuple(SPLITS.get(name, name) for name in names),
         views=views,
         controls=_show_control(shows),
         axes=_axes(run),
@@ -76,7 +77,7 @@ def prediction_figure(run: Gathered) -> Figure | None:
     for point, output in columns:
         curve = _curve(run, "prediction", (point, output))
         labels.append(_point_label(run, point, output, outputs))
-        axis = {"title": {"text": "output f"}}
+        axis = {"title": {"text": "output f of the network"}}
         target = _target(run, point, output)
         views += [[_panel(run, curve, width, axis, target)] for _, width in shows]
     tested = [i for i, (p, _) in enumerate(columns) if _split_of(run, p) == "test"]
@@ -132,7 +133,7 @@ def _theory_lines(curve: Curve, at: np.ndarray, width: int | None, floor: float 
     name = f"theory at N = {width}"
     low = center - spread if floor is None else np.maximum(center - spread, floor)
     edges = [
-        line(name, "@ink", "theory", edge, width=1.2, dash="dot", hoverinfo="skip")
+        line(name, "@ink", "theory", edge, width=1.2, dash="dot", hoverinfo="skip", mode="lines")
         for edge in (low, center + spread)
     ]
     thin = line(INFINITE, "@muted", "theory", value, width=1.2)
@@ -154,7 +155,7 @@ def _curve(run: Gathered, name: str, index: tuple[int, ...]) -> Curve:
 def _caption(what: str, run: Gathered) -> str:
     parts = [f"{what} while training."]
     if run.widths:
-        parts.append("Bands: mean ± one standard deviation over seeds.")
+        parts.append("Lines: mean over seeds; bands: one standard deviation to either side.")
     if run.theory is not None:
         parts.append("Dashed: theory.")
     if run.theory is not None and "prediction_variance" in run.theory:
@@ -189,7 +190,7 @@ def _split_of(run: Gathered, point: int) -> str:
 
 def _split_names(run: Gathered, count: int) -> list[str]:
     names = list(dict.fromkeys(_splits(run)))
-    return names if len(names) == count else [f"split {i}" for i in range(count)]
+    return names if len(names) == count else [f"points {i + 1}" for i in range(count)]
 
 
 def _target(run: Gathered, point: int, output: int) -> float | None:
@@ -202,7 +203,9 @@ def _target(run: Gathered, point: int, output: int) -> float | None:
 
 def _point_label(run: Gathered, point: int, output: int, outputs: int) -> str:
     target, split = _target(run, point, output), _split_of(run, point)
-    label = f"{split} point {point}".strip() + (f", output {output}" if outputs > 1 else "")
+    label = f"{SPLITS.get(split, 'points')[:-1]} {point}".strip() + (
+        f", output {output}" if outputs > 1 else ""
+    )
     return label if target is None else f"{label} (target {plain([target])[0]})"
 
 

@@ -2,12 +2,13 @@
 value."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 MOST_STEPS = 160
+FEW_STEPS = 12
 DIGITS = 4
 Trace = dict[str, object]
 
@@ -56,22 +57,9 @@ class Figure:
 
     def to_json(self) -> dict[str, object]:
         """Plain data for the page."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "panels": list(self.panels),
-            "shape": self.shape,
-            "axes": {name: plain(values) for name, values in self.axes.items()},
-            "controls": [
-                {"label": c.label, "options": list(c.options), "kind": c.kind, "initial": c.initial}
-                for c in self.controls
-            ],
-            "reference": self.reference,
-            "views": [
-                [{"data": p.data, "layout": p.layout, "reference": p.reference} for p in view]
-                for view in self.views
-            ],
-        }
+        names = ("id", "title", "panels", "shape", "controls", "reference", "views")
+        content: dict[str, object] = {name: getattr(self, name) for name in names}
+        return content | {"axes": {name: plain(values) for name, values in self.axes.items()}}
 
 
 def plain(values: Iterable[float | int] | np.ndarray, digits: int = DIGITS) -> list[float | int | None]:
@@ -105,8 +93,11 @@ def step_axis(steps: np.ndarray) -> dict[str, object]:
 
 
 def line(name: str, color: str, x: str | list, y: np.ndarray, **style: object) -> Trace:
-    """A curve; `color` is a role such as "@ink" or "@w0", optionally with an opacity, "@w0/0.3"."""
+    """A curve, with markers where it has few points; `color` is a role such as "@ink" or "@w0", optionally
+    with an opacity, "@w0/0.3"."""
     width, dash = style.pop("width", 2), style.pop("dash", "solid")
+    few = len(y) <= FEW_STEPS and "mode" not in style
+    points = {"mode": "lines+markers", "marker": {"color": color, "size": 5}} if few else {}
     return {
         "type": "scatter",
         "mode": "lines",
@@ -115,8 +106,39 @@ def line(name: str, color: str, x: str | list, y: np.ndarray, **style: object) -
         "x": x,
         "y": plain(y),
         "line": {"color": color, "width": width, "dash": dash},
+        **points,
         **style,
     }
+
+
+def marks(
+    name: str,
+    color: str,
+    x: str | Sequence[float | int] | np.ndarray,
+    y: Sequence[float | int | None] | np.ndarray,
+    *,
+    symbol: str = "circle",
+    size: int = 9,
+    bars: tuple[np.ndarray, np.ndarray] | None = None,
+    along: str = "y",
+    **style: object,
+) -> Trace:
+    """Points, perhaps with error bars `along` an axis: their lengths below and above each, none where a
+    length is not finite."""
+    trace: Trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "legendgroup": name,
+        "x": x if isinstance(x, str) else plain(np.array(x, dtype=float)),
+        "y": plain(np.array(y, dtype=float)),
+        "marker": {"color": color, "size": size, "symbol": symbol},
+    }
+    if bars is not None:
+        below, above = (plain(np.nan_to_num(np.maximum(each, 0.0), posinf=0.0)) for each in bars)
+        ends = {"array": above, "arrayminus": below, "color": color, "thickness": 1.4, "width": 3}
+        trace[f"error_{along}"] = {"type": "data", "symmetric": False, **ends}
+    return trace | style
 
 
 def band(name: str, color: str, x: str | list, low: np.ndarray, high: np.ndarray) -> list[Trace]:

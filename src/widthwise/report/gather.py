@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -11,9 +10,10 @@ import xarray as xr
 from widthwise.analysis import Comparison, check_tolerance, compare, summarize_ensemble
 from widthwise.analysis.same_study import OtherStudy, nothing_in_common
 from widthwise.analysis.wide_enough import TOLERANCE
+from widthwise.audit.against_theory import theory_rows
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
-from widthwise.report.audit.verdict_file import Audited, known_verdict
+from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.inputs import RunFiles
 
 ALPHA = 0.05
@@ -25,7 +25,9 @@ class Gathered:
 
     **Fields:** `numbers`, the comparison's or, without a theory, the ensemble's alone; None without records.
     `study`, tables by name; `notes`, what the reader must know about missing or unusable parts;
-    `tolerance`, how small effects of finite width should be; `audited`, the audit, where one was made.
+    `tolerance`, how small effects of finite width should be; `audited`, the audit, where one was made;
+    `shown`, further widths that theory is shown at; `unsolved`, whether theory treats the
+    study and was not solved.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Gathered:
     notes: tuple[str, ...]
     tolerance: float = TOLERANCE
     audited: Audited | None = None
+    shown: tuple[int, ...] = ()
+    unsolved: bool = False
 
     @property
     def widths(self) -> list[int]:
@@ -48,10 +52,12 @@ class Gathered:
 
     @property
     def shown_widths(self) -> list[int]:
-        """The networks' widths; without networks those that the study would train."""
+        """The networks' widths, then others that were asked for; without either those that the study would
+        train."""
         named = self.study.get("ensemble", {}).get("widths", ())
         listed = named if isinstance(named, list | tuple) else ()
-        return self.widths or sorted(w for w in listed if isinstance(w, int) and w > 0)
+        asked = [w for w in sorted(set(self.shown)) if w not in self.widths]
+        return [*self.widths, *asked] or sorted(w for w in listed if isinstance(w, int) and w > 0)
 
     def at_width(self, name: str, width: int) -> np.ndarray | None:
         """One width of a variable of `numbers`; None if it was not measured."""
@@ -70,31 +76,35 @@ class Gathered:
 def gather(
     files: RunFiles,
     *,
-    comparison: Comparison | None = None,
     tolerance: float = TOLERANCE,
+    shown: tuple[int, ...] = (),
     progress: Progress = SILENT,
 ) -> Gathered:
-    """Measure the run; where theory and records cannot be compared, say so in the notes and show both,
-    but a theory of another study is left aside."""
+    """What the page shows of the run; where theory and records cannot be compared, say so in the notes and
+    show both, but a theory of another study is left aside.
+
+    What an audit has measured is taken from it; of a file, which keeps verdicts alone, numbers are measured
+    again.
+    """
     check_tolerance(tolerance)
     notes: list[str] = list(files.notes)
-    records, numbers, alone = files.records, None, files.theory is None
+    records, audited, comparison, numbers = files.records, files.audited, None, None
+    unsolved = files.theory is None and files.treated
     if records is not None:
-        if files.theory is not None and comparison is None:
-            try:
-                comparison = _compare(files.theory, records, files.audited, progress)
-            except OtherStudy as error:
-                notes.append(f"theory.nc is left aside: {error}.")
-                files = replace(files, theory=None)
-            except InputError as error:
-                notes.append(f"Theory and networks are shown, but could not be compared: {error}")
+        try:
+            comparison = _compared(files, progress)
+        except OtherStudy as error:
+            notes.append(f"theory.nc is left aside: {error}.")
+            files = replace(files, theory=None)
+        except InputError as error:
+            notes.append(f"Theory and networks are shown, but could not be compared: {error}")
         if comparison is not None:
             numbers = comparison.numbers
         else:
             try:
                 numbers = summarize_ensemble(records, progress=progress)
             except InputError as error:
-                if files.audited is None:
+                if audited is None:
                     raise
                 # An audit asks less of records than curves do.
                 notes.append(f"The networks' curves are not shown: {error}.")
@@ -102,16 +112,16 @@ def gather(
                 large = ", ".join(f"`{name}`" for name in numbers.attrs["left_out"])
                 notes += [f"Curves of {large} are not shown: the records are too large."] if large else []
         notes += _missing_networks(records)
-        then = None if files.audited is None else files.audited.networks
+        then = None if audited is None else audited.sources.networks
         if None not in (then, now := trained_networks(records)) and then != now:
             notes.append(
                 "The audit is of fewer or other networks than the records now hold: give `widthwise audit "
                 f"{files.directory}` again."
             )
-    elif files.audited is None:
+    elif audited is None:
         notes.append("No networks were trained yet: `widthwise train` adds them to this report.")
-    if alone and files.audited is None:
-        notes.append("Theory was not solved yet: `widthwise theory` adds it, for studies that it treats.")
+    if unsolved and audited is None:
+        notes.append("Theory was not solved yet: `widthwise theory` adds it.")
     study = _study(files)
     name = str(study.get("study", {}).get("name", files.directory.resolve().name))
     return Gathered(
@@ -123,7 +133,9 @@ def gather(
         study,
         tuple(notes),
         tolerance,
-        files.audited,
+        audited,
+        shown,
+        unsolved,
     )
 
 
@@ -139,23 +151,21 @@ def _study(files: RunFiles) -> dict[str, dict[str, object]]:
     return {}
 
 
-def _compare(
-    theory: xr.Dataset, records: xr.Dataset, audited: Audited | None, progress: Progress
-) -> Comparison:
-    """At the alpha of an audit that compared with theory, so that the page is the one the audit wrote."""
+def _compared(files: RunFiles, progress: Progress) -> Comparison | None:
+    """The audit's own comparison; else its verdicts with numbers measured again at its alpha, so that the
+    page is the one the audit wrote; without an audit, judged alone."""
+    theory, records, audit = files.theory, files.records, files.audited and files.audited.audit
+    if theory is None or records is None:
+        return None
+    if audit is not None and audit.comparison is not None:
+        return audit.comparison
     if why := nothing_in_common(theory, records):
         raise OtherStudy(why)
-    return compare(theory, records, alpha=_alpha_of(audited), progress=progress)
-
-
-def comparison_alpha(directory: Path) -> float:
-    """At which networks are compared with theory: that of the audit in the folder, if it did too."""
-    return _alpha_of(known_verdict(directory))
-
-
-def _alpha_of(audited: Audited | None) -> float:
-    known = None if audited is None else audited.audit.evidence.get("theory_alpha")
-    return float(known) if isinstance(known, float) and 0 < known <= 0.5 else ALPHA
+    known = None if audit is None else audit.evidence.get("alpha")
+    alpha = float(known) if isinstance(known, float) and 0 < known <= 0.5 else ALPHA
+    found = compare(theory, records, alpha=alpha, progress=progress)
+    rows = () if audit is None else theory_rows(audit.rows)
+    return replace(found, verdicts=rows) if rows else found
 
 
 def trained_networks(records: xr.Dataset) -> int | None:

@@ -6,28 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.analysis import VerdictRow, sufficient_width
-from widthwise.report.audit.words import conclude
+from widthwise.analysis import sufficient_width
 from widthwise.report.gather import Gathered
+from widthwise.report.words import conclude, number, part_title
 
-KERNELS = {
-    "feature_kernel": "Feature kernel Φ",
-    "gradient_kernel": "Gradient kernel G",
-    "tangent_kernel": "Tangent kernel K",
-}
-VARIABLES = {"prediction": "Predictions", "loss": "Loss", **KERNELS}
-CLAIMS = {
-    "mean_with_shift": "Mean, with theory's shift",
-    "mean_infinite_width": "Mean",
-    "variance": "N · variance at one width",
-    "variance_scaling": "N · variance, N → ∞",
-    "shift_scaling": "Mean shift, N → ∞",
-    "single_network_exponent": "Exponent, single network",
-    "ensemble_mean_exponent": "Exponent, ensemble mean",
-    "divergence": "Share of diverged seeds",
-}
 TOLERANCES = (0.1, 0.01)
 LONGEST_COUNT = 10**8
+# What a kind of network is called, and what its depth counts.
+NETWORKS = {
+    "cnn": ("convolutional network", "layer"),
+    "resnet": ("residual network", "residual block"),
+    "transformer": ("transformer", "block"),
+}
+RULES = {
+    "gd": "gradient descent",
+    "gradient_flow": "gradient flow",
+    "sgd": "SGD",
+    "momentum": "SGD with momentum",
+    "adam": "Adam",
+    "adamw": "AdamW",
+}
 DATA = {
     "arrays": "arrays of the user",
     "image_folder": "images",
@@ -58,64 +56,33 @@ class Headline:
     mood: str
 
 
-def part_title(part: str) -> str:
-    """A part's label as a reader calls it.
-
-    >>> part_title("prediction, test"), part_title("feature_kernel, layer 1")
-    ('Predictions, test', 'Feature kernel Φ, layer 1')
-    """
-    variable, comma, rest = part.partition(", ")
-    return VARIABLES.get(variable, variable) + comma + rest
-
-
 def headline(run: Gathered) -> Headline:
-    """What was studied, what an audit found, and whether theory and networks agree."""
-    against_theory = _against_theory(run)
-    if run.audited is None:
-        return against_theory
-    found = conclude(run.audited.audit)
-    also = f" {against_theory.answer}" if run.comparison is not None else ""
-    return Headline(against_theory.subject, found.answer, f"{found.detail}{also}", found.mood)
-
-
-def _against_theory(run: Gathered) -> Headline:
-    comparison = run.comparison
-    if comparison is None:
-        if run.theory is None:
-            answer = "Trained networks, not yet compared with theory."
-        elif run.numbers is None:
-            answer = "Theory alone: no networks to compare with yet."
-        else:
-            answer = "Theory and networks could not be compared."
-        return Headline(subject(run), answer, "", "open")
-    joint = [row for row in comparison.verdicts if row.joint]
-    failed = [row for row in joint if row.verdict == "inconsistent"]
-    weak = [row for row in joint if row.verdict == "underpowered"]
-    rate = f"chance of a false alarm anywhere: {100 * comparison.alpha:.3g} %"
-    match comparison.joint_verdict:
-        case "inconsistent":
-            parts = ", ".join(dict.fromkeys(part_title(row.part) for row in failed))
-            detail = f"{len(failed)} of {len(joint)} joint tests fail ({rate}): {parts}."
-            return Headline(subject(run), "Theory and networks disagree.", detail, "bad")
-        case "consistent":
-            detail = f"{len(joint) - len(weak)} of {len(joint)} joint tests pass and none fails ({rate})."
-            if weak:
-                detail += f" The other {len(weak)} are hidden in noise: more seeds would decide them."
-            return Headline(subject(run), "Theory and networks agree.", detail, "good")
-        case _:
-            detail = "Nothing here is precise enough to agree or disagree: train more seeds or widths."
-            return Headline(subject(run), "Too few networks to tell.", detail, "open")
+    """What was studied, and what the audit found, or the comparison with theory where there was no audit."""
+    if run.audited is not None:
+        audit = run.audited.audit
+        found = conclude(audit.rows, audit.evidence.get("alpha"), audit.summary)
+        return Headline(subject(run), found.answer, found.detail, found.mood)
+    if run.comparison is not None:
+        found = conclude(run.comparison.verdicts, run.comparison.alpha)
+        return Headline(subject(run), found.answer, found.detail, found.mood)
+    if run.theory is None:
+        answer = "Trained networks, not yet audited."
+    elif run.numbers is None:
+        answer = "Theory alone: no networks to compare with yet."
+    else:
+        answer = "Theory and networks could not be compared."
+    return Headline(subject(run), answer, "", "open")
 
 
 def missing_words(run: Gathered, what: str) -> str:
-    """Why there is no `what`, and what to run for it; empty where theory and networks are compared, and where
-    networks were audited that no theory is asked for."""
+    """Why there is no `what`, and what to run for it; empty where theory and networks are compared, where
+    networks were audited that no theory is asked for, and where theory does not treat the study."""
     if run.comparison is not None or (run.theory is None and run.audited is not None):
         return ""
     if run.records is None:
         return f"{what} need trained networks: `widthwise train STUDY.toml --out DIR` adds them."
     if run.theory is None:
-        return f"{what} need theory: `widthwise theory STUDY.toml --out DIR` adds it."
+        return f"{what} need theory: `widthwise theory STUDY.toml --out DIR` adds it." if run.unsolved else ""
     return f"{what} need theory and networks that can be compared; Validity, below, says why they cannot."
 
 
@@ -125,16 +92,9 @@ def subject(run: Gathered) -> str:
     if not network:
         networks = run.widths or run.audited is not None
         return "Networks of several widths." if networks else "An infinitely wide network."
-    depth = network.get("hidden_layers", 1)
-    layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
-    activation = str(network.get("activation", ""))
-    article = "An" if activation.startswith(("e", "a")) else "A"
-    sentence = f"{article} {activation} network of {layers} at richness {network.get('richness', 1.0)}, "
-    sentence += _data_words(data)
+    sentence = f"{_network_words(network)} at richness {network.get('richness', 1.0)}, {_data_words(data)}"
     steps, rate = training.get("steps"), training.get("learning_rate")
-    rule = {"gd": "gradient descent", "gradient_flow": "gradient flow"}.get(
-        str(training.get("optimizer")), "training"
-    )
+    rule = RULES.get(str(training.get("optimizer")), "training")
     updates = steps - 1 if isinstance(steps, int) else steps  # step 0 is initialization
     sentence += f"; {updates} step{'s' if updates != 1 else ''} of {rule} at learning rate {rate}"
     if run.widths:
@@ -142,6 +102,27 @@ def subject(run: Gathered) -> str:
         widths = ", ".join(map(str, run.widths))
         sentence += f"; {most} network{'s' if most != 1 else ''} at each of the widths {widths}"
     return sentence + "."
+
+
+def _network_words(network: Mapping[str, object]) -> str:
+    """The network by its kind and the depth that this kind is counted in.
+
+    >>> _network_words({"hidden_layers": 1, "activation": "tanh"})
+    'A tanh network of one hidden layer'
+    >>> _network_words({"kind": "transformer", "hidden_layers": 2, "activation": "gelu"})
+    'A transformer of 2 blocks (gelu)'
+    """
+    kind, depth = str(network.get("kind", "mlp")), network.get("hidden_layers", 1)
+    activation, blocks = str(network.get("activation", "")), network.get("blocks")
+    if kind == "resnet":
+        depth = sum(blocks) if isinstance(blocks, list | tuple) else depth
+    if kind in NETWORKS:
+        name, unit = NETWORKS[kind]
+        return (
+            f"A {name} of {'one' if depth == 1 else depth} {unit}{'' if depth == 1 else 's'} ({activation})"
+        )
+    layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
+    return f"{'An' if activation.startswith(('e', 'a')) else 'A'} {activation} network of {layers}"
 
 
 def _data_words(data: Mapping[str, object]) -> str:
@@ -233,20 +214,3 @@ def _limit_card(here, name: str, label: str, detail: str) -> list[Card]:
     if not np.isfinite([value, low, high]).all():
         return []
     return [Card(number(value), label, f"[{number(low)}, {number(high)}], {detail}")]
-
-
-def number(value: float | None) -> str:
-    """Three digits with a true minus sign; a dash where there is none.
-
-    >>> number(-0.5012), number(None)
-    ('−0.501', '–')
-    """
-    if value is None or not np.isfinite(value):
-        return "–"
-    return f"{value:.3g}".replace("-", "−")
-
-
-def row_key(row: VerdictRow) -> str:
-    """The claim as a reader calls it, with its width."""
-    claim = CLAIMS.get(row.claim, row.claim)
-    return claim if row.width is None else f"{claim}, N = {row.width}"

@@ -1,5 +1,6 @@
 """Reading a run directory: theory.nc, records.zarr, and the verdict of an audit."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import xarray as xr
 
 from widthwise.audit.reading import LARGEST
 from widthwise.errors import InputError
-from widthwise.records.read import open_records
+from widthwise.records.read import open_records, read_attributes
 from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, SWEEP, VARIABLES
 from widthwise.report.audit.verdict_file import NAME, Audited, read_verdict
+from widthwise.study.combinations import is_plain_perceptron
+from widthwise.study.read import study_from_tables
 
 AGAIN = "delete it and make it again with `widthwise theory`"
 
@@ -28,9 +31,18 @@ class RunFiles:
     audited: Audited | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def treated(self) -> bool:
+        """Whether theory treats the study of the records, which must say what it is."""
+        try:
+            tables = json.loads(str((self.records or xr.Dataset()).attrs["study"]))
+            return is_plain_perceptron(study_from_tables(tables))
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError, InputError):
+            return False
 
-def read_run(directory: str | Path) -> RunFiles:
-    """Open what is in `directory`.
+
+def read_run(directory: str | Path, audited: Audited | None = None) -> RunFiles:
+    """Open what is in `directory`; `audited`, its audit, if that is at hand.
 
     **Errors:** `InputError` if it does not exist, holds nothing, or a file is not what its name says; of a
     verdict beside other files a note says so.
@@ -49,13 +61,16 @@ def read_run(directory: str | Path) -> RunFiles:
             f"`widthwise run STUDY.toml --out {directory}`"
         )
     theory = read_theory_file(theory_path) if theory_path.exists() else None
-    records, audited, notes = None, None, ()
+    records, notes = None, ()
     try:
-        audited = read_verdict(verdict_path) if verdict_path.exists() else None
+        if audited is None and verdict_path.exists():
+            audited = read_verdict(verdict_path)
     except InputError as error:
         if alone:
             raise
         notes = (f"The audit is not shown: {error}.",)
+    if records_path.exists():
+        read_attributes(records_path)  # a damaged store, or a newer one, is refused beside any verdict
     try:
         records = open_records(records_path) if records_path.exists() else None
     except InputError as error:

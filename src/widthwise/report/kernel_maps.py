@@ -9,7 +9,7 @@ from widthwise.analysis.align import usable_seeds
 from widthwise.report.curves import theory_steps
 from widthwise.report.figure import Control, Figure, Panel, chosen_steps, plain
 from widthwise.report.gather import Gathered
-from widthwise.report.headline import KERNELS
+from widthwise.report.words import KERNELS
 
 MOST_POINTS = 48
 MOST_FRAMES = 12

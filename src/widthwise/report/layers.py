@@ -5,9 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.analysis import TheorySeries, theory_series
-from widthwise.report.figure import Control, Figure, Panel, Trace, band, chosen_steps, line, plain, step_axis
+from widthwise.report.figure import (
+    Control,
+    Figure,
+    Panel,
+    Trace,
+    band,
+    chosen_steps,
+    line,
+    marks,
+    plain,
+    step_axis,
+)
 from widthwise.report.gather import Gathered
-from widthwise.report.headline import KERNELS
+from widthwise.report.words import KERNELS
 
 LAYERED = ("feature_kernel", "gradient_kernel")
 
@@ -122,24 +133,7 @@ def _last_panel(run: Gathered, layers: list[TheorySeries], measure: int | None) 
 def _marks(name: str, color: str, x: list[float], spreads: list[Spread], symbol: str) -> Trace:
     ends = [_last(spread) for spread in spreads]
     value, low, high = (np.array([end[i] for end in ends]) for i in range(3))
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": name,
-        "legendgroup": name,
-        "x": plain(np.array(x)),
-        "y": plain(value),
-        "marker": {"color": color, "size": 9, "symbol": symbol},
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": plain(high - value),
-            "arrayminus": plain(value - low),
-            "color": color,
-            "thickness": 1.4,
-            "width": 3,
-        },
-    }
+    return marks(name, color, x, value, symbol=symbol, bars=(value - low, high - value))
 
 
 def _last(spread: Spread) -> tuple[float, float, float]:

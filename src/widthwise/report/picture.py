@@ -15,9 +15,10 @@ from widthwise.progress import SILENT, Progress
 from widthwise.report.atomic import write_bytes
 from widthwise.report.figure import value_axis
 from widthwise.report.gather import Gathered, gather
-from widthwise.report.headline import favorite_part, part_title
+from widthwise.report.headline import favorite_part
 from widthwise.report.inputs import read_run
 from widthwise.report.palette import WIDTHS_LIGHT, width_colors
+from widthwise.report.words import part_title
 
 INK = "#14171c"
 STYLE: dict[Any, Any] = {

@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from widthwise.report.figure import Figure, Panel, Trace, plain
+from widthwise.report.figure import Figure, Panel, Trace, marks, plain
 from widthwise.report.gather import Gathered
-from widthwise.report.headline import part_title
+from widthwise.report.words import part_title
 
 
 def ratio_figure(run: Gathered) -> Figure | None:
@@ -23,16 +23,15 @@ def ratio_figure(run: Gathered) -> Figure | None:
             continue
         data: list[Trace] = []
         rows = np.arange(len(labels))[::-1].astype(float)
-        count = len(run.widths)
+        window = _window(numbers[[f"{limit}_low", f"{limit}_high"]].to_array().to_numpy())
         for index, width in enumerate(run.widths):
+            offset = 0.3 - 0.6 * (index + 0.5) / (len(run.widths) + 1)
             one = numbers.sel(width=width)
-            offset = 0.3 - 0.6 * (index + 0.5) / (count + 1)
-            data.append(_ratios(f"N = {width}", f"@w{index}", one, name, rows + offset))
-        data.append(_ratios("N → ∞", "@ink", numbers, limit, rows - 0.3, symbol="diamond", size=9))
-        spread = numbers[[f"{limit}_low", f"{limit}_high"]].to_array().to_numpy()
+            data += _ratios(f"N = {width}", f"@w{index}", one, name, rows + offset, window)
+        data += _ratios("N → ∞", "@ink", numbers, limit, rows - 0.3, window)
         one_line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": 1, "x1": 1}
         layout = {
-            "xaxis": {"title": {"text": "measured / predicted"}, "range": _window(spread)},
+            "xaxis": {"title": {"text": "networks / theory"}, "range": window},
             "yaxis": {
                 "tickvals": plain(rows),
                 "ticktext": [label.replace(", ", "<br>") for label in labels],
@@ -49,8 +48,8 @@ def ratio_figure(run: Gathered) -> Figure | None:
         id="ratios",
         title="Does theory's size of the effects hold?",
         caption="Each effect of finite width, measured in the networks, over its prediction; bars: 95 % "
-        "interval. Diamond: extrapolated to infinite width, where the ratio should be 1 (dashed). Narrow "
-        "widths may differ by the next order.",
+        "interval, with an arrow where it leaves the chart. Diamond: extrapolated to infinite width, where "
+        "the ratio should be 1 (dashed). Narrow widths may differ by the next order.",
         panels=tuple(titles),
         views=[panels],
         shape="rows",
@@ -58,35 +57,25 @@ def ratio_figure(run: Gathered) -> Figure | None:
 
 
 def _ratios(
-    name: str,
-    color: str,
-    numbers: xr.Dataset,
-    variable: str,
-    rows: np.ndarray,
-    *,
-    symbol: str = "circle",
-    size: int = 6,
-) -> Trace:
+    name: str, color: str, numbers: xr.Dataset, variable: str, rows: np.ndarray, window: list[float]
+) -> list[Trace]:
+    """Ratios with their bars, and arrows at the edges of the window where bars leave it."""
     value, low, high = (numbers[f"{variable}{end}"].to_numpy() for end in ("", "_low", "_high"))
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": name,
-        "legendgroup": name,
-        "x": plain(value),
-        "y": plain(rows),
-        "marker": {"color": color, "size": size, "symbol": symbol},
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": plain(high - value),
-            "arrayminus": plain(value - low),
-            "color": color,
-            "thickness": 1.4,
-            "width": 0,
-        },
-        "hovertemplate": "%{x:.3g}<extra>" + name + "</extra>",
-    }
+    symbol, size = ("diamond", 9) if color == "@ink" else ("circle", 6)
+    template = "%{x:.3g}<extra>" + name + "</extra>"
+    bars = (value - low, high - value)
+    style = {"symbol": symbol, "size": size}
+    found = [marks(name, color, value, rows, bars=bars, along="x", hovertemplate=template, **style)]
+    quiet = {"size": 8, "hoverinfo": "skip", "band": "edge", "cliponaxis": False}
+    inside = 0.015 * (window[1] - window[0])
+    for edge, arrow, gone in (
+        (window[0] + inside, "left", low < window[0]),
+        (window[1] - inside, "right", high > window[1]),
+    ):
+        if gone.any():
+            x = np.full(int(gone.sum()), edge)
+            found.append(marks(name, color, x, rows[gone], symbol=f"triangle-{arrow}", **quiet))
+    return found
 
 
 def _window(spread: np.ndarray) -> list[float]:

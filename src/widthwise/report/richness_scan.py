@@ -3,9 +3,9 @@
 import numpy as np
 
 from widthwise.analysis import TheorySeries, scan_series
-from widthwise.report.figure import Control, Figure, Panel, Trace, plain, value_axis
+from widthwise.report.figure import Control, Figure, Panel, Trace, marks, plain, value_axis
 from widthwise.report.gather import Gathered
-from widthwise.report.headline import number
+from widthwise.report.words import number
 
 
 def richness_figure(run: Gathered) -> Figure | None:
@@ -71,7 +71,7 @@ def best(series: TheorySeries, values: np.ndarray, *, largest: bool) -> int | No
 
 def _noise_panel(run: Gathered, series: TheorySeries) -> Panel:
     data: list[Trace] = []
-    marks: list[tuple[float, float]] = []
+    best_at: list[tuple[float, float]] = []
     curves = []
     for index, width in enumerate(run.shown_widths):
         values = signal_to_noise(series, width)
@@ -80,40 +80,32 @@ def _noise_panel(run: Gathered, series: TheorySeries) -> Panel:
         spread = series.relative_spread
         error = np.zeros_like(values) if spread is None else values * relative / spread
         data.append(_curve(f"N = {width}", f"@w{index}", series, values, error))
-        marks += _mark(series, values, largest=True)
-    data.append(_best(marks))
+        best_at += _mark(series, values, largest=True)
+    data.append(_best(best_at))
     return Panel(data, {"xaxis": _axis(series), "yaxis": _positive(value_axis("signal to noise", curves))})
 
 
 def _loss_panel(run: Gathered, series: TheorySeries) -> Panel:
     data: list[Trace] = []
-    curves, marks = [series.value], _mark(series, series.value, largest=False)
+    curves, best_at = [series.value], _mark(series, series.value, largest=False)
     for index, width in enumerate(run.shown_widths if series.shift is not None else ()):
         values = mean_loss(series, width)
         curves.append(values)
         data.append(
             _curve(f"N = {width}", f"@w{index}", series, values, series.error + series.shift_error / width)
         )
-        marks += _mark(series, values, largest=False)
+        best_at += _mark(series, values, largest=False)
     data.append(_curve("infinite width", "@ink", series, series.value, series.error, dash="dash"))
-    data.append(_best(marks))
+    data.append(_best(best_at))
     return Panel(data, {"xaxis": _axis(series), "yaxis": value_axis("loss", curves)})
 
 
 def _curve(
     name: str, color: str, series: TheorySeries, values: np.ndarray, error: np.ndarray, dash: str = "solid"
 ) -> Trace:
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": name,
-        "legendgroup": name,
-        "x": plain(series.steps),
-        "y": plain(values),
-        "line": {"color": color, "width": 2, "dash": dash},
-        "marker": {"color": color, "size": 6},
-        "error_y": {"type": "data", "array": plain(error), "color": color, "thickness": 1.4, "width": 3},
-    }
+    line = {"color": color, "width": 2, "dash": dash}
+    bars = (error, error)
+    return marks(name, color, series.steps, values, size=6, bars=bars, mode="lines+markers", line=line)
 
 
 def _mark(series: TheorySeries, values: np.ndarray, *, largest: bool) -> list[tuple[float, float]]:
@@ -121,17 +113,9 @@ def _mark(series: TheorySeries, values: np.ndarray, *, largest: bool) -> list[tu
     return [] if at is None else [(float(series.steps[at]), float(values[at]))]
 
 
-def _best(marks: list[tuple[float, float]]) -> Trace:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "best richness",
-        "legendgroup": "best richness",
-        "x": plain([x for x, _ in marks]),
-        "y": plain([y for _, y in marks]),
-        "marker": {"color": "@ink", "size": 12, "symbol": "diamond"},
-        "hoverinfo": "skip",
-    }
+def _best(points: list[tuple[float, float]]) -> Trace:
+    x, y = ([point[axis] for point in points] for axis in (0, 1))
+    return marks("best richness", "@ink", x, y, symbol="diamond", size=12, hoverinfo="skip")
 
 
 def _axis(series: TheorySeries) -> dict[str, object]:

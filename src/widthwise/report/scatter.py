@@ -15,11 +15,12 @@ from widthwise.report.figure import (
     chosen_steps,
     line,
     log_ticks,
+    marks,
     plain,
     step_axis,
 )
 from widthwise.report.gather import Gathered
-from widthwise.report.headline import part_title
+from widthwise.report.words import part_title
 
 
 def variance_figure(run: Gathered) -> Figure | None:
@@ -49,9 +50,9 @@ def variance_figure(run: Gathered) -> Figure | None:
             scaled.append(line("theory", "@ink", "step", theory, width=2.5, dash="dash"))
             for width in run.widths:
                 edge = np.sqrt(np.maximum(theory, 0.0) / width)
-                distance.append(line("theory", "@ink", "step", edge, width=1.2, dash="dot"))
+                distance.append(line("theory", "@ink", "step", edge, width=1.2, dash="dot", mode="lines"))
         axis = step_axis(steps)
-        titles = ("N · variance", "distance")
+        titles = ("N · variance over seeds", "root mean square distance")
         layouts = [{"xaxis": axis, "yaxis": {"title": {"text": t}, "rangemode": "tozero"}} for t in titles]
         views.append([Panel(scaled, layouts[0]), Panel(distance, layouts[1])])
     labels = tuple(part_title(str(p)) for p in numbers["part"].to_numpy())
@@ -91,16 +92,15 @@ def distance_figure(run: Gathered) -> Figure | None:
                 fit = float(here[f"amplitude_{kind}"]) * dense**exponent
                 data.append(line(name, color, "dense", fit, width=1.6))
             if known.any():
-                data.append(_points(name, color, widths[known], values[known], symbol))
+                data.append(marks(name, color, widths[known], values[known], symbol=symbol))
             faint = ~known & (values > 0)
             if kind == "mean" and faint.any():
-                data.append(
-                    _points("mean, below its noise", "@muted", widths[faint], values[faint], "square-open")
-                )
+                name = "mean, below its noise"
+                data.append(marks(name, "@muted", widths[faint], values[faint], symbol="square-open"))
         data += _theory_distance(run, str(part), dense)
         layout = {
             "xaxis": {"title": {"text": "width N"}, "type": "log", "tickvals": plain(widths)},
-            "yaxis": {"title": {"text": "distance"}, "type": "log", **_decades(here)},
+            "yaxis": {"title": {"text": "root mean square distance"}, "type": "log", **_decades(here)},
             "hovermode": "closest",
         }
         views.append([Panel(data, layout)])
@@ -134,12 +134,6 @@ def _decades(here: xr.Dataset) -> dict[str, object]:
     shown = np.concatenate([here[f"distance_{kind}"].to_numpy() for kind in ("single", "mean")])
     shown = shown[np.isfinite(shown) & (shown > 0)]
     return log_ticks(float(shown.min()), float(shown.max())) if shown.size else {}
-
-
-def _points(name: str, color: str, x: np.ndarray, y: np.ndarray, symbol: str) -> Trace:
-    marker = {"color": color, "size": 9, "symbol": symbol}
-    common = {"type": "scatter", "mode": "markers", "name": name, "legendgroup": name}
-    return {**common, "x": plain(x), "y": plain(y), "marker": marker}
 
 
 def _first_test(labels: tuple[str, ...]) -> int:

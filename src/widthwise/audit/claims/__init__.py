@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from widthwise.audit.claim import Test, Untested
+from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims import (
     attention,
     bias,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.audit.claim import OWN, Test, Untested
+from widthwise.analysis.verdict import OWN, Test, Untested
 from widthwise.audit.claims import heads
 from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
 from widthwise.audit.claims.width_exponent import exponent_test

@@ -6,7 +6,7 @@ import numpy as np
 
 from widthwise.analysis.ensembling import Ensembling, measure_ensembling
 from widthwise.analysis.seeds import recentered_interval
-from widthwise.audit.claim import Test, Untested
+from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.classes import loss_kind, outputs_of, points_of, read_points, targets_at
 from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare

@@ -8,7 +8,7 @@ from scipy import special
 
 from widthwise.analysis.ensembling import Kind
 from widthwise.analysis.pairs import jensen_shannon
-from widthwise.audit.claim import Test
+from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.described import pair_rows
 from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.ensemble_view import EnsembleView

@@ -8,7 +8,7 @@ from jaxtyping import Float, Shaped
 from scipy import stats
 
 from widthwise.analysis.pairs import Distance, compare_pairs
-from widthwise.audit.claim import Test, Where
+from widthwise.analysis.verdict import Test, Where
 from widthwise.audit.ensemble_view import EnsembleView
 
 MOST_NETWORKS = 8  # of each width, of which pairs are compared

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.analysis.gaps import Products, converging_gaps, gap_exponent
-from widthwise.audit.claim import SYMPTOM, Test, Where
+from widthwise.analysis.verdict import SYMPTOM, Test, Where
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 
 Block = list[Float[np.ndarray, "_ ..."]]

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from widthwise.analysis.attention_heads import matched_divergence, mean_divergence, relative_entropy_of_rows
-from widthwise.audit.claim import Test
+from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.described import pair_rows
 from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare

@@ -6,7 +6,7 @@ import numpy as np
 
 from widthwise.analysis.extrapolate import richardson
 from widthwise.analysis.gaps import Products, difference, gap_interval
-from widthwise.audit.claim import Test
+from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.claims.predictions import CLAIM, mean_products
 from widthwise.audit.ensemble_view import EnsembleView

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.audit.claim import Test, Untested
+from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
 from widthwise.audit.claims.scales import layer_names
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare

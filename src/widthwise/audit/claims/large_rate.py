@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from widthwise.audit.claim import SYMPTOM, Test, Untested
+from widthwise.analysis.verdict import SYMPTOM, Test, Untested
 from widthwise.audit.claims.function_gaps import Block, alive_blocks, comparable, gap_test
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 
@@ -20,7 +20,7 @@ class _Counts:
     narrow: int
     wide: int
 
-    def smallest(self, level: float, more: int = 0) -> float:
+    def smallest(self, level: float, more: int = 0, finer: float = 1.0) -> float:
         """The smallest share of diverging wide networks, none of the narrow ones diverging, that is seen."""
         narrow, wide = self.narrow + more, self.wide + more
         for bad in range(1, wide + 1):

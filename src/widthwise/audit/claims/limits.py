@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from widthwise.analysis.extrapolate import extrapolate
 from widthwise.analysis.inverse_powers import fit_inverse_powers
-from widthwise.audit.claim import Test, Untested
+from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.claims.loss_curves import split_names
 from widthwise.audit.claims.training_rate import rates_of

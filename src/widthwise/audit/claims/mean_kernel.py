@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from widthwise.analysis.seeds import bootstrap_counts, recentered_interval
 from widthwise.analysis.spectrum_exchange import residual_curves, residual_times
-from widthwise.audit.claim import Test
+from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.claims.kernel_modes import KERNEL, has_kernels, kernels_at, modes_of
 from widthwise.audit.ensemble_view import EnsembleView

@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from widthwise.analysis.distributions import raw_moments, shape_of, wasserstein
 from widthwise.analysis.seeds import bootstrap_counts, recentered_interval
-from widthwise.audit.claim import Test
+from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.claims.scales import layer_names
 from widthwise.audit.ensemble_view import EnsembleView

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from widthwise.analysis.gaps import Products
-from widthwise.audit.claim import Test, Untested
+from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.classes import by_class, loss_kind, without_common_part
 from widthwise.audit.claims.function_gaps import Block, alive_blocks, comparable, gap_test
 from widthwise.audit.ensemble_view import EnsembleView

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.audit.claim import Test, Untested
+from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.scales import early_step, layer_names
 from widthwise.audit.claims.width_exponent import exponent_test
 from widthwise.audit.ensemble_view import EnsembleView

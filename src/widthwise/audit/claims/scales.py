@@ -9,11 +9,11 @@ from jaxtyping import Float
 
 from widthwise.analysis.exponents import Exponent, fit_exponent
 from widthwise.analysis.power import SlopePower
-from widthwise.audit.claim import INHERITED, OWN, SYMPTOM, Test, Untested
+from widthwise.analysis.verdict import INHERITED, OWN, SYMPTOM, Test, Untested
 from widthwise.audit.claims import shrinking
-from widthwise.audit.claims.width_exponent import agreement
+from widthwise.audit.claims.width_exponent import agreement, power
 from widthwise.audit.ensemble_view import EnsembleView
-from widthwise.audit.laws import TensorLaw, describe, tensor_laws
+from widthwise.audit.laws import QUANTITIES, TensorLaw, describe, tensor_laws
 from widthwise.audit.patterns import whole_parametrization
 
 CLAIM = "scales"
@@ -234,7 +234,8 @@ def _test(measured: EnsembleView, scale: Scale) -> Test:
     exponent, tolerance = scale.exponent, settings.exponent_tolerance
     value = exponent.overall.value
     expected = min(max(value, scale.low), scale.high)
-    what = f"`{scale.quantity}` of {scale.kind} `{scale.name}` at step {scale.step}"
+    size = QUANTITIES[scale.quantity]
+    what = f"{size[:1].upper()}{size[1:]} of {scale.kind} `{scale.name}` at step {scale.step}"
     weak = ""
     if scale.seeds < 2:
         weak = f"{what}: one network at some width has no scatter to judge by: train at least 2 seeds."
@@ -247,8 +248,9 @@ def _test(measured: EnsembleView, scale: Scale) -> Test:
         p_value=exponent.p_value(scale.low, scale.high, tolerance),
         power=SlopePower((exponent.overall, exponent.wide), tolerance, max(scale.seeds, 1)),
         useful=settings.visible_exponent,
-        advice_good=f"{what} goes as N^{value:.2f}, {agreement(value, expected, tolerance)}.",
-        advice_bad=f"{what} goes as N^{value:.2f} and should as N^{expected:.2g}: {describe(scale.quantity)}",
+        advice_good=f"{what} goes as {power(value)}, {agreement(value, expected, tolerance)}.",
+        advice_bad=f"{what} goes as {power(value)} and should as {power(expected)}: "
+        f"{describe(scale.quantity)}",
         weak=weak,
     )
 

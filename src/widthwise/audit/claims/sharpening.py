@@ -12,7 +12,7 @@ from widthwise.analysis.stability import (
     spikes_apart,
     stability_threshold,
 )
-from widthwise.audit.claim import Test
+from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.described import mean_rows, pair_rows
 from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.ensemble_view import EnsembleView

@@ -3,7 +3,7 @@
 import numpy as np
 
 from widthwise.analysis.gaps import Products, converging_gaps
-from widthwise.audit.claim import OWN, Test
+from widthwise.analysis.verdict import OWN, Test
 from widthwise.audit.claims.function_gaps import comparable, counting
 from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.audit.laws import TensorLaw

@@ -3,7 +3,7 @@
 import numpy as np
 
 from widthwise.analysis.spectrum_exchange import residual_curves, residual_times, swap_test
-from widthwise.audit.claim import Test, Untested
+from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import Block, comparable, gap_test
 from widthwise.audit.claims.kernel_modes import EIGENVALUE, KERNEL, modes_at, source_of
 from widthwise.audit.ensemble_view import EnsembleView

@@ -1,9 +1,10 @@
 """How far single networks' kernels are from their mean at each width."""
 
 from widthwise.analysis.ensembling import variance_exponent
-from widthwise.audit.claim import Test
+from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.claims.scales import layer_names
+from widthwise.audit.claims.width_exponent import power
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 
 CLAIM, NAME = "feature_kernel", "feature_kernel"
@@ -42,7 +43,7 @@ def descriptions(measured: EnsembleView) -> list[Test]:
                 expected=-0.5,
                 advice_good=f"One network's kernel of `{name}` is {sizes[0]:.2g} of its size from the mean "
                 f"at N = {products.widths[0]} and {sizes[-1]:.2g} at N = {products.widths[-1]}: as "
-                f"N^{-exponent.value / 2:.2f}.",
+                f"{power(-exponent.value / 2)}.",
             )
         )
     return found

@@ -9,8 +9,9 @@ from widthwise.analysis.ensembling import variance_exponent
 from widthwise.analysis.estimate import Estimate
 from widthwise.analysis.exponents import Exponent
 from widthwise.analysis.power import SlopePower
-from widthwise.audit.claim import Test, Untested
+from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import Block, alive_blocks, comparable, too_few
+from widthwise.audit.claims.width_exponent import agreement, power
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 from widthwise.audit.reading import sound
 
@@ -73,8 +74,9 @@ def _test(measured: EnsembleView, found: tuple[Estimate, int] | str | None, wher
         p_value=Exponent(exponent, exponent).p_value(1.0, 1.0, tolerance),
         power=SlopePower((exponent,), tolerance, fewest),
         useful=2 * measured.settings.visible_exponent,
-        advice_good=f"The variance over initializations falls as N^-{value:.2f}, as it should (1/N).",
-        advice_bad=f"The variance over initializations goes as N^{-value:.2f} and should fall as 1/N: look "
+        advice_good=f"The variance over initializations {_goes(value)}, "
+        f"{agreement(-value, -1.0, tolerance)}.",
+        advice_bad=f"The variance over initializations {_goes(value)} and should fall as N^-1: look "
         "at the scale of the readout, at what is random in training beside the initialization, and whether "
         "half the learning rate mends it.",
     )
@@ -93,10 +95,14 @@ def _described(
             estimate=exponent.value,
             interval=exponent.interval(measured.alpha),
             expected=1.0,
-            advice_good="At the last step the variance over initializations goes as "
-            f"N^{-exponent.value:.2f}; less than 1/N is of differences that saturate, as at a large rate.",
+            advice_good=f"At the last step the variance over initializations {_goes(exponent.value)}"
+            + (", slower than N^-1, as where differences saturate." if exponent.value < 1 else "."),
         )
     ]
+
+
+def _goes(exponent: float) -> str:
+    return f"{'falls' if exponent > 0 else 'grows'} as {power(-exponent)}"
 
 
 def _scaled(measured: EnsembleView, steps: list[int], widths: list[int]) -> Iterator[Block]:

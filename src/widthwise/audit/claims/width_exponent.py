@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from widthwise.analysis.exponents import fit_exponent
 from widthwise.analysis.power import SlopePower
-from widthwise.audit.claim import SYMPTOM, Test, Where
+from widthwise.analysis.verdict import SYMPTOM, Test, Where
 from widthwise.audit.ensemble_view import EnsembleView
 
 
@@ -50,12 +50,22 @@ def exponent_test(
         p_value=exponent.p_value(low, high, settings.exponent_tolerance),
         power=SlopePower((exponent.overall, exponent.wide), settings.exponent_tolerance, fewest),
         useful=settings.visible_exponent if useful is None else useful,
-        advice_good=f"{what} goes as N^{value:.2f}, "
+        advice_good=f"{what} goes as {power(value)}, "
         f"{agreement(value, expected, settings.exponent_tolerance)}.",
-        advice_bad=f"{what} goes as N^{value:.2f} and should as N^{expected:.2g}: {fix}.",
+        advice_bad=f"{what} goes as {power(value)} and should as {power(expected)}: {fix}.",
         weak=weak,
         depth=depth,
     )
+
+
+def power(exponent: float) -> str:
+    """A power of the width in words.
+
+    >>> power(-0.7213), power(-0.001), power(1.0)
+    ('N^-0.72', 'N^0', 'N^1')
+    """
+    words = f"{exponent:.2f}".rstrip("0").rstrip(".")
+    return f"N^{words if float(words) else 0}"
 
 
 def agreement(value: float, expected: float, tolerance: float) -> str:
@@ -65,5 +75,5 @@ def agreement(value: float, expected: float, tolerance: float) -> str:
     ('as it should (N^0)', 'which chance or finite width may make of N^0')
     """
     if abs(value - expected) <= tolerance:
-        return f"as it should (N^{expected:.2g})"
-    return f"which chance or finite width may make of N^{expected:.2g}"
+        return f"as it should ({power(expected)})"
+    return f"which chance or finite width may make of {power(expected)}"

@@ -4,17 +4,20 @@ import html
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from widthwise.audit import ClaimRow
-from widthwise.report.audit.words import kind_of, title_of, where_words
-from widthwise.report.figure import Control, Figure, Panel, Trace, plain
+from widthwise.report.figure import Control, Figure, Panel, Trace, marks
+from widthwise.report.words import as_shown, kind_of, title_of, unit_of, where_words
 
 MOST_ROWS = 24
 LONGEST_LABEL = 56
 ROW_PIXELS = 22
 BARS = "Bars: interval of the estimate."
-TESTS = "Diamonds: what is expected where scaling is correct; what finite width may add is forgiven."
-DESCRIBED = "Diamonds beside descriptions: what the widest networks, or the noise of the seeds, show."
-UNITS = {name: "exponent of the width" for name in ("scales", "richness", "variance_scaling")}
+TESTS = (
+    "Diamonds: what is expected where scaling is correct; a test forgives what finite width may add to that."
+)
+DESCRIBED = "Diamonds beside what is described: what the widest networks, or the noise of the seeds, show."
 # What a row is drawn as, by what it says.
 COLORS = {"inconsistent": "@bad", "underpowered": "@open", "consistent": "@good", "described": "@last"}
 SYMBOLS = {
@@ -30,15 +33,14 @@ def claim_figure(name: str, claim: str, rows: Sequence[ClaimRow]) -> Figure | No
 
     Rows of different units are not drawn on one axis: a choice shows those of one, first those of the worst.
     """
-    known = [row for row in rows if row.estimate is not None and math.isfinite(row.estimate)]
+    known = [as_shown(row) for row in rows if row.estimate is not None and math.isfinite(row.estimate)]
     if not known:
         return None
     units = {unit_of(row): [r for r in known if unit_of(r) == unit_of(row)] for row in known}
     shown = {unit: mine[:MOST_ROWS] for unit, mine in units.items()}
     failing = sum(row.verdict == "inconsistent" for row in rows)
     tests = sum(row.judges for row in rows)
-    caption = f"{failing} of {tests} tests fail." if failing else f"None of {tests} tests fails."
-    caption = caption if tests else "A description: nothing here is tested."
+    caption = _tests(failing, tests)
     if any(len(units[unit]) > len(shown[unit]) for unit in units):
         caption += f" The worst {MOST_ROWS} are drawn."
     choice = Control("Show", tuple(_words_of(unit) for unit in units))
@@ -55,9 +57,12 @@ def claim_figure(name: str, claim: str, rows: Sequence[ClaimRow]) -> Figure | No
     )
 
 
-def unit_of(row: ClaimRow) -> str:
-    """What an estimate is measured in."""
-    return str(row.where.get("unit", UNITS.get(row.claim, "estimate")))
+def _tests(failing: int, tests: int) -> str:
+    if not tests:
+        return "A description: nothing here is tested."
+    if tests == 1:
+        return "The one test fails." if failing else "The one test does not fail."
+    return f"{failing or 'None'} of {tests} tests {'fail' if failing > 1 else 'fails'}."
 
 
 def _words_of(unit: str) -> str:
@@ -69,15 +74,17 @@ def _panel(unit: str, shown: Sequence[ClaimRow]) -> Panel:
     expected = [(at, row.expected) for at, row in enumerate(shown) if row.expected is not None]
     if expected:
         labels = [html.unescape(label) for label in map(_label, shown)]
-        marker = {"color": "@ink", "size": 10, "symbol": "diamond", "opacity": 0.55}
         data.append(
-            {
-                **_points("expected", marker),
-                "x": plain([value for _, value in expected]),
-                "y": [at for at, _ in expected],
-                "labels": [labels[at] for at, _ in expected],
-                "hovertemplate": "expected %{x:.3g}<extra></extra>",
-            }
+            marks(
+                "expected",
+                "@ink/0.6",
+                [value for _, value in expected],
+                [at for at, _ in expected],
+                symbol="diamond",
+                size=10,
+                labels=[labels[at] for at, _ in expected],
+                hovertemplate="expected %{x:.3g}<extra></extra>",
+            )
         )
     layout: dict[str, object] = {
         "xaxis": {"title": {"text": _escaped(unit)}},
@@ -95,29 +102,19 @@ def _estimates(kind: str, shown: Sequence[ClaimRow]) -> Trace | None:
     mine = [(at, row) for at, row in enumerate(shown) if kind_of(row) == kind]
     if not mine:
         return None
-    color = COLORS[kind]
-    bars = [_bars(row) for _, row in mine]
-    return {
-        **_points(kind, {"color": color, "size": 8, "symbol": SYMBOLS[kind]}),
-        "x": plain([float(row.estimate or 0.0) for _, row in mine]),
-        "y": [at for at, _ in mine],
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": plain([high for _, high in bars]),
-            "arrayminus": plain([low for low, _ in bars]),
-            "color": color,
-            "thickness": 1.6,
-            "width": 4,
-        },
-        "labels": [html.unescape(_label(row)) for _, row in mine],
-        "text": [_label(row) for _, row in mine],
-        "hovertemplate": "%{text}<br>%{x:.3g}<extra></extra>",
-    }
-
-
-def _points(name: str, marker: dict[str, object]) -> Trace:
-    return {"type": "scatter", "mode": "markers", "name": name, "legendgroup": name, "marker": marker}
+    return marks(
+        kind,
+        COLORS[kind],
+        [float(row.estimate or 0.0) for _, row in mine],
+        [at for at, _ in mine],
+        symbol=SYMBOLS[kind],
+        size=8,
+        bars=(np.array([_bars(row)[0] for _, row in mine]), np.array([_bars(row)[1] for _, row in mine])),
+        along="x",
+        labels=[html.unescape(_label(row)) for _, row in mine],
+        text=[_label(row) for _, row in mine],
+        hovertemplate="%{text}<br>%{x:.3g}<extra></extra>",
+    )
 
 
 def _bars(row: ClaimRow) -> tuple[float, float]:
@@ -130,7 +127,7 @@ def _bars(row: ClaimRow) -> tuple[float, float]:
 
 def _label(row: ClaimRow) -> str:
     """A place as text that Plotly takes for neither markup nor a role of color."""
-    words = where_words({key: value for key, value in row.where.items() if key != "unit"})
+    words = where_words(row.where)
     return _escaped(f"{words[: LONGEST_LABEL - 1]}…" if len(words) > LONGEST_LABEL else words)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from widthwise.audit import ClaimRow
-from widthwise.report.audit.ensembles import Ensembles
-from widthwise.report.audit.gap_series import Gaps
+from widthwise.audit.ensemble_curves import EnsembleCurves
+from widthwise.audit.gap_series import Gaps
 from widthwise.report.audit.verdict_file import Audited
-from widthwise.report.audit.words import where_words
+from widthwise.report.words import where_words
 
 FIRST = ("claim", "kind", "verdict", "where", "tensor", "layer", "quantity", "step", "width", "unit")
 NUMBERS = ("estimate", "low", "high", "expected", "resolution", "p_value", "more_seeds")
@@ -29,10 +29,10 @@ class Download:
 def downloads(audited: Audited) -> tuple[Download, ...]:
     """All rows of the audit, and the gaps and ensembles where they were measured."""
     found = [_download("audit", "all tests", rows_csv(audited.audit.rows))] if audited.audit.rows else []
-    if audited.gaps is not None:
-        found.append(_download("gaps", "gaps at every step", gaps_csv(audited.gaps)))
-    if audited.ensembles is not None:
-        found.append(_download("ensembles", "ensembles", ensembles_csv(audited.ensembles)))
+    if audited.audit.gaps is not None:
+        found.append(_download("gaps", "gaps at every step", gaps_csv(audited.audit.gaps)))
+    if audited.audit.ensembles is not None:
+        found.append(_download("ensembles", "ensembles", ensembles_csv(audited.audit.ensembles)))
     return tuple(found)
 
 
@@ -65,7 +65,7 @@ def gaps_csv(gaps: Gaps) -> str:
     return _table(columns, lines)
 
 
-def ensembles_csv(ensembles: Ensembles) -> str:
+def ensembles_csv(ensembles: EnsembleCurves) -> str:
     """A line for each width and size, and one of infinitely many networks with its interval."""
     lines = []
     for at, width in enumerate(ensembles.widths):

@@ -1,87 +1,17 @@
 """Losses of ensembles against their size, at every width: what averaging removes and what only width does."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 
-from widthwise.analysis.seeds import recentered_interval
-from widthwise.audit import Audit
-from widthwise.report.figure import Control, Figure, Panel, Trace, plain, value_axis
+from widthwise.audit.ensemble_curves import EnsembleCurves
+from widthwise.report.figure import Control, Figure, Panel, Trace, line, plain, value_axis
+from widthwise.report.words import SPLITS
 
-Numbers = list[float | int | None]
+FEWEST_SEEDS = 4  # below which resamples of them give no interval
 # What is made equal, as powers of the width; parameters if most are in matrices between hidden layers.
-BUDGETS = {"networks n": 0, "neurons n N": 1, "parameters n N²": 2}
+BUDGETS = {"networks n": 0, "neurons n · N": 1, "parameters n · N²": 2}
 
 
-@dataclass(frozen=True)
-class Ensembles:
-    """Ensembles at one step, on one split's points.
-
-    **Fields:** `curves`, for each width the mean loss of ensembles of 1, 2, .. networks; `infinite`, of
-    infinitely many, with the bounds of its interval.
-    """
-
-    step: int
-    split: str
-    widths: tuple[int, ...]
-    curves: tuple[Numbers, ...]
-    infinite: Numbers
-    low: Numbers
-    high: Numbers
-
-    def to_json(self) -> dict[str, object]:
-        """As `verdict.json` keeps it, under "ensembles"."""
-        return {
-            "step": self.step,
-            "split": self.split,
-            "widths": list(self.widths),
-            "curves": list(self.curves),
-            "infinite": self.infinite,
-            "low": self.low,
-            "high": self.high,
-        }
-
-
-def ensembles_of(audit: Audit, alpha: float = 0.05) -> Ensembles | None:
-    """As the audit measured them, with intervals at 1 - `alpha`; None where it could not."""
-    found = audit.ensembles
-    if found is None:
-        return None
-    bounds = [
-        recentered_interval(each.draws, each.infinite, alpha) if len(each.draws) else (math.nan, math.nan)
-        for each in found.found
-    ]
-    low, high = np.array(bounds).T
-    return Ensembles(
-        found.step,
-        found.split,
-        found.widths,
-        tuple(plain(each.curve) for each in found.found),
-        plain([each.infinite for each in found.found]),
-        plain(low),
-        plain(high),
-    )
-
-
-def read_ensembles(content: object) -> Ensembles | None:
-    """From their JSON; None for anything else."""
-    if not isinstance(content, Mapping):
-        return None
-    try:
-        widths = tuple(int(width) for width in content["widths"])
-        curves = tuple(plain(np.array(curve, dtype=float)) for curve in content["curves"])
-        infinite, low, high = (plain(np.array(content[k], dtype=float)) for k in ("infinite", "low", "high"))
-        step, split = int(content["step"]), str(content["split"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    same = {len(widths), len(curves), len(infinite), len(low), len(high)}
-    good = len(same) == 1 and widths and all(curves) and min(widths) > 0
-    return Ensembles(step, split, widths, curves, infinite, low, high) if good else None
-
-
-def ensemble_figure(ensembles: Ensembles) -> Figure:
+def ensemble_figure(ensembles: EnsembleCurves) -> Figure:
     """Loss against size at every width, at equal numbers of networks, neurons or parameters."""
     known = [np.array(curve, dtype=float) for curve in ensembles.curves]
     known.append(np.array([ensembles.infinite, ensembles.low, ensembles.high], dtype=float).ravel())
@@ -91,45 +21,49 @@ def ensemble_figure(ensembles: Ensembles) -> Figure:
         axis: dict[str, object] = {"title": {"text": budget}, "type": "log"}
         if not power:
             axis["tickvals"] = plain(2.0 ** np.arange(24))
-        views.append([Panel(data, {"xaxis": axis, "yaxis": value_axis("loss a point", known)})])
+        views.append([Panel(data, {"xaxis": axis, "yaxis": value_axis("mean loss per point", known)})])
     return Figure(
         id="audit-ensembles",
         title="Ensembles or width",
-        caption=f"Mean loss a point of ensembles of n networks at step {ensembles.step} on "
-        f"{ensembles.split} points; dotted, of infinitely many. What a curve falls by is variance over "
-        "initializations; what is left between the dotted lines is the bias of narrower width, "
-        "which no ensemble removes.",
+        caption=f"Mean loss per point of ensembles of n networks at step {ensembles.step} on "
+        f"{SPLITS.get(ensembles.split, ensembles.split)}; dotted, of infinitely many"
+        + (
+            " with its interval (bars). What is left between dotted lines whose intervals do not overlap is "
+            "the bias of narrower width, which no ensemble removes."
+            if _resolved(ensembles)
+            else ". What is left between dotted lines is bias of narrower width, which no ensemble removes, "
+            f"or the noise of few seeds: below {FEWEST_SEEDS} networks a width it is not known which."
+        )
+        + " What a curve falls by is variance over initializations.",
         panels=("",),
         views=views,
         controls=(Control("Compare at equal", tuple(BUDGETS)),),
     )
 
 
-def _curve(ensembles: Ensembles, index: int, power: int) -> list[Trace]:
-    """A width's curve with its markers, and its limit as a dotted line of the same length."""
+def _resolved(ensembles: EnsembleCurves) -> bool:
+    """Whether there are networks enough for intervals."""
+    return min(map(len, ensembles.curves)) >= FEWEST_SEEDS
+
+
+def _curve(ensembles: EnsembleCurves, index: int, power: int) -> list[Trace]:
+    """A width's curve with its markers, and its limit as a dotted line that ends in its interval."""
     width, color = ensembles.widths[index], f"@w{index}"
-    curve, limit = ensembles.curves[index], ensembles.infinite[index]
+    curve = np.array(ensembles.curves[index], dtype=float)
     x = plain(np.arange(1, len(curve) + 1) * float(width) ** power, digits=12)
     name = f"N = {width}"
+    low, limit, high = (
+        np.nan if (value := each[index]) is None else float(value)
+        for each in (ensembles.low, ensembles.infinite, ensembles.high)
+    )
+    dots = {"width": 1.4, "dash": "dot", "mode": "lines", "legendgroup": name, "band": "edge"}
+    if _resolved(ensembles):
+        ends = {"array": plain([np.nan, high - limit]), "arrayminus": plain([np.nan, limit - low])}
+        style = {"type": "data", "symmetric": False, "color": color, "thickness": 1.4, "width": 3}
+        dots["error_y"] = style | ends
+    # Beside each other, so that no interval hides another.
+    ends = [float(width) ** power, float(len(curve) * width**power) * 1.05 ** (index + 1)]
     return [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "name": name,
-            "legendgroup": name,
-            "x": x,
-            "y": curve,
-            "line": {"color": color, "width": 1.8, "dash": "solid"},
-            "marker": {"color": color, "size": 6, "symbol": "circle"},
-        },
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": f"{name}, infinitely many",
-            "legendgroup": name,
-            "band": "edge",
-            "x": [x[0], x[-1]],
-            "y": [limit, limit],
-            "line": {"color": color, "width": 1.4, "dash": "dot"},
-        },
+        line(name, color, x, curve, width=1.8, mode="lines+markers", marker={"color": color, "size": 6}),
+        line(f"{name}, infinitely many", color, plain(ends), np.full(2, limit), **dots),
     ]

@@ -1,25 +1,29 @@
 """Figures of an audit: gaps between widths at each step, ensembles, and each claim's intervals."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from widthwise.audit import ClaimRow
+from widthwise.audit.gap_series import Gap, Gaps
 from widthwise.report.audit.claim_figures import claim_figure
 from widthwise.report.audit.ensembles import ensemble_figure
-from widthwise.report.audit.gap_series import Gap, Gaps
 from widthwise.report.audit.verdict_file import Audited
-from widthwise.report.figure import Control, Figure, Panel, Trace, plain
+from widthwise.report.figure import Control, Figure, Panel, Trace, line, marks, plain
+from widthwise.report.words import SPLITS, part_title
 
 SIZES = ("the loss now", "the initial loss")
 LARGEST_ZOOM = 8.0  # over which an ordinate shared by all steps would hide a step
 
 
-def audit_figures(audited: Audited) -> list[Figure]:
-    """The gaps and the ensembles, if they were measured, then a figure a claim, that with the worst row
-    first."""
-    rows = audited.audit.rows
+def audit_figures(audited: Audited, rows: Sequence[ClaimRow] | None = None) -> list[Figure]:
+    """The gaps and the ensembles, if they were measured, then a figure a claim of `rows`, all if None; that
+    with the worst row first."""
+    rows = audited.audit.rows if rows is None else rows
     claims = list(dict.fromkeys(row.claim for row in rows))
-    found = [] if audited.gaps is None else [gap_figure(audited.gaps)]
-    if audited.ensembles is not None:
-        found.append(ensemble_figure(audited.ensembles))
+    found = [] if audited.audit.gaps is None else [gap_figure(audited.audit.gaps)]
+    if audited.audit.ensembles is not None:
+        found.append(ensemble_figure(audited.audit.ensembles))
     for number, claim in enumerate(claims):
         mine = [row for row in rows if row.claim == claim]
         figure = claim_figure(f"audit-{number}", claim, mine)
@@ -45,16 +49,22 @@ def gap_figure(gaps: Gaps) -> Figure:
     return Figure(
         id="audit-gaps",
         title=f"Gaps to the widest networks, N = {gaps.widths[-1]}",
-        caption="Relative to the widest networks' mean, or of losses to its initial value: both rank tasks "
-        "differently. Predictions: root mean square distance of the mean over seeds, less what the noise of "
-        "the means adds, and zero where it lies below that noise (dotted). Losses: difference of the means, "
-        "with two standard errors. One network: typical distance of a single network, of which ensembling "
-        "removes what lies above the means.",
-        panels=tuple(gap.quantity.capitalize() for gap in shown),
+        caption="A gap is the distance of networks of width N to the widest networks, relative to the "
+        "widest's mean (of losses also to its initial value, which ranks tasks differently). Predictions: "
+        "root mean square distance between means over seeds, less what the noise of these means adds, and "
+        "zero where it lies below that noise (dotted). Losses: difference of the means, with two standard "
+        "errors. One network: typical distance of a single network; averaging networks removes what lies "
+        "above the means.",
+        panels=tuple(_titles(gap) for gap in shown),
         views=views,
         controls=(*choice, slider),
         axes={"width": widths},
     )
+
+
+def _titles(gap: Gap) -> str:
+    name, comma, split = gap.quantity.partition(", ")
+    return part_title(name) + comma + SPLITS.get(split, split)
 
 
 def _has_initial(gap: Gap) -> bool:
@@ -69,45 +79,20 @@ def _over_initial(gap: Gap) -> np.ndarray:
 
 def _gap_panel(gap: Gap, widths: np.ndarray, column: int, scale: np.ndarray) -> Panel:
     means, noise, single = (
-        plain([(np.nan if row[column] is None else row[column]) * scale[column] for row in rows])
+        np.array([row[column] for row in rows], dtype=float) * scale[column]
         for rows in (gap.gap, gap.noise, gap.single)
     )
     signed = gap.quantity != "prediction"
-    data: list[Trace] = [_series("one network", "@first", "square", single)]
+    data: list[Trace] = [marks("one network", "@first", "width", single, symbol="square")]
+    two = 2 * np.array(noise, dtype=float)
     if not signed:
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": "noise of the means",
-                "legendgroup": "noise of the means",
-                "x": "width",
-                "y": noise,
-                "line": {"color": "@muted", "width": 1.4, "dash": "dot"},
-            }
-        )
-    mean = _series("mean over seeds", "@last", "circle", means)
-    if signed:
-        errors = [None if each is None else 2 * each for each in noise]
-        mean["error_y"] = {"type": "data", "array": errors, "color": "@last", "thickness": 1.4, "width": 3}
-    data.append(mean)
+        data.append(line("noise of the means", "@muted", "width", noise, width=1.4, dash="dot", mode="lines"))
+    data.append(marks("mean over seeds", "@last", "width", means, bars=(two, two) if signed else None))
     layout: dict[str, object] = {
         "xaxis": {"title": {"text": "width N"}, "type": "log", "tickvals": plain(widths)},
-        "yaxis": {"title": {"text": "relative gap"}, "range": _range(gap, column, scale, signed=signed)},
+        "yaxis": {"title": {"text": "gap, relative"}, "range": _range(gap, column, scale, signed=signed)},
     }
     return Panel(data, layout)
-
-
-def _series(name: str, color: str, symbol: str, values: list[float | int | None]) -> Trace:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": name,
-        "legendgroup": name,
-        "marker": {"color": color, "size": 9, "symbol": symbol},
-        "x": "width",
-        "y": values,
-    }
 
 
 def _range(gap: Gap, column: int, scale: np.ndarray, *, signed: bool) -> list[float]:

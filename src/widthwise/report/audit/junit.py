@@ -4,7 +4,7 @@ import re
 from xml.etree import ElementTree
 
 from widthwise.audit import Audit
-from widthwise.report.audit.words import conclude, estimate_words, plain_number, where_words
+from widthwise.report.words import conclude, measured_words, plain_number, where_words
 
 # What XML 1.0 has no way to write.
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -27,7 +27,7 @@ def junit_xml(audit: Audit) -> bytes:
     suite = ElementTree.SubElement(root, "testsuite", {"name": "width audit", **counts})
     for row in audit.rows:
         case = _case(suite, row.claim, where_words(row.where))
-        measured = f"{estimate_words(row)}, expected {plain_number(row.expected)}"
+        measured = ", expected ".join(measured_words(row))
         if row.verdict == "inconsistent":
             failure = ElementTree.SubElement(
                 case, "failure", {"message": _text(row.advice), "type": row.verdict}
@@ -40,7 +40,7 @@ def junit_xml(audit: Audit) -> bytes:
     for each in audit.untested:
         case = _case(suite, each.claim, "not tested")
         ElementTree.SubElement(case, "skipped", {"message": _text(each.why)})
-    conclusion = conclude(audit)
+    conclusion = conclude(audit.rows, audit.evidence.get("alpha"), audit.summary)
     said = ElementTree.SubElement(suite, "system-out")
     said.text = _text(" ".join([conclusion.answer, conclusion.detail, *audit.summary]))
     ElementTree.indent(root)

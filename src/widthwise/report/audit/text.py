@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from widthwise.audit import Audit, ClaimRow, Untested
-from widthwise.report.audit.words import conclude, estimate_words, kind_of, plain_number, where_words
+from widthwise.report.words import conclude, kind_of, measured_words, where_words
 
 COLUMNS = ("claim", "verdict", "estimate [interval]", "expected", "where")
 MOST_ROWS = 12
@@ -26,21 +26,14 @@ def audit_text(audit: Audit, *, most: int = MOST_ROWS, width: int = WIDTH, notes
     hidden = len(audit.rows) - len(shown)
     if hidden > 0:
         parts.append(f"and {hidden} more rows, none of them worse")
-    if any(row.verdict == "consistent" and _is_off(row) for row in shown):
+    if any(row.verdict == "consistent" and row.judges and row.misses for row in shown):
         parts.append(_wrapped(FORGIVEN, width))
     parts += [_counts(audit.rows, width), _untested(audit.untested, width)]
     parts += [_wrapped(f"note: {note}", width) for note in notes]
     parts.append("\n".join(_wrapped(sentence, width) for sentence in audit.summary))
-    conclusion = conclude(audit)
+    conclusion = conclude(audit.rows, audit.evidence.get("alpha"), audit.summary)
     parts.append(_wrapped(f"{audit.verdict.upper()}: {conclusion.answer} {conclusion.detail}", width))
     return "\n\n".join(part for part in parts if part)
-
-
-def _is_off(row: ClaimRow) -> bool:
-    """Whether the interval of a test misses what is expected."""
-    if row.interval is None or row.expected is None or not row.judges:
-        return False
-    return not row.interval[0] <= row.expected <= row.interval[1]
 
 
 def printable(text: str) -> str:
@@ -71,9 +64,8 @@ def _table(rows: Sequence[ClaimRow], width: int) -> str:
             for cell in (
                 row.claim,
                 kind_of(row),
-                estimate_words(row),
-                plain_number(row.expected),
-                where_words(row.where),
+                *measured_words(row),
+                _where(row),
             )
         )
         for row in rows
@@ -85,6 +77,11 @@ def _table(rows: Sequence[ClaimRow], width: int) -> str:
         if row.verdict != "consistent" and row.advice:
             lines.append(_wrapped(row.advice, width, "    "))
     return "\n".join(lines)
+
+
+def _where(row: ClaimRow) -> str:
+    unit = row.where.get("unit")
+    return where_words(row.where) + (f", {unit}" if unit else "")
 
 
 def _line(cells: Sequence[str], sizes: Sequence[int]) -> str:

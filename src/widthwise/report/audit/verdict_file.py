@@ -2,47 +2,95 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Annotated, Any, Literal
 
-from widthwise.analysis.verdict import Verdict
-from widthwise.audit import Audit, ClaimRow, Untested
+from pydantic import BeforeValidator, TypeAdapter, ValidationError, WrapValidator
+
+from widthwise.analysis.verdict import ClaimRow, Untested, Verdict
+from widthwise.audit import Audit
+from widthwise.audit.ensemble_curves import EnsembleCurves
+from widthwise.audit.gap_series import Gaps
 from widthwise.errors import InputError
 from widthwise.report.atomic import write_bytes
-from widthwise.report.audit.ensembles import Ensembles, read_ensembles
-from widthwise.report.audit.gap_series import Gaps, read_gaps
 
 NAME = "verdict.json"
 LARGEST = 1 << 28
 AGAIN = "delete it, or make it again with `widthwise audit`"
 
 
-@dataclass(frozen=True)
-class Audited:
-    """An audit as its file holds it; `sources`, what was audited; `notes`, what was left out on opening;
-    `networks`, how many were trained then, None if unknown; `ensembles`, losses against their size.
-    """
+def _or_none(content: Any, read: Any) -> Any:
+    """What is drawn only: None for anything strange."""
+    try:
+        return read(content)
+    except ValidationError:
+        return None
 
-    audit: Audit
-    gaps: Gaps | None = None
-    sources: tuple[str, ...] = ()
+
+def _known(row: Any) -> Any:
+    """A row with null where a number was not finite, and of files that do not say which rows are tests."""
+    if not isinstance(row, Mapping):
+        return row
+    found = {"judges": row.get("p_value") is not None or row.get("verdict") != "consistent", **row}
+    if isinstance(row.get("interval"), list):
+        found["interval"] = [math.nan if bound is None else bound for bound in row["interval"]]
+    if isinstance(row.get("where"), Mapping):
+        found["where"] = {k: str(v) if v is None else v for k, v in row["where"].items()}
+    return found
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What was audited: `paths`, `notes` on what was left out on opening, and how many `networks` were
+    trained then, None if unknown."""
+
+    paths: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     networks: int | None = None
-    ensembles: Ensembles | None = None
 
-    def to_json(self) -> dict[str, object]:
-        """As the file."""
-        records = {"paths": list(self.sources), "notes": list(self.notes), "networks": self.networks}
-        content = self.audit.to_json() | {"records": records}
-        for name, part in (("gaps", self.gaps), ("ensembles", self.ensembles)):
-            content |= {} if part is None else {name: part.to_json()}
-        return content
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """The file. Numbers that are not finite are null; unknown keys are left aside."""
+
+    schema: Literal[1]
+    verdict: Verdict | None = None
+    summary: tuple[str, ...] = ()
+    claims: tuple[Annotated[ClaimRow, BeforeValidator(_known)], ...]
+    untested: tuple[Untested, ...] = ()
+    evidence: dict[str, Any]
+    records: Sources = field(default_factory=Sources)
+    gaps: Annotated[Gaps | None, WrapValidator(_or_none)] = None
+    ensembles: Annotated[EnsembleCurves | None, WrapValidator(_or_none)] = None
+
+
+FILE = TypeAdapter(Content)
+
+
+@dataclass(frozen=True)
+class Audited:
+    """An audit as its file holds it, and what was audited."""
+
+    audit: Audit
+    sources: Sources = field(default_factory=Sources)
 
     def text(self) -> str:
         """The file's text; numbers that are not finite are null."""
-        return json.dumps(_finite(self.to_json()), indent=1, allow_nan=False) + "\n"
+        audit = self.audit
+        content = Content(
+            schema=1,
+            verdict=audit.verdict,
+            summary=audit.summary,
+            claims=audit.rows,
+            untested=audit.untested,
+            evidence=audit.evidence,
+            records=self.sources,
+            gaps=audit.gaps,
+            ensembles=audit.ensembles,
+        )
+        return json.dumps(_finite(FILE.dump_python(content, by_alias=True)), indent=1, allow_nan=False) + "\n"
 
 
 def write_verdict(audited: Audited, directory: str | Path) -> Path:
@@ -64,10 +112,15 @@ def read_verdict(path: str | Path) -> Audited:
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it is larger than {LARGEST:,} bytes")
-        return _audited(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path} is no verdict of an audit ({what}): {AGAIN}") from error
+        found = FILE.validate_python(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise InputError(f"{path} is no verdict of an audit (`{where}`: {first['msg']}): {AGAIN}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no verdict of an audit ({error}): {AGAIN}") from error
+    audit = Audit(found.claims, found.untested, found.evidence, found.summary, found.gaps, found.ensembles)
+    return Audited(audit, found.records)
 
 
 def known_verdict(directory: Path) -> Audited | None:
@@ -76,67 +129,6 @@ def known_verdict(directory: Path) -> Audited | None:
         return read_verdict(directory / NAME) if (directory / NAME).exists() else None
     except InputError:
         return None
-
-
-def _audited(content: Any) -> Audited:
-    if not isinstance(content, Mapping) or content.get("schema") != 1:
-        raise ValueError("it has not the schema 1")
-    untested = [
-        Untested(claim=str(each["claim"]), why=str(each["why"])) for each in _list(content.get("untested"))
-    ]
-    evidence = content["evidence"]
-    if not isinstance(evidence, Mapping):
-        raise TypeError("`evidence` is no table")
-    summary = tuple(str(sentence) for sentence in _list(content.get("summary")))
-    rows = tuple(_row(each) for each in _list(content["claims"]))
-    audit = Audit(rows, tuple(untested), dict(evidence), summary)
-    records = content.get("records")
-    records = records if isinstance(records, Mapping) else {}
-    sources, notes = (tuple(str(each) for each in _list(records.get(key))) for key in ("paths", "notes"))
-    networks = records.get("networks")
-    known = None if networks is None else int(networks)
-    gaps, ensembles = read_gaps(content.get("gaps")), read_ensembles(content.get("ensembles"))
-    return Audited(audit, gaps, sources, notes, known, ensembles)
-
-
-def _row(content: Any) -> ClaimRow:
-    verdict = content["verdict"]
-    if verdict not in get_args(Verdict):
-        raise ValueError(f"a row has the verdict {verdict!r}")
-    where = content["where"]
-    if not isinstance(where, Mapping):
-        raise TypeError("`where` is no table")
-    interval = content.get("interval")
-    bounds = None
-    if interval is not None:
-        low, high = (math.nan if bound is None else float(bound) for bound in interval)
-        bounds = (low, high)
-    more = content.get("more_seeds")
-    return ClaimRow(
-        claim=str(content["claim"]),
-        verdict=cast(Verdict, verdict),
-        where={str(k): v if isinstance(v, int | float) else str(v) for k, v in where.items()},
-        estimate=_number(content.get("estimate")),
-        interval=bounds,
-        expected=_number(content.get("expected")),
-        resolution=_number(content.get("resolution")),
-        p_value=_number(content.get("p_value")),
-        advice=str(content.get("advice", "")),
-        more_seeds=None if more is None else int(more),
-        depth=0,
-    )
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _list(content: object) -> Sequence[Any]:
-    if content is None:
-        return ()
-    if not isinstance(content, list):
-        raise TypeError(f"{type(content).__name__} in place of a list")
-    return content
 
 
 def _finite(value: Any) -> Any:

@@ -1,79 +1,11 @@
-"""Tables of the page: verdicts at a glance and in full, evidence, and the study as text."""
+"""What the files of a run say about how they were made: evidence, warnings, and the study as text."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import xarray as xr
 
-from widthwise.analysis import VerdictRow
 from widthwise.report.gather import Gathered
-from widthwise.report.headline import number, part_title
-
-COLUMNS = (
-    ("Mean", ("mean_with_shift", "mean_infinite_width")),
-    ("N · variance", ("variance",)),
-    ("N · variance, N\u00a0→\u00a0∞", ("variance_scaling",)),
-    ("Shift, N\u00a0→\u00a0∞", ("shift_scaling",)),
-    ("Exponent, one network", ("single_network_exponent",)),
-    ("Exponent, mean", ("ensemble_mean_exponent",)),
-)
-AT_WIDTHS = {
-    "consistent": "agrees at",
-    "underpowered": "too noisy at",
-    "inconsistent": "disagrees at",
-}
-RANK = {"inconsistent": 2, "underpowered": 1, "consistent": 0}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the verdicts at a glance: the worst verdict among its rows."""
-
-    verdict: str
-    text: str
-    note: str
-    next_order: bool
-
-
-def verdict_matrix(run: Gathered) -> tuple[list[str], list[tuple[str, list[Cell | None]]]]:
-    """Column titles, and for each part its cells; a column that no part fills is left out."""
-    if run.comparison is None:
-        return [], []
-    rows = [row for row in run.comparison.verdicts if row.part != "run"]
-    columns = [c for c in COLUMNS if any(row.claim in c[1] for row in rows)]
-    parts = list(dict.fromkeys(row.part for row in rows))
-    table = []
-    for part in parts:
-        cells = [_cell([r for r in rows if r.part == part and r.claim in claims]) for _, claims in columns]
-        table.append((part_title(part), cells))
-    return [title for title, _ in columns], table
-
-
-def _cell(rows: Sequence[VerdictRow]) -> Cell | None:
-    if not rows:
-        return None
-    worst = max(rows, key=lambda row: RANK[row.verdict])
-    if len(rows) == 1 and worst.width is None:
-        text = number(worst.estimate)
-        if worst.interval is not None:
-            text += f"\u00a0[{number(worst.interval[0])},\u00a0{number(worst.interval[1])}]"
-    else:
-        # Several widths in one cell: at how many of them the worst verdict was given.
-        count = sum(row.verdict == worst.verdict for row in rows)
-        text = f"{AT_WIDTHS[worst.verdict]} {_of_widths(count, len(rows))}"
-    return Cell(worst.verdict, text, worst.advice, any(row.next_order_resolved for row in rows))
-
-
-def _of_widths(count: int, all_of_them: int) -> str:
-    """How many of the widths.
-
-    >>> _of_widths(1, 4), _of_widths(4, 4), _of_widths(1, 1)
-    ('1 of 4 widths', 'all 4 widths', 'the one width')
-    """
-    if count < all_of_them:
-        return f"{count} of {all_of_them} widths"
-    return "the one width" if count == 1 else f"all {count} widths"
 
 
 def evidence_rows(run: Gathered) -> list[tuple[str, str, str]]:
@@ -81,7 +13,7 @@ def evidence_rows(run: Gathered) -> list[tuple[str, str, str]]:
     theory, records = _evidence(run.theory), _evidence(run.records)
     if run.audited is not None:
         records |= _flat(run.audited.audit.evidence, "audit")
-        records["audit: records"] = _text(run.audited.sources)
+        records["audit: records"] = _text(run.audited.sources.paths)
     keys = list(dict.fromkeys([*theory, *records]))
     return [(key.replace("_", " "), theory.get(key, "–"), records.get(key, "–")) for key in keys]
 
