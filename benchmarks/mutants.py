@@ -14,6 +14,7 @@ import json
 import os
 import random
 import resource
+import runpy
 import shutil
 import sys
 import tempfile
@@ -110,7 +111,9 @@ def outcome(tree: Path, files: list[str]) -> dict[str, object]:
         finally:
             os._exit(1)
     _, status, used = os.wait4(child, 0)
-    found = json.loads(report.read_text()) if report.exists() else {"signal": os.WTERMSIG(status)}
+    if os.WIFEXITED(status) and not report.exists():
+        raise RuntimeError(f"the tests could not run: {(tree / 'log').read_text()[-2000:]}")
+    found = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else json.loads(report.read_text())
     return found | {"processor_seconds": used.ru_utime + used.ru_stime}
 
 
@@ -186,13 +189,11 @@ def main() -> None:
 
 
 def prepare(tree: Path) -> None:
-    """A copy of the tree, and everything heavy in memory; programs without the fault are compiled once."""
+    """A copy of the tree, and everything heavy in memory; and programs compiled once."""
     shutil.copytree(
         ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", ".*_cache")
     )
-    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(tree.parent / "compiled")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
+    runpy.run_path(str(ROOT / "tests/conftest.py"))  # which sets up the environment of all tests
     for module in HEAVY.split():
         importlib.import_module(module)
 

@@ -1,6 +1,11 @@
 """What all tests share: seeds from names, and properties tried on the same examples every time."""
 
+import atexit
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import zlib
 
 import pytest
@@ -11,6 +16,31 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # No accelerator is looked for, and float64 stays off unless code asks for it, as in a user's session.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# Most time goes into compiling programs that run for a moment, so they are optimized less, which halves it.
+QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+
+
+def compile_quickly_and_once() -> None:
+    """For this process and those that it starts: other workers, and the commands of tests.
+
+    What is set already stays: `XLA_FLAGS= pytest` optimizes as users do. A flag that this XLA does not know
+    would end the process, so another tries first. What was compiled is kept until the session ends.
+    """
+    if "XLA_FLAGS" not in os.environ:
+        trial = [sys.executable, "-c", "import jax; jax.devices()"]
+        known = (
+            subprocess.run(trial, env=os.environ | {"XLA_FLAGS": QUICK}, capture_output=True).returncode == 0
+        )
+        os.environ["XLA_FLAGS"] = QUICK if known else ""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="widthwise-compiled-")
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+compile_quickly_and_once()
 
 settings.register_profile("widthwise", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("widthwise")

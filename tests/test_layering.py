@@ -25,16 +25,17 @@ MAY_IMPORT = {
     "observables": {"study", "data", "infinite_width", "fluctuations", "records"},
     "networks": {"study"},
     "training": {"study", "data", "networks", "records"},
-    "analysis": {"records"},
+    "analysis": {"records", "study"},
     "audit": {"analysis", "records", "study"},
     "report": {"analysis", "audit", "records", "study"},
     "testing": {"adapters", "audit", "report"},
+    "atomic": set(),
     "errors": set(),
     "progress": set(),
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 MAY_IMPORT["__main__"] = {"cli"}
-ANYWHERE = {"errors", "progress"}
+ANYWHERE = {"atomic", "errors", "progress"}
 SERIALIZERS = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 LONGEST_FILE = 400
 

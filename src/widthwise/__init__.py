@@ -50,10 +50,10 @@ if TYPE_CHECKING:
 
     __version__: str
 
-NAMES = {
+_NAMES = {
     "adapters": ["RecordWriter", "jax_recorder", "open_runs", "torch"],
     "analysis": ["compare"],
-    "audit": ["Audit", "AuditSettings", "audit"],
+    "audit": ["Audit", "AuditSettings"],
     "data": ["Points", "load_points"],
     "errors": ["InputError", "StoreError"],
     "fluctuations": ["Observable", "solve_covariance"],
@@ -88,10 +88,11 @@ NAMES = {
         "train_ensemble",
     ],
 }
-# Rooms that are public as they are.
-ROOMS = ("testing",)
-HOMES = {name: room for room, names in NAMES.items() for name in names}
-__all__ = [*HOMES, *ROOMS, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+# Public names that are modules; `audit` is called as its function. Importing any file of a folder puts the
+# folder's module here, so that such a name can be nothing else.
+_MODULES = ("audit", "testing")
+_HOMES = {name: room for room, names in _NAMES.items() for name in names}
+__all__ = [*_HOMES, *_MODULES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -100,10 +101,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version  # as slow as all the rest of this file
 
         value = version("widthwise")
-    elif name in ROOMS:
+    elif name in _MODULES:
         value = import_module(f"widthwise.{name}")
-    elif name in HOMES:
-        value = getattr(import_module(f"widthwise.{HOMES[name]}"), name)
+    elif name in _HOMES:
+        value = getattr(import_module(f"widthwise.{_HOMES[name]}"), name)
     else:
         raise AttributeError(f"module 'widthwise' has no attribute {name!r}; it has {', '.join(__all__)}")
     globals()[name] = value
@@ -111,4 +112,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from widthwise.adapters import open_runs, read_losses
+from widthwise.adapters import open_runs
 from widthwise.errors import InputError
 
 
@@ -20,7 +20,7 @@ def test_a_log_of_losses_is_records(tmp_path):
         f"{n},{e},{t},{n + 10 * e + t / 100}\n" for t in (2, 0, 1) for n in (16, 8) for e in (0, 1)
     )
     path = log(tmp_path, "Width, seed,step,loss\n" + rows)
-    for records in (read_losses(path), open_runs(path)):
+    for records in (open_runs(path), open_runs([str(path)])):
         assert records["width"].values.tolist() == [8, 16] and records["step"].values.tolist() == [0, 1, 2]
         expected = records["width"] + 10 * records["seed"] + records["step"] / 100
         assert np.allclose(records["loss"].isel(split=0), expected)
@@ -29,7 +29,7 @@ def test_a_log_of_losses_is_records(tmp_path):
 
 def test_splits_have_names_and_steps_without_all_of_them_are_left_out(tmp_path):
     rows = "".join(f"8,0,{t},{t},train\n" for t in range(4)) + "8,0,0,5,test\n8,0,2,7,test\n"
-    records = read_losses(log(tmp_path, "width,seed,step,loss,split\n" + rows))
+    records = open_runs(log(tmp_path, "width,seed,step,loss,split\n" + rows))
     assert records["split"].values.tolist() == ["train", "test"]
     assert records["loss"].sel(split="test").values.ravel().tolist() == [5, 7]
     assert records["step"].values.tolist() == [0, 2]
@@ -37,7 +37,7 @@ def test_splits_have_names_and_steps_without_all_of_them_are_left_out(tmp_path):
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "", "-Infinity"])
 def test_a_loss_that_is_no_number_is_divergence(tmp_path, bad):
-    records = read_losses(log(tmp_path, f"width,seed,step,loss\n8,0,0,1\n8,0,1,{bad}\n8,1,0,1\n8,1,1,2\n"))
+    records = open_runs(log(tmp_path, f"width,seed,step,loss\n8,0,0,1\n8,0,1,{bad}\n8,1,0,1\n8,1,1,2\n"))
     assert records["diverged_at"].values.tolist() == [[1, -1]]
     assert np.isnan(records["loss"].sel(seed=0, step=1)).all() and records["done"].all()
 
@@ -62,10 +62,10 @@ def test_a_loss_that_is_no_number_is_divergence(tmp_path, bad):
 )
 def test_a_wrong_log_is_refused_by_line(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
-        read_losses(log(tmp_path, text))
+        open_runs(log(tmp_path, text))
 
 
 def test_unequal_steps_are_said(tmp_path):
-    records = read_losses(log(tmp_path, "width,seed,step,loss\n8,0,0,1\n8,0,1,1\n16,0,0,1\n"))
+    records = open_runs(log(tmp_path, "width,seed,step,loss\n8,0,0,1\n8,0,1,1\n16,0,0,1\n"))
     assert records["step"].values.tolist() == [0]
     assert "steps 1 are left out" in json.loads(records.attrs["notes"])[0]

@@ -108,6 +108,10 @@ SPOILED = {
         "`diverged_at` has type float64",
     ),
     "huge steps": (lambda s: replace(s, "step", [0, 1, 2, 1e300], ("step",)), "give 4 whole numbers"),
+    "kernels that are not square": (
+        lambda s: replace(s, "tangent_kernel", np.ones((2, 3, 4, 2, 5)), (*DIMS[:3], "point", "point_b")),
+        "between the same points",
+    ),
     "names that move the cursor": (
         lambda s: [
             replace(s, "tensor", np.array(["a\x1b[2J"], object), ("tensor",)),
@@ -202,6 +206,10 @@ WRONG = {
         "masked",
     ),
     "empty": (lambda out: RecordWriter(out, width=8, seed=0).record(0, prediction=[]), "no entries"),
+    "a kernel that is not square": (
+        lambda out: RecordWriter(out, width=8, seed=0).record(0, loss=1.0, tangent_kernel=np.ones((2, 3))),
+        "has 3 along `point_b`",
+    ),
     "a step beyond floats": (
         lambda out: RecordWriter(out, width=8, seed=0).record(2**63, loss=1.0),
         "2\\*\\*53",

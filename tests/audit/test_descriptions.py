@@ -196,7 +196,7 @@ def test_marks_of_the_edge_are_those_of_the_curves(seed):
 def test_the_threshold_follows_the_optimizer(seed):
     steps = np.arange(0, 100, 10)
     curves = np.broadcast_to(0.05 * steps, (4, 6, 10)) * (0.999 + 1e-6 * np.arange(6)[:, None])
-    study = '{"training": {"optimizer": "momentum", "momentum": 0.5}}'
+    study = '{"training": {"optimizer": "momentum", "momentum": 0.5, "an older key": 1}}'
     records = dataset(steps, sharpness=(RUN, curves.copy()), loss=(RUN, np.exp(-curves)))
     row = rows_of(records.assign_attrs(study=study), "large_rate", "first crossing")[16]
     assert row.estimate == 70, "3.0 is crossed between steps 60 and 70"

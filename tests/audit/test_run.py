@@ -71,7 +71,7 @@ OTHERS = {
         lambda r: r.assign_attrs(study=r.attrs["study"].replace("0.1", "0.2")),
         "learning_rate",
     ),
-    "no study": (lambda r: r.assign_attrs(study="{"), "no study as JSON"),
+    "no study": (lambda r: r.assign_attrs(study="{"), "is no study"),
     "other targets": (lambda r: r.drop_attrs().assign(target=2 * r["target"]), "targets"),
     "other points": (lambda r: r.isel(point=slice(0, 2)), "points in theory and 2"),
     "other steps": (lambda r: r.assign_coords(step=r["step"] + 100), "share no step"),

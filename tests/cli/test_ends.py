@@ -1,6 +1,7 @@
 """Whatever ends a command early: one message, a way on, and no file harmed."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -158,12 +159,17 @@ def test_ctrl_c_keeps_what_was_trained_and_the_same_command_goes_on(tiny, folder
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away_stops_nothing(tiny, folder, process):
+def test_a_reader_that_goes_away_stops_nothing_and_programs_are_kept(tiny, folder, process, monkeypatch):
+    # Compiled as users have it, without what these tests set.
+    for name in ("XLA_FLAGS", *(name for name in os.environ if "CACHE" in name)):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     child = process("train", tiny)
     child.stdout.close()
     child.stderr.close()
     assert child.wait(timeout=120) == 0
     assert (folder / "runs" / "tiny" / "records.zarr").is_dir()
+    assert any((folder / "cache" / "widthwise" / "compiled").iterdir())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from small_data import picture, stream_study, write_images
 
 from widthwise.data import open_stream
@@ -75,6 +75,25 @@ def test_what_is_no_image_is_named(folder, content):
     (folder / "cat" / "bad.png").write_bytes(content)
     with pytest.raises(InputError, match=r"cat/bad\.png"):
         opened(folder, train=19)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "TIFF"])
+def test_another_kind_under_a_usual_name_is_refused_and_no_other_program_is_run(tmp_path, monkeypatch, kind):
+    """For EPS Pillow would run Ghostscript on what the file says."""
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("a program was run"))
+    for name in ("a.png", "a.jpg"):
+        Image.fromarray(picture(1, (8, 8, 3))).save(tmp_path / name, format=kind)
+        for source in (tmp_path / name, *([(tmp_path / name).read_bytes()] if kind == "EPS" else [])):
+            with pytest.raises(InputError, match="no image that can be read"):
+                read_image(source, 8, "a")
+    if kind == "TIFF":
+        Image.fromarray(picture(1, (8, 8, 3))).save(tmp_path / "a.tif")
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif", 8), picture(1, (8, 8, 3)))
+
+
+def test_an_image_under_another_usual_name_is_read(tmp_path):
+    Image.fromarray(picture(1, (8, 8, 3))).save(tmp_path / "a.jpg", format="PNG")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg", 8), picture(1, (8, 8, 3)))
 
 
 def test_floating_point_images_are_refused(tmp_path):

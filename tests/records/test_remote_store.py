@@ -53,8 +53,8 @@ def test_a_lost_and_a_damaged_chunk_at_a_url_are_found_named_and_mended(url):
 
 def test_another_study_at_a_url_is_refused(url):
     train(url)
-    with pytest.raises(StoreError, match=r"`ensemble.seeds` was 5 and is 6"):
-        train(url, seeds=6)
+    with pytest.raises(StoreError, match=r"`ensemble.seed` was 0 and is 6"):
+        train(url, seed=6)
     with pytest.raises(StoreError, match=r"memory://.* does not exist"):
         open_records(url + "x")
 
@@ -82,7 +82,7 @@ def test_networks_of_one_block_are_kept_and_the_others_taken_back(tmp_path):
         assert store.holds(cell, range(0, 4))
         store.begin(cell, kept=[0])
         assert store.holds(cell, range(0, 4)), "the only block is kept"
-        assert not store._is_done(cell)
+        assert store.pending() == [cell]
         store.begin(cell)
         assert not store.holds(cell, range(0, 4))
     np.testing.assert_array_equal(

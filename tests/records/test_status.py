@@ -78,8 +78,19 @@ def test_every_state_is_told(empty):
 def test_journals_of_another_training_and_broken_ones_count_for_nothing(empty):
     write_entry(empty, 0, identity="another")
     write_entry(empty, 1, started="yesterday")
+    for number, content in ((3, b"[" * 100_000), (4, b"7")):
+        journal_folder(LocalFolder(empty)).write(f"{make_layout().cells()[number].name}.json", content)
+    write_entry(empty, 5, pid="x")
     journal_folder(LocalFolder(empty)).write(f"{make_layout().cells()[2].name}.json", b"{")
     assert states(empty) == ["waiting"] * 6
+
+
+@pytest.mark.parametrize("ahead", [1e4, 1e30])
+def test_a_heartbeat_in_the_future_is_that_of_no_running_cell(empty, ahead):
+    write_entry(empty, 0, heartbeat=time.time() + ahead)
+    assert states(empty)[0] == "interrupted"
+    write_entry(empty, 0, heartbeat=time.time() + journal.SILENT_SECONDS / 2)
+    assert states(empty)[0] == "running", "clocks of two machines"
 
 
 def test_the_heart_beats_while_a_cell_is_trained(empty, monkeypatch):
@@ -124,8 +135,8 @@ def test_time_left_is_what_waits_over_how_many_are_trained_at_once(tmp_path, emp
 
 
 def test_another_study_is_refused_but_a_moved_one_is_not(empty):
-    with pytest.raises(StoreError, match=r"`ensemble.seeds` was 5 and is 6"):
-        run_status(make_layout(seeds=6).study, empty)
+    with pytest.raises(StoreError, match=r"`ensemble.seed` was 0 and is 6"):
+        run_status(make_layout(seed=6).study, empty)
     attributes = json.loads((empty / "zarr.json").read_text())
     study = json.loads(attributes["attributes"]["study"])
     study["data"]["path"] = "elsewhere"

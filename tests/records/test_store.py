@@ -244,10 +244,10 @@ def test_a_newer_schema_is_refused_and_nothing_is_touched(complete):
 
 def test_another_study_is_refused_naming_what_differs(complete):
     before = files(complete)
-    with pytest.raises(StoreError, match=r"`ensemble.seeds` was 5 and is 6.*--out"):
-        train(complete, seeds=6)
-    with pytest.raises(StoreError, match=r"`ensemble.widths` was \[4, 9\] and is \[4\]"):
-        train(complete, widths=(4,))
+    with pytest.raises(StoreError, match=r"`ensemble.seed` was 0 and is 6.*--out"):
+        train(complete, seed=6)
+    with pytest.raises(StoreError, match=r"`ensemble.seeds_per_cell` was 2 and is 4"):
+        train(complete, seeds_per_cell=4)
     with pytest.raises(StoreError, match="the points differ"):
         train(complete, targets=2.6)
     assert files(complete) == before

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from synthetic_run import STUDY, Truth, make_records, make_theory
+from synthetic_run import Truth, make_records, make_theory
 
 from widthwise.analysis import wide_enough
 from widthwise.errors import InputError
@@ -214,22 +214,8 @@ def test_cells_of_several_widths_say_at_how_many_of_them(run):
 
 @pytest.mark.parametrize(("steps", "words"), [(100, "99 steps of"), (2, "1 step of"), (1, "0 steps of")])
 def test_a_hundred_recorded_steps_are_ninety_nine_updates(run, steps, words):
-    study = {**STUDY, "training": {**STUDY["training"], "steps": steps}}
+    study = replace(run.study, training=replace(run.study.training, steps=steps))
     assert f"; {words} gradient descent" in subject(replace(run, study=study))
-
-
-@pytest.mark.parametrize(
-    ("network", "words"),
-    [
-        ({"kind": "transformer", "hidden_layers": 1}, "A transformer of one block (tanh)"),
-        ({"kind": "resnet", "hidden_layers": 1, "blocks": [2, 2, 2, 2]}, "A residual network of 8 residual"),
-        ({"kind": "cnn", "hidden_layers": 5}, "A convolutional network of 5 layers (tanh)"),
-        ({"kind": "mlp", "hidden_layers": 1}, "A tanh network of one hidden layer"),
-    ],
-)
-def test_a_network_is_called_by_its_kind(run, network, words):
-    study = {**STUDY, "network": {**STUDY["network"], **network}}
-    assert subject(replace(run, study=study)).startswith(words)
 
 
 def test_the_table_is_escaped(make_run):

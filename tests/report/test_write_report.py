@@ -193,7 +193,7 @@ def test_a_damaged_chunk_is_named_with_what_mends_it(tmp_path):
 
 def test_names_are_escaped_everywhere(make_run):
     evil = '</script><script>alert("1")</script><b>'
-    study = {**STUDY, "study": {"name": evil}, "data": {**STUDY["data"], "kind": evil}}
+    study = {**STUDY, "data": {**STUDY["data"], "kind": evil}}
     directory = make_run(
         theory=True, records=False, study=json.dumps(study), commit=evil, warnings=json.dumps([evil])
     )

@@ -6,7 +6,6 @@ from widthwise.adapters.random_state import random_states_kept
 
 with random_states_kept():
     from widthwise.adapters.collect import open_runs
-    from widthwise.adapters.csv import read_losses
     from widthwise.adapters.pytree import TreeRecorder, jax_recorder, tree_rms, tree_shapes
     from widthwise.adapters.steps import log_steps
     from widthwise.adapters.writer import RecordWriter
@@ -17,7 +16,6 @@ __all__ = [
     "jax_recorder",
     "log_steps",
     "open_runs",
-    "read_losses",
     "torch",  # pyright: ignore[reportUnsupportedDunderAll]
     "tree_rms",
     "tree_shapes",

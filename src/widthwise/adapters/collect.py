@@ -16,9 +16,10 @@ from widthwise.adapters.names import NAMED, coordinate, recordable, require_same
 from widthwise.adapters.publish import INTERRUPTED
 from widthwise.adapters.roles import infer_roles
 from widthwise.adapters.stores import runs_of_store
+from widthwise.atomic import PARTIAL
 from widthwise.errors import InputError, StoreError
-from widthwise.records.folder import TEMPORARY
 from widthwise.records.schema import BOOKKEEPING, COORDINATES, RECORD_DIMS, SCHEMA_VERSION
+from widthwise.study.values import dangling_link
 
 
 def open_runs(paths: str | Path | Sequence[str | Path]) -> xr.Dataset:
@@ -101,7 +102,8 @@ def _runs_at(place: str | Path) -> list[Run]:
             return runs_of_csv(path)
         raise StoreError(f"{path} is a file: give a folder of runs, a records.zarr, or a CSV file (.csv)")
     if not path.exists():
-        raise StoreError(f"{path} does not exist: give a folder of runs, a records.zarr, or a CSV file")
+        what = dangling_link(path) or f"{path} does not exist"
+        raise StoreError(f"{what}: give a folder of runs, a records.zarr, or a CSV file")
     stores = list(_stores_below(path))
     if not stores:
         raise StoreError(f"{path} has no records in it (no folder with a zarr.json): give another path")
@@ -118,7 +120,7 @@ def _stores_below(path: Path) -> Iterator[Path]:
             folders[:] = sorted(
                 name
                 for name in folders
-                if not (name.startswith(".") or name.endswith((TEMPORARY, INTERRUPTED)))
+                if not (name.startswith(".") or name.endswith((PARTIAL, INTERRUPTED)))
             )
 
 

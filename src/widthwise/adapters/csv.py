@@ -4,7 +4,6 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
 from widthwise.adapters.found_run import Held, Labels, Run
 from widthwise.adapters.names import LARGEST_NUMBER, require_cell
@@ -14,21 +13,15 @@ NEEDED = ("width", "seed", "step", "loss")
 ORDER = {"train": 0, "test": 1}
 
 
-def read_losses(path: str | Path) -> xr.Dataset:
-    """A CSV file with the columns width, seed, step, loss, and perhaps split, as records.
+def runs_of_csv(path: str | Path) -> list[Run]:
+    """Every (width, seed) of a CSV file with the columns width, seed, step, loss, and perhaps split.
 
-    Further columns are passed by. An empty, NaN or infinite loss is divergence from that step on.
+    Further columns are passed by. An empty, NaN or infinite loss is divergence from that step on. Steps are
+    those at which every split has a loss.
 
-    **Returns:** `loss` (width, seed, step, split), as `open_runs` returns it, which takes such files too.
+    **Returns:** runs with `loss` (step, split).
     **Errors:** `InputError` naming the line that cannot be read, or a row that comes twice.
     """
-    from widthwise.adapters.collect import combine
-
-    return combine(runs_of_csv(path))
-
-
-def runs_of_csv(path: str | Path) -> list[Run]:
-    """Every (width, seed) of the file; its steps are those at which every split has a loss."""
     table: dict[tuple[int, int], dict[tuple[int, str], float]] = {}
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:

@@ -1,13 +1,12 @@
 """Where a run's store is, and how it comes there: whole, or not at all."""
 
 import shutil
-import uuid
 from pathlib import Path
 
 import zarr
 
+from widthwise.atomic import partial_path
 from widthwise.errors import InputError
-from widthwise.records.folder import TEMPORARY
 from widthwise.records.storage_errors import disk_errors
 
 INTERRUPTED = ".interrupted.zarr"
@@ -16,11 +15,6 @@ INTERRUPTED = ".interrupted.zarr"
 def run_path(out: Path, width: int, seed: int) -> Path:
     """The store of one run, a folder of its own below `out`, so that runs at the same time never meet."""
     return out / f"width={width}" / f"seed={seed}.zarr"
-
-
-def partial_path(target: Path) -> Path:
-    """Where it is written before it is whole; readers pass it by."""
-    return target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY}")
 
 
 def folder_of(out: object) -> Path:
@@ -67,5 +61,5 @@ def _is_complete(store: Path) -> bool:
     try:
         done = zarr.open_group(store, mode="r")["done"]
         return isinstance(done, zarr.Array) and bool(done[0, 0])
-    except (OSError, ValueError, KeyError, IndexError):
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
         return False

@@ -1,6 +1,5 @@
 """What a store's small arrays and attributes say of its axes, probes and tensors."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from widthwise.adapters.found_run import Labels
 from widthwise.adapters.names import NAMED, ROLES, require_names
 from widthwise.errors import StoreError
+from widthwise.study.stored import read_json
 
 # What a store may say of tensors: roles and exponents of their scales; sizes of their sides (width, tensor).
 LAWS = ("tensor_role", "tensor_weight_exponent", "tensor_update_exponent")
@@ -90,7 +90,7 @@ def _roles(tensors: tuple[str, ...], small: Mapping[str, np.ndarray]) -> dict[st
 
 def _table(origin: str, attributes: Mapping[str, object], name: str) -> dict[str, Any]:
     try:
-        found = json.loads(str(attributes.get(name, "{}")))
-    except (ValueError, RecursionError) as error:
+        found = read_json(str(attributes.get(name, "{}")))
+    except ValueError as error:
         raise StoreError(f"{origin}: its attribute `{name}` is no JSON ({error}): record it again") from error
     return found if isinstance(found, dict) else {}

@@ -243,6 +243,11 @@ def _sizes(origin: str, arrays: Mapping[str, zarr.Array]) -> dict[str, int]:
                 raise StoreError(
                     f"{origin}: `{name}` has {size} along `{dim}`, where others have {sizes[dim]}"
                 )
+    if sizes.get("point_b", sizes.get("point")) != sizes.get("point"):
+        raise StoreError(
+            f"{origin}: kernels have {sizes.get('point')} points along `point` and {sizes['point_b']} along "
+            "`point_b`: write them between the same points"
+        )
     return sizes
 
 

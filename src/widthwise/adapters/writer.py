@@ -23,8 +23,9 @@ from widthwise.adapters.names import (
     require_same_names,
     require_whole,
 )
-from widthwise.adapters.publish import check_place, folder_of, partial_path, publish, run_path
+from widthwise.adapters.publish import check_place, folder_of, publish, run_path
 from widthwise.adapters.run_store import RunStore
+from widthwise.atomic import partial_path
 from widthwise.errors import InputError
 from widthwise.records.schema import SCHEMA_VERSION
 from widthwise.records.storage_errors import disk_errors

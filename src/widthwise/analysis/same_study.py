@@ -1,11 +1,10 @@
 """Whether a theory and records are of one study and of the same points."""
 
-import json
-
 import numpy as np
 import xarray as xr
 
 from widthwise.errors import InputError
+from widthwise.study.stored import study_of
 
 SAME_STUDY_TABLES = ("data", "network", "training")
 DIFFERENT = "they come from different studies; make both from one study file"
@@ -38,14 +37,14 @@ def check_same_study(theory: xr.Dataset, records: xr.Dataset) -> None:
     """
     if not all("study" in data.attrs for data in (theory, records)):
         return
-    ours, theirs = (_tables(data, name) for data, name in ((theory, "theory"), (records, "records")))
+    ours, theirs = study_of(theory.attrs, "theory"), study_of(records.attrs, "records")
+    assert ours is not None and theirs is not None
     for table in SAME_STUDY_TABLES:
-        mine, other = ours.get(table, {}), theirs.get(table, {})
-        for key in sorted({*mine, *other}):
-            if mine.get(key) != other.get(key) and (table, key) != ("training", "steps"):
+        mine, other = ours.tables()[table], theirs.tables()[table]
+        for key in sorted(mine):
+            if mine[key] != other[key] and (table, key) != ("training", "steps"):
                 raise OtherStudy(
-                    f"`{table}.{key}` = {mine.get(key)!r} in theory and {other.get(key)!r} in records: "
-                    f"{DIFFERENT}"
+                    f"`{table}.{key}` = {mine[key]!r} in theory and {other[key]!r} in records: {DIFFERENT}"
                 )
 
 
@@ -77,11 +76,3 @@ def point_splits(data: xr.Dataset) -> list[str]:
         return []
     # Files bring strings as objects, fixed-width or variable-width arrays; they compare only as Python's.
     return [str(split) for split in data["split"].to_numpy()]
-
-
-def _tables(data: xr.Dataset, name: str) -> dict[str, dict[str, object]]:
-    try:
-        study = json.loads(str(data.attrs["study"]))
-        return {str(key): dict(value) for key, value in study.items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{name}: the attribute `study` is no study as JSON: make the file again") from error

@@ -1,5 +1,6 @@
 """The width audit: do networks of several widths behave as one model? Begin at `run.py`."""
 
+import inspect
 import sys
 from types import ModuleType
 from typing import Any
@@ -12,11 +13,13 @@ from widthwise.audit.run import Audit, audit
 __all__ = ["CLAIMS", "Audit", "AuditSettings", "ClaimRow", "Test", "Untested", "audit"]
 
 
-class _Room(ModuleType):
-    """This room is called as its function: importing any file of it makes `widthwise.audit` the room."""
+class _Callable(ModuleType):
+    """This module is called as its function, whatever was imported before: `ww.audit` is always this."""
+
+    __signature__ = inspect.signature(audit)
 
     def __call__(self, *arguments: Any, **named: Any) -> Audit:
         return audit(*arguments, **named)
 
 
-sys.modules[__name__].__class__ = _Room
+sys.modules[__name__].__class__ = _Callable

@@ -1,6 +1,5 @@
 """What the records of an ensemble hold, checked, with widths ascending and networks that count."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from widthwise.analysis.gaps import Products
 from widthwise.audit.audit_settings import AuditSettings
 from widthwise.audit.reading import SLAB_BYTES, Place, read_part, sound, thinned
 from widthwise.errors import InputError
+from widthwise.study import Study
+from widthwise.study.stored import known_study
 
 RUN_DIMS = ("width", "seed")
 LARGEST_WIDTH, LARGEST_STEP = 2**40, 2**53
@@ -166,14 +167,9 @@ class EnsembleView:
         return Products(tuple(self.widths[w] for w in widths), owner, gram / elements)
 
     @property
-    def study(self) -> dict[str, dict]:
-        """The study the records were made from, as plain tables; empty where they do not carry one."""
-        try:
-            found = json.loads(str(self.records.attrs["study"]))
-        except (KeyError, ValueError, RecursionError):
-            return {}
-        tables = found if isinstance(found, dict) else {}
-        return {name: table for name, table in tables.items() if isinstance(table, dict)}
+    def study(self) -> Study | None:
+        """The study the records were made from; None where they do not carry one that can be read."""
+        return known_study(self.records.attrs)
 
 
 def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> EnsembleView:

@@ -1,6 +1,5 @@
 """The command `audit`: from paths to records, an audit, its files, and an exit status."""
 
-import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from widthwise.report.audit.text import WIDTH
 from widthwise.report.audit.verdict_file import known_verdict
 from widthwise.report.gather import trained_networks
 from widthwise.report.inputs import read_theory_file
+from widthwise.study.stored import read_json
 
 ANY_VERDICT = re.compile(r"\b(?:in)?consistent\b|\bunderpowered\b", re.IGNORECASE)
 CODES = {"consistent": "\x1b[32m", "inconsistent": "\x1b[31m", "underpowered": "\x1b[33m"}
@@ -165,7 +165,7 @@ def _records_at(path: str) -> str | Path:
 def _notes(records: xr.Dataset) -> tuple[str, ...]:
     """What was left out when runs were put together."""
     try:
-        found = json.loads(str(records.attrs.get("notes", "[]")))
+        found = read_json(str(records.attrs.get("notes", "[]")))
     except ValueError:
         return ()
     return tuple(str(note) for note in found) if isinstance(found, Sequence) else ()

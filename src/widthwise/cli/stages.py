@@ -1,6 +1,5 @@
 """The stages of a run, each writing its file into the run's folder. Loads JAX; imported by commands only."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from widthwise.atomic import replace_file
 from widthwise.cli.audit import Question, audit_records, render_table
 from widthwise.cli.kernel_squares import render_kernels
 from widthwise.cli.run_folder import folder_of, made, refuse_file
@@ -27,7 +27,7 @@ from widthwise.observables import (
 )
 from widthwise.progress import Progress
 from widthwise.records.layout import Layout
-from widthwise.records.read import check_same_study, check_same_training, read_attributes
+from widthwise.records.read import check_same_study, layout_of_store, open_records, read_attributes
 from widthwise.report import write_report
 from widthwise.report.audit import write_verdict
 from widthwise.report.audit.verdict_file import NAME
@@ -76,8 +76,8 @@ def open_run(study: Study, out: str | None) -> Iterator[Run]:
     if run.records_path.exists():
         attributes = read_attributes(run.records_path)
         if run.points is not None:
-            layout = Layout(study, fixed_stream(study, run.points))
-            check_same_training(run.records_path, attributes, layout)
+            stream = fixed_stream(study, run.points)
+            layout_of_store(run.records_path, attributes, Layout(study, stream))
         else:  # the points of a stream are seen when it trains
             check_same_study(run.records_path, attributes, study)
     with made(directory):
@@ -116,13 +116,8 @@ def write_study(run: Run, study_file: Path) -> None:
     """Keep the study with its results as DIR/study.toml, unless that is the file that was read."""
     if not must_write_study(run, study_file):
         return
-    target = run.directory / "study.toml"
-    partial = target.with_name(f".study.toml.{os.getpid()}")
-    try:
-        partial.write_text(HEADER + "\n" + dump_study(run.study, folder=run.directory), encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    text = HEADER + "\n" + dump_study(run.study, folder=run.directory)
+    replace_file(run.directory / "study.toml", text.encode())
 
 
 def theory_stage(run: Run, progress: Progress, *, reuse: bool) -> xr.Dataset:
@@ -158,8 +153,9 @@ def _doubts(theory: xr.Dataset) -> str:
 
 
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:
-    """Train what is not trained yet, and open the records."""
-    return train_ensemble(run.study, run.records_path, points=run.points, progress=progress)
+    """Train what is not trained yet, and open the records: all of them, more than the study asks for too."""
+    train_ensemble(run.study, run.records_path, points=run.points, progress=progress)
+    return open_records(run.records_path)
 
 
 def audit_stage(

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from widthwise.data.files import data_path
 from widthwise.data.points import Points
 from widthwise.errors import InputError
 from widthwise.study import Study
-from widthwise.study.values import from_home
 
 REQUIRED, OPTIONAL = ("x_train", "y_train"), ("x_test", "y_test")
 PROBABILITY_TOLERANCE = 1e-6
@@ -23,7 +23,7 @@ def array_points(study: Study) -> Points:
 
     **Errors:** `InputError` naming the file, the array and the index of whatever is wrong.
     """
-    path = Path(study.folder) / from_home(study.data.path or "")
+    path = data_path(study)
     arrays = _read(path)
     try:
         splits = [_split(arrays, split) for split in ("train", "test") if f"x_{split}" in arrays]
@@ -46,8 +46,6 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file:
             begins = file.read(4)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; `data.path` starts from the study file") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if begins[:2] != b"PK":

@@ -6,9 +6,8 @@ import numpy as np
 
 from widthwise.data.batch_order import ENDLESS, HELD_OUT, offline_batches, stream_rng
 from widthwise.data.mnist1d import digit_source
-from widthwise.data.stream import Batch, Stream
+from widthwise.data.stream import Batch, Stream, probes_of
 from widthwise.data.synthetic import synthetic_points, synthetic_task
-from widthwise.data.watched import probes_of
 from widthwise.study import Study
 
 LARGEST_CHUNK = 4096

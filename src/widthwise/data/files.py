@@ -9,7 +9,7 @@ from pathlib import Path
 from widthwise.data.machine_memory import machine_bytes
 from widthwise.errors import InputError
 from widthwise.study import Study
-from widthwise.study.values import from_home
+from widthwise.study.values import dangling_link, from_home
 
 WHOLE = 256 * 2**20  # bytes up to which contents are hashed whole
 PIECES, PIECE = 1024, 64 * 1024
@@ -26,6 +26,8 @@ def data_path(study: Study) -> Path:
         path.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
+        if isinstance(error, FileNotFoundError):
+            reason = dangling_link(path) or "there is no such file"
         raise InputError(f"{path}: {reason}; `data.path` starts from the study file") from None
     return path
 
@@ -98,7 +100,7 @@ def usable_bytes() -> int:
     return int(SHARE * machine_bytes())
 
 
-def require_room(needed: int, what: str) -> None:
+def require_memory(needed: int, what: str) -> None:
     """Raise `InputError` unless `needed` bytes fit into the share of this machine's memory that may be
     used."""
     usable = usable_bytes()

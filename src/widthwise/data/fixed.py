@@ -8,8 +8,7 @@ from jaxtyping import Float
 from widthwise.data.batch_order import offline_batches
 from widthwise.data.load import load_points
 from widthwise.data.points import Points
-from widthwise.data.stream import Batch, Stream
-from widthwise.data.watched import probes_of
+from widthwise.data.stream import Batch, Stream, probes_of
 from widthwise.errors import InputError
 from widthwise.study import Study
 

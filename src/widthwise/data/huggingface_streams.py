@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from widthwise.data.batch_order import offline_batches, read_ahead
-from widthwise.data.files import combined_digest, require_room
+from widthwise.data.files import combined_digest, require_memory
 from widthwise.data.huggingface import (
     IMAGE_FIELDS,
     LABEL_FIELDS,
@@ -22,9 +22,8 @@ from widthwise.data.huggingface import (
 from widthwise.data.image_folder import read_image, require_pillow
 from widthwise.data.images import LabeledImages, image_stream, labeled_batch
 from widthwise.data.pixels import REFERENCE_IMAGES, standardization
-from widthwise.data.stream import Batch, Stream
+from widthwise.data.stream import Batch, Stream, probes_of
 from widthwise.data.vocabulary import END_OF_LINE, most_frequent, number_words, words_of
-from widthwise.data.watched import probes_of
 from widthwise.data.windows import window_batch
 from widthwise.errors import InputError
 from widthwise.study import Study
@@ -73,10 +72,10 @@ def texts(study: Study) -> Stream:
     held_texts = _documents(rows.held(), name, rows) if rows.held else iter(held_documents or [])
     held = _first(windows(held_texts), data.test, "data.test", rows.path)
     digest = combined_digest(rows.digest, hashlib.sha256("\0".join(vocabulary.names).encode()).hexdigest())
-    watched = window_batch(np.stack(held)) if held else None
+    held_out = window_batch(np.stack(held)) if held else None
     outputs = len(vocabulary.names)
     if data.order == "online":
-        probes = probes_of(None, watched, outputs)
+        probes = probes_of(None, held_out, outputs)
 
         def batches(start: int) -> Iterator[Batch]:
             for group in grouped(train(), start, study.training, rows.path):
@@ -86,7 +85,7 @@ def texts(study: Study) -> Stream:
     kept = np.stack(_first(train(), data.train, "data.train", rows.path))
     take = lambda numbers: window_batch(kept[numbers])  # noqa: E731
     shown = min(study.recorded_train_points(), len(kept))
-    probes = probes_of(take(np.arange(shown)), watched, outputs)
+    probes = probes_of(take(np.arange(shown)), held_out, outputs)
     return Stream(probes, offline_batches(take, len(kept), study), combined_digest(digest, probes.digest()))
 
 
@@ -107,7 +106,7 @@ def images(study: Study) -> Stream:
     if not classes or classes < 2:
         raise InputError(f"{rows.path}: the column `{label}` does not name two or more classes")
     wanted = data.test + (REFERENCE_IMAGES if data.order == "online" else data.train)
-    require_room(wanted * data.size**2 * 3, f"{wanted} images of {data.size} x {data.size}")
+    require_memory(wanted * data.size**2 * 3, f"{wanted} images of {data.size} x {data.size}")
 
     def read(group: list[Row]) -> tuple[np.ndarray, np.ndarray]:
         decoded = [_decoded(row[image], data.size, rows.path) for row in group]
@@ -137,8 +136,8 @@ def images(study: Study) -> Stream:
     reference, _ = read(list(islice(leading, REFERENCE_IMAGES)))
     scale = standardization(reference)
     answer: tuple[int, Loss] = (classes, study.training.loss)
-    watched = labeled_batch(held, held_labels, scale, answer)
-    probes = probes_of(None, watched, watched.answers.shape[1])
+    held_out = labeled_batch(held, held_labels, scale, answer)
+    probes = probes_of(None, held_out, held_out.answers.shape[1])
 
     def batches(start: int) -> Iterator[Batch]:
         later = islice(rows.train(), skipped, None)

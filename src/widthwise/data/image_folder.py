@@ -12,7 +12,10 @@ from widthwise.data.images import LabeledImages, choose_images
 from widthwise.errors import InputError
 from widthwise.study import Study
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+# What Pillow may take a file for, whatever its name: never EPS, for which it would run another program.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM")
+TIFF = (".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", *TIFF, ".ppm", ".pgm")
 HELD_OUT_FOLDERS = ("test", "val", "valid", "validation")
 
 
@@ -95,7 +98,9 @@ def read_image(file: Path | bytes, size: int, name: str = "") -> UInt8[np.ndarra
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+        tiff = isinstance(file, bytes) or file.suffix.lower() in TIFF
+        formats = (*FORMATS, "TIFF") if tiff else FORMATS
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=formats) as image:
             image.draft(
                 "RGB", (2 * size, 2 * size)
             )  # large JPEG files are decoded at a fraction of their size

@@ -17,11 +17,10 @@ from widthwise.data.batch_order import (
     stream_rng,
 )
 from widthwise.data.digits import shares
-from widthwise.data.files import combined_digest, require_room
+from widthwise.data.files import combined_digest, require_memory
 from widthwise.data.pixels import REFERENCE_IMAGES, Standardization, standardization
-from widthwise.data.stream import Batch, Stream
+from widthwise.data.stream import Batch, Stream, probes_of
 from widthwise.data.targets import class_targets
-from widthwise.data.watched import probes_of
 from widthwise.errors import InputError
 from widthwise.study import Study
 from widthwise.study.settings import DataSettings, Loss
@@ -60,7 +59,7 @@ def image_stream(images: LabeledImages, study: Study) -> Stream:
     loss, train = study.training.loss, images.train
     online = study.data.order == "online"
     kept = images.held if online else np.concatenate([train, images.held])
-    require_room(len(kept) * images.size**2 * 3, f"{len(kept)} images of {images.size} x {images.size}")
+    require_memory(len(kept) * images.size**2 * 3, f"{len(kept)} images of {images.size} x {images.size}")
     held = read_together(images, images.held)
     pixels = read_together(images, train[:REFERENCE_IMAGES] if online else train)
     scale = standardization(pixels[:REFERENCE_IMAGES])
@@ -71,8 +70,8 @@ def image_stream(images: LabeledImages, study: Study) -> Stream:
 
     batches = _batches(take, len(train), study)
     shown = min(study.recorded_train_points(), len(train))
-    watched = labeled_batch(held, images.labels[images.held], scale, (images.classes, loss))
-    probes = probes_of(take(np.arange(shown)) if shown else None, watched, watched.answers.shape[1])
+    held_out = labeled_batch(held, images.labels[images.held], scale, (images.classes, loss))
+    probes = probes_of(take(np.arange(shown)) if shown else None, held_out, held_out.answers.shape[1])
     return Stream(probes, batches, combined_digest(images.digest, probes.digest()))
 
 

@@ -10,7 +10,7 @@ from widthwise.data.stream import Stream
 from widthwise.data.text_streams import character_text, word_text
 from widthwise.data.windows import window_stream
 from widthwise.study import Study
-from widthwise.study.check import require_study
+from widthwise.study.study import require_study
 
 
 def open_stream(study: Study) -> Stream:

@@ -1,4 +1,4 @@
-"""What a network is trained on, step by step, and the points at which it is watched."""
+"""What a network is trained on, step by step, and the points at which it is recorded."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from widthwise.data.targets import one_hot
+from widthwise.errors import InputError
 
 
 class Batch(NamedTuple):
@@ -86,3 +87,21 @@ class Stream:
     def outputs(self) -> int:
         """C, classes, or different tokens."""
         return self.probes.outputs
+
+
+def probes_of(train: Batch | None, held: Batch | None, outputs: int) -> Probes:
+    """Probes: training samples, then held-out ones; either may be none.
+
+    **Errors:** `InputError` if there are neither.
+    """
+    parts = [part for part in (train, held) if part is not None and len(part.inputs)]
+    if not parts:
+        raise InputError(
+            "`data.test` = 0 and `record.train_points` = 0: nothing would be recorded; set either of them"
+        )
+    return Probes(
+        np.concatenate([part.inputs for part in parts]),
+        np.concatenate([part.answers for part in parts]),
+        0 if train is None else len(train.inputs),
+        outputs,
+    )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.data.files import require_room
+from widthwise.data.files import require_memory
 from widthwise.data.points import Points
 from widthwise.data.targets import class_targets
 from widthwise.errors import InputError
@@ -33,7 +33,7 @@ def synthetic_points(data: DataSettings, loss: Loss) -> Points:
     """
     count = data.train + data.test
     # Inputs come from standard normal numbers, and both are there for a moment.
-    require_room(16 * count * (data.dimension + 1), f"{count:,} points in {data.dimension:,} dimensions")
+    require_memory(16 * count * (data.dimension + 1), f"{count:,} points in {data.dimension:,} dimensions")
     task = synthetic_task(data, loss)
     _, train, test = (np.random.default_rng(stream) for stream in np.random.SeedSequence(data.seed).spawn(3))
     # A row holds one point's inputs and sign, so that asking for more points leaves the first as they are.

@@ -7,9 +7,8 @@ from jaxtyping import Int
 
 from widthwise.data.batch_order import CHOICE, HELD_OUT, offline_batches, online_batches, stream_rng
 from widthwise.data.files import combined_digest
-from widthwise.data.stream import Batch, Stream
+from widthwise.data.stream import Batch, Stream, probes_of
 from widthwise.data.vocabulary import most_frequent
-from widthwise.data.watched import probes_of
 from widthwise.errors import InputError
 from widthwise.study import Study
 
@@ -66,14 +65,14 @@ def window_stream(text: Text, study: Study) -> Stream:
             "predict; give another text"
         )
     chosen = chance.permutation(len(train))[: None if online else data.train]
-    watched = stream_rng(data.seed, HELD_OUT).permutation(len(held))[: data.test]
+    held_out = stream_rng(data.seed, HELD_OUT).permutation(len(held))[: data.test]
     take = lambda numbers: window_batch(train[chosen[numbers]])  # noqa: E731
     if online:
         batches = online_batches(take, len(chosen), study.training)
     else:
         batches = offline_batches(take, len(chosen), study)
     shown = min(study.recorded_train_points(), len(chosen))
-    probes = probes_of(take(np.arange(shown)), window_batch(held[watched]), len(vocabulary.names))
+    probes = probes_of(take(np.arange(shown)), window_batch(held[held_out]), len(vocabulary.names))
     return Stream(probes, batches, combined_digest(text.digest, probes.digest()))
 
 

@@ -1,10 +1,10 @@
 """`theory.nc`: written whole or not at all, and checked when read."""
 
-import os
 from pathlib import Path
 
 import xarray as xr
 
+from widthwise.atomic import replace_file
 from widthwise.errors import InputError
 from widthwise.records.schema import SCHEMA_VERSION
 
@@ -14,18 +14,15 @@ ENGINE = "h5netcdf"
 def write_theory(theory: xr.Dataset, path: str | Path) -> Path:
     """Write `theory` to `path`: under a temporary name, read back, then put in place at once."""
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # In memory first: HDF5 does not survive a disk that fills up while it writes.
-        contents = theory.to_netcdf(None, engine=ENGINE, encoding=_encoding(theory))
-        partial.write_bytes(contents)
+
+    def check(partial: Path) -> None:
         with xr.open_dataset(partial, engine=ENGINE) as written:
             if set(written.data_vars) != set(theory.data_vars):
                 raise InputError(f"{path}: could not be written whole; is the disk full? Run it again")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In memory first: HDF5 does not survive a disk that fills up while it writes.
+    replace_file(path, bytes(theory.to_netcdf(None, engine=ENGINE, encoding=_encoding(theory))), check)
     return path
 
 

@@ -3,101 +3,18 @@
 import re
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from widthwise.atomic import PARTIAL, partial_path, replace_file
 from widthwise.errors import InputError
 
-TEMPORARY = ".partial"
 # What becomes of a URL in a `Path`; a name that ends with a colon may still be that of a folder.
 ONE_SLASH = re.compile(r"([a-zA-Z][a-zA-Z0-9+.:-]+:)/")
-
-
-@runtime_checkable
-class Folder(Protocol):
-    """What the store needs of the place it is in. Files are named by paths relative to it, with "/"."""
-
-    @property
-    def name(self) -> str:
-        """How the user knows it."""
-        ...
-
-    @property
-    def local(self) -> Path | None:
-        """Its path, if it is on a disk."""
-        ...
-
-    def beside(self, prefix: str, suffix: str) -> "Folder":
-        """The folder next to this one whose name is this one's with something before and after."""
-        ...
-
-    def below(self, name: str) -> "Folder":
-        """A folder in this one."""
-        ...
-
-    def exists(self) -> bool:
-        """Whether there is anything of this name."""
-        ...
-
-    def has(self, file: str) -> bool:
-        """Whether there is such a file."""
-        ...
-
-    def read(self, file: str) -> bytes | None:
-        """Its content, None if there is no such file."""
-        ...
-
-    def write(self, file: str, content: bytes) -> None:
-        """Write or replace it, at once and whole."""
-        ...
-
-    def remove(self, file: str) -> None:
-        """Remove it, if it is there."""
-        ...
-
-    def remove_if_empty(self) -> None:
-        """Remove the folder itself, if nothing is in it."""
-        ...
-
-    def files(self) -> list[str]:
-        """The files directly in it, without what is being written."""
-        ...
-
-    def creation(self, last: str) -> Any:
-        """A context with an empty folder on a disk, whose files are put here, `last` last, when it ends."""
-        ...
-
-    def zarr(self, *, read_only: bool) -> Any:
-        """What zarr opens it by."""
-        ...
-
-
-def open_folder(location: str | Path | Folder) -> Folder:
-    """The folder at a path, or at a URL that fsspec knows, such as s3://bucket/run; `file://` is a path.
-
-    **Errors:** `InputError` for what looks like a URL with a slash too few, or is no path at all.
-
-    >>> open_folder("runs/a.zarr").beside(".", ".lock").name
-    'runs/.a.zarr.lock'
-    """
-    if isinstance(location, LocalFolder | RemoteFolder):
-        return location
-    if not isinstance(location, str | Path):
-        raise InputError(f"{type(location).__name__} names no place: give a path or a URL, as text or Path")
-    text = str(location)
-    if "://" not in text:
-        if (slip := ONE_SLASH.match(text)) and not Path(slip[1]).exists():
-            raise InputError(f"{text}: a URL begins with {slip[1]}// and is given as text, not as a Path")
-        return LocalFolder(Path(text))
-    parts = urlsplit(text)
-    if parts.scheme == "file":
-        return LocalFolder(Path(unquote(parts.netloc + parts.path)))
-    return RemoteFolder(text.rstrip("/"))
 
 
 @dataclass(frozen=True)
@@ -108,24 +25,24 @@ class LocalFolder:
 
     @property
     def name(self) -> str:
-        """The path."""
+        """How the user knows it: a path or a URL."""
         return str(self.path)
 
     @property
-    def local(self) -> Path:
-        """The path."""
+    def local(self) -> Path | None:
+        """Its path, if it is on a disk."""
         return self.path
 
     def beside(self, prefix: str, suffix: str) -> "LocalFolder":
-        """Next to this one."""
+        """The folder next to this one whose name is this one's with something before and after."""
         return LocalFolder(self.path.with_name(f"{prefix}{self.path.name}{suffix}"))
 
     def below(self, name: str) -> "LocalFolder":
-        """In this one."""
+        """A folder in this one."""
         return LocalFolder(self.path / name)
 
     def exists(self) -> bool:
-        """A file of this name counts."""
+        """Whether there is anything of this name, a file too."""
         return self.path.exists()
 
     def has(self, file: str) -> bool:
@@ -133,46 +50,39 @@ class LocalFolder:
         return (self.path / file).is_file()
 
     def read(self, file: str) -> bytes | None:
-        """Its content, None if there is no such file."""
+        """The content of a file, None if there is no such file."""
         try:
             return (self.path / file).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, file: str, content: bytes) -> None:
-        """Under a temporary name, then renamed."""
-        target = self.path / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY}")
-        try:
-            partial.write_bytes(content)
-            partial.replace(target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        """Write or replace a file, at once and whole."""
+        (self.path / file).parent.mkdir(parents=True, exist_ok=True)
+        replace_file(self.path / file, content)
 
     def remove(self, file: str) -> None:
-        """Remove it, if it is there."""
+        """Remove a file, if it is there."""
         (self.path / file).unlink(missing_ok=True)
 
     def remove_if_empty(self) -> None:
-        """What killed processes left half written counts as nothing."""
-        for abandoned in self.path.glob(f".*{TEMPORARY}"):
+        """Remove the folder itself, if nothing is in it but what killed processes left half written."""
+        for abandoned in self.path.glob(f".*{PARTIAL}"):
             abandoned.unlink(missing_ok=True)
         with suppress(OSError):
             self.path.rmdir()
 
     def files(self) -> list[str]:
-        """Sorted."""
+        """Names of the files directly in it, sorted, without what is being written."""
         if not self.path.is_dir():
             return []
-        found = [entry.name for entry in self.path.iterdir() if not entry.name.endswith(TEMPORARY)]
+        found = [entry.name for entry in self.path.iterdir() if not entry.name.endswith(PARTIAL)]
         return sorted(name for name in found if (self.path / name).is_file())
 
     @contextmanager
     def creation(self, last: str) -> Iterator[Path]:
-        """Renamed to this one when complete, so that the order does not matter."""
-        temporary = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}{TEMPORARY}")
+        """A context with an empty folder on a disk, which is put here whole when it ends."""
+        temporary = partial_path(self.path)
         try:
             yield temporary
             temporary.rename(self.path)
@@ -181,14 +91,14 @@ class LocalFolder:
             raise
 
     def zarr(self, *, read_only: bool) -> Path:
-        """The path."""
+        """What zarr opens it by."""
         return self.path
 
     def sweep(self) -> None:
         """Remove temporary files that killed processes left; only where nobody else writes."""
-        for abandoned in self.path.parent.glob(f"{self.path.name}.*{TEMPORARY}"):
+        for abandoned in self.path.parent.glob(f".{self.path.name}.*{PARTIAL}"):
             shutil.rmtree(abandoned, ignore_errors=True)
-        for abandoned in self.path.rglob(f"*{TEMPORARY}"):
+        for abandoned in self.path.rglob(f"*{PARTIAL}"):
             abandoned.unlink(missing_ok=True)
 
 
@@ -200,21 +110,21 @@ class RemoteFolder:
 
     @property
     def name(self) -> str:
-        """The URL."""
+        """How the user knows it."""
         return self.url
 
     @property
     def local(self) -> None:
-        """None."""
+        """None: it is on no disk of this machine."""
         return None
 
     def beside(self, prefix: str, suffix: str) -> "RemoteFolder":
-        """Next to this one."""
+        """As on a disk."""
         above, slash, name = self.url.rpartition("/")
         return RemoteFolder(f"{above}{slash}{prefix}{name}{suffix}")
 
     def below(self, name: str) -> "RemoteFolder":
-        """In this one."""
+        """As on a disk."""
         return RemoteFolder(f"{self.url}/{name}")
 
     def exists(self) -> bool:
@@ -229,21 +139,21 @@ class RemoteFolder:
             return bool(system.isfile(f"{root}/{file}"))
 
     def read(self, file: str) -> bytes | None:
-        """Its content, None if there is no such file."""
+        """The content of a file, None if there is no such file."""
         system, root = self._open()
         with self._reached(), suppress(FileNotFoundError):
             return system.cat_file(f"{root}/{file}")
         return None
 
     def write(self, file: str, content: bytes) -> None:
-        """In one piece."""
+        """Write or replace a file, in one piece."""
         system, root = self._open()
         target = f"{root}/{file}"
         system.makedirs(target.rpartition("/")[0], exist_ok=True)
         system.pipe_file(target, content)
 
     def remove(self, file: str) -> None:
-        """Remove it, if it is there."""
+        """Remove a file, if it is there."""
         system, root = self._open()
         with suppress(FileNotFoundError):
             system.rm_file(f"{root}/{file}")
@@ -255,7 +165,7 @@ class RemoteFolder:
             system.rmdir(root)
 
     def files(self) -> list[str]:
-        """Sorted."""
+        """Names of the files directly in it, sorted."""
         system, root = self._open()
         found = []
         with self._reached(), suppress(FileNotFoundError, NotADirectoryError):
@@ -265,7 +175,7 @@ class RemoteFolder:
 
     @contextmanager
     def creation(self, last: str) -> Iterator[Path]:
-        """Made on a disk and copied; `last` is what makes it exist."""
+        """A context with an empty folder on a disk, whose files are copied here when it ends, `last` last."""
         with tempfile.TemporaryDirectory() as temporary:
             made = Path(temporary) / "made"
             yield made
@@ -274,7 +184,7 @@ class RemoteFolder:
                 self.write(name, (made / name).read_bytes())
 
     def zarr(self, *, read_only: bool) -> Any:
-        """A store of zarr's."""
+        """What zarr opens it by: a store of its own."""
         from zarr.storage import FsspecStore
 
         self._open()  # which says what is missing
@@ -305,3 +215,29 @@ class RemoteFolder:
             lines = str(error).splitlines() or [type(error).__name__]
             what = f"{self.url} cannot be reached: {lines[0]}"
             raise InputError(f"{what}; check the URL and your access") from error
+
+
+Folder = LocalFolder | RemoteFolder
+
+
+def open_folder(location: str | Path | LocalFolder | RemoteFolder) -> Folder:
+    """The folder at a path, or at a URL that fsspec knows, such as s3://bucket/run; `file://` is a path.
+
+    **Errors:** `InputError` for what looks like a URL with a slash too few, or is no path at all.
+
+    >>> open_folder("runs/a.zarr").beside(".", ".lock").name
+    'runs/.a.zarr.lock'
+    """
+    if isinstance(location, LocalFolder | RemoteFolder):
+        return location
+    if not isinstance(location, str | Path):
+        raise InputError(f"{type(location).__name__} names no place: give a path or a URL, as text or Path")
+    text = str(location)
+    if "://" not in text:
+        if (slip := ONE_SLASH.match(text)) and not Path(slip[1]).exists():
+            raise InputError(f"{text}: a URL begins with {slip[1]}// and is given as text, not as a Path")
+        return LocalFolder(Path(text))
+    parts = urlsplit(text)
+    if parts.scheme == "file":
+        return LocalFolder(Path(unquote(parts.netloc + parts.path)))
+    return RemoteFolder(text.rstrip("/"))

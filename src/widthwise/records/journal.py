@@ -4,6 +4,7 @@ Nothing depends on the journal but what `widthwise train --status` says; a lost 
 """
 
 import json
+import math
 import os
 import socket
 import threading
@@ -15,6 +16,7 @@ from typing import Literal
 
 from widthwise.records.folder import Folder, open_folder
 from widthwise.records.layout import Cell
+from widthwise.study.stored import read_json
 
 HEARTBEAT_SECONDS = 10.0
 # Without a heartbeat for so long a cell counts as interrupted: several beats, and the clocks of two machines.
@@ -39,7 +41,8 @@ class Entry:
 
     def is_alive(self, now: float) -> bool:
         """Whether the process that says it is running still is, as far as can be seen from here."""
-        if self.state != "running" or now - self.heartbeat > SILENT_SECONDS:
+        # A heartbeat in the future, beyond what clocks differ by, is of no use.
+        if self.state != "running" or abs(now - self.heartbeat) > SILENT_SECONDS:
             return False
         return self.host != socket.gethostname() or _runs(self.pid)
 
@@ -96,9 +99,10 @@ def noted(store: Folder | None, cell: Cell, identity: str, *, resumed: bool = Fa
 def read_entry(folder: Folder, cell: Cell, identity: str) -> Entry | None:
     """The journal of a cell, None if there is none of this training that can be read."""
     try:
-        entry = Entry(**json.loads(folder.read(f"{cell.name}.json") or b""))
-        valid = all(isinstance(x, float | int) for x in (entry.started, entry.heartbeat, entry.seconds))
-    except (OSError, ValueError, TypeError):
+        entry = Entry(**read_json(folder.read(f"{cell.name}.json")))
+        times = (entry.started, entry.heartbeat, entry.seconds)
+        valid = all(isinstance(x, float | int) and math.isfinite(x) for x in times) and type(entry.pid) is int
+    except (OSError, ValueError, TypeError, OverflowError):
         return None
     return entry if valid and entry.identity == identity else None
 

@@ -1,9 +1,10 @@
 """How one study's records are laid out: coordinates, array shapes, and which chunks belong to which cell."""
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,11 +18,12 @@ from widthwise.records.schema import (
     Variable,
     variable,
 )
-from widthwise.study import Study
-from widthwise.study.study import Part
+from widthwise.study import EnsembleSettings, Study
 
-# What the training depends on: the tables that a store must agree on with the study that writes to it.
-TRAINING_TABLES: tuple[Part, ...] = ("data", "network", "training", "ensemble", "record")
+# What the training depends on: the tables that a store must agree on with the study that writes to it, but
+# for how many networks there are, which changes none of them.
+TRAINING_TABLES = ("data", "network", "training", "ensemble", "record")
+TOTALS = (("ensemble", "widths"), ("ensemble", "seeds"))
 
 # A chunk of the store, and what is held in memory before it is written, is kept below these where a single
 # step (a single network) allows.
@@ -92,10 +94,27 @@ class Layout:
     points: RecordedPoints
     labels: Mapping[str, tuple] = field(default_factory=dict)
 
-    def training_hash(self) -> str:
-        """Content hash (hex, 64 digits) of everything the recorded numbers depend on."""
-        both = self.study.hash(*TRAINING_TABLES) + self.points.digest()
-        return hashlib.sha256(both.encode()).hexdigest()
+    def training_hash(self, totals: Mapping[str, object] | None = None) -> str:
+        """Content hash (hex, 64 digits) of everything that the numbers recorded of a network depend on.
+
+        **Arguments:** `totals`, `ensemble.widths` and `ensemble.seeds` of the store, which stores that were
+        never extended may have in their hash.
+        """
+        tables = {name: table for name, table in self.study.tables().items() if name in TRAINING_TABLES}
+        del tables["data"]["path"]
+        for table, name in TOTALS:
+            del tables[table][name]
+        tables["ensemble"].update(totals or {})
+        content = hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256((content + self.points.digest()).encode()).hexdigest()
+
+    def beside(self, widths: Sequence[int], seeds: int) -> "Layout":
+        """The layout of a store that has these widths and so many seeds already: each network keeps its
+        place, and what the study asks for beyond them comes after."""
+        ensemble = self.study.ensemble
+        every = (*widths, *(width for width in ensemble.widths if width not in widths))
+        grown = replace(ensemble, widths=every, seeds=max(seeds, ensemble.seeds))
+        return replace(self, study=replace(self.study, ensemble=grown))
 
     def coordinates(self) -> dict[str, np.ndarray]:
         """Values of every coordinate, by name."""
@@ -121,9 +140,15 @@ class Layout:
         beside = [name for quantity in asked for name in RECORDED_WITH.get(quantity, ())]
         return (*asked, *beside)
 
-    def cells(self) -> list[Cell]:
-        """Every cell, widths in the order of the study."""
-        return cells_of(self.study)
+    def cells(self, asked: EnsembleSettings | None = None) -> list[Cell]:
+        """Every cell, or those of the widths and seeds that are `asked` for, widths in their order."""
+        return cells_of(self.study.ensemble, asked)
+
+    def whole(self, cell: Cell) -> Cell:
+        """The cell with all networks of the layout whose files it shares."""
+        block = self.study.ensemble.seeds_per_cell
+        start = cell.start // block * block
+        return replace(cell, start=start, stop=min(start + block, self.study.ensemble.seeds))
 
     def network_bytes(self) -> int:
         """Size of all that is recorded of one network."""
@@ -140,7 +165,8 @@ class Layout:
     def blocks(self, cell: Cell) -> list[range]:
         """Seeds of a cell that are recorded in one write each."""
         size = self.seeds_at_once()
-        return [range(start, min(start + size, cell.stop)) for start in range(cell.start, cell.stop, size)]
+        starts = range(cell.start // size * size, cell.stop, size)
+        return [range(max(start, cell.start), min(start + size, cell.stop)) for start in starts]
 
     def arrays(self) -> dict[str, ArrayPlan]:
         """Plan of every array with dimensions (width, seed, ...), `done` last."""
@@ -173,13 +199,13 @@ class Layout:
         return entries * np.dtype(self.study.ensemble.precision).itemsize
 
 
-def cells_of(study: Study) -> list[Cell]:
-    """Every cell of a study, widths in the order of the study."""
-    seeds, block = study.ensemble.seeds, study.ensemble.seeds_per_cell
+def cells_of(stored: EnsembleSettings, asked: EnsembleSettings | None = None) -> list[Cell]:
+    """Every cell of a store, or those of the widths and seeds that are `asked` for, which the store has."""
+    wanted, block = asked or stored, stored.seeds_per_cell
     return [
-        Cell(index, width, start, min(start + block, seeds))
-        for index, width in enumerate(study.ensemble.widths)
-        for start in range(0, seeds, block)
+        Cell(stored.widths.index(width), width, start, min(start + block, wanted.seeds))
+        for width in wanted.widths
+        for start in range(0, wanted.seeds, block)
     ]
 
 

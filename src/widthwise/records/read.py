@@ -9,9 +9,11 @@ import xarray as xr
 
 from widthwise.errors import StoreError
 from widthwise.records.folder import Folder, open_folder
-from widthwise.records.layout import TRAINING_TABLES, Layout
+from widthwise.records.layout import TOTALS, TRAINING_TABLES, Layout
 from widthwise.records.schema import BOOKKEEPING, QUANTITIES, RECORD_DIMS, SCHEMA_VERSION
 from widthwise.study import Study
+from widthwise.study.stored import Tables, read_json, study_tables
+from widthwise.study.values import dangling_link
 
 CHECKSUM = "checksum do not match"  # how zarr's Crc32cCodec says that a chunk was changed
 UNPACKED = "decompression error"  # of stores without checksums
@@ -30,7 +32,7 @@ def open_records(path: str | Path) -> xr.Dataset:
     folder = open_folder(path)
     attributes = read_attributes(folder)
     try:
-        consolidated = "consolidated_metadata" in json.loads(folder.read("zarr.json") or b"{}")
+        consolidated = "consolidated_metadata" in read_json(folder.read("zarr.json") or b"{}")
         records = xr.open_zarr(folder.zarr(read_only=True), chunks=None, consolidated=consolidated)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise StoreError(f"{folder.name} is damaged ({error}): {AGAIN}") from error
@@ -61,16 +63,17 @@ def read_attributes(path: str | Path | Folder) -> dict[str, object]:
     folder = open_folder(path)
     name = folder.name
     if not folder.exists():
-        raise StoreError(f"{name} does not exist: give a records.zarr, or make one with `widthwise train`")
+        what = (folder.local is not None and dangling_link(folder.local)) or f"{name} does not exist"
+        raise StoreError(f"{what}: give a records.zarr, or make one with `widthwise train`")
     if not folder.has("zarr.json"):
         raise StoreError(f"{name} is not a record store (it has no zarr.json): give another path")
     try:
-        content = json.loads(folder.read("zarr.json") or b"")
+        content = read_json(folder.read("zarr.json"))
         attributes = dict(content.get("attributes", {}))
         version = int(attributes.get("schema_version", SCHEMA_VERSION))
     except OSError as error:
         raise StoreError(f"{name} cannot be read: {error.strerror or error}; mend that") from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"{name} is damaged (its zarr.json cannot be read: {error}): {AGAIN}") from error
     if version > SCHEMA_VERSION:
         raise StoreError(
@@ -81,25 +84,44 @@ def read_attributes(path: str | Path | Folder) -> dict[str, object]:
     return attributes
 
 
-def check_same_training(path: str | Path, attributes: Mapping[str, object], layout: Layout) -> None:
-    """Raise `StoreError`, naming the keys that differ, unless the store was made by the same training."""
-    if attributes.get("training_hash") == layout.training_hash():
-        return
-    check_same_study(path, attributes, layout.study, moved=False)
-    raise _another_study(path, "the points differ: the data has changed since")
+def layout_of_store(path: str | Path, attributes: Mapping[str, object], layout: Layout) -> Layout:
+    """The layout of an existing store once it holds what `layout` asks for: networks keep their places.
+
+    **Errors:** `StoreError`, naming the keys that differ, unless the store was made by the same training,
+    which is about what a network is, not about how many there are.
+    """
+    ensemble = stored_study(path, attributes)["ensemble"]
+    then = {name: ensemble[name] for _, name in TOTALS}
+    if attributes.get("training_hash") not in (layout.training_hash(), layout.training_hash(then)):
+        check_same_study(path, attributes, layout.study, moved=False)
+        raise _another_study(path, "the points differ: the data has changed since")
+    return layout.beside(tuple(ensemble["widths"]), ensemble["seeds"])
+
+
+def stored_study(path: str | Path, attributes: Mapping[str, object]) -> Tables:
+    """The study of a store that `widthwise train` wrote, as tables, with widths and number of seeds.
+
+    **Errors:** `StoreError` for a store of other origin, or a damaged one.
+    """
+    try:
+        tables = study_tables(attributes, str(path)) or {}
+        ensemble = tables["ensemble"]
+        numbers = [ensemble["seeds"], *ensemble["widths"]]
+        if len(numbers) < 2 or any(type(each) is not int or each < 1 for each in numbers):
+            raise ValueError
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreError(
+            f"{path} was not written by `widthwise train`, or is damaged: write elsewhere with --out"
+        ) from error
+    return tables
 
 
 def check_same_study(
     path: str | Path, attributes: Mapping[str, object], study: Study, *, moved: bool = True
 ) -> None:
-    """The same as far as the study says it, the points unseen; its data may have `moved` to another path."""
-    try:
-        stored = json.loads(str(attributes["study"]))
-    except (KeyError, ValueError) as error:
-        raise StoreError(
-            f"{path} was not written by `widthwise train`, or is damaged: write elsewhere with --out"
-        ) from error
-    differences = list(_differences(stored, study.tables()))
+    """Raise `StoreError`, naming the keys that differ, unless a store was made by the same training, as far
+    as the study says it, the points unseen; its data may have `moved` to another path."""
+    differences = list(_differences(stored_study(path, attributes), study.tables()))
     if moved:
         differences = [each for each in differences if not each.startswith("`data.path`")]
     if differences:
@@ -113,13 +135,13 @@ def _another_study(path: str | Path, what: str) -> StoreError:
     )
 
 
-def _differences(stored: Mapping[str, dict], present: Mapping[str, dict]):
-    """One phrase for each key of a training table that is not the same."""
+def _differences(stored: Tables, present: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    """One phrase for each key of a training table that is not the same, totals aside."""
     for table in TRAINING_TABLES:
         # Through JSON, so that tuples compare as the lists they were stored as.
         old, new = stored.get(table, {}), json.loads(json.dumps(present[table]))
         for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
+            if old.get(key) != new.get(key) and (table, key) not in TOTALS:
                 yield f"`{table}.{key}` was {old.get(key)!r} and is {new.get(key)!r}"
 
 

@@ -1,7 +1,7 @@
 """How far a run is, read from its store and its journal without disturbing who trains."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -70,27 +70,36 @@ def run_status(study: Study, store: str | Path) -> RunStatus:
     **Errors:** `StoreError` if the store is damaged or holds another study.
     """
     folder = open_folder(store)
-    cells, now = cells_of(study), time.time()
+    cells, now = cells_of(study.ensemble), time.time()
     if not folder.exists():
         return RunStatus([CellStatus(cell, "waiting", 0.0, "", "") for cell in cells], None)
     attributes = read_attributes(folder)
     check_same_study(folder.name, attributes, study)
     identity, journal = str(attributes.get("training_hash")), journal_folder(folder)
     done = _done(str(store))
-    entries = {cell: read_entry(journal, cell, identity) for cell in cells}
     found = [
-        _status(cell, bool(done[cell.width_index, cell.start : cell.stop].all()), entries[cell], now)
+        _status(part, finished, read_entry(journal, part, identity), now)
         for cell in cells
+        for part, finished in _parts(cell, done.get(cell.width, np.zeros(0, bool)))
     ]
     return RunStatus(found, _seconds_left(found))
 
 
-def _done(store: str) -> np.ndarray:
+def _done(store: str) -> dict[int, np.ndarray]:
+    """The marks of each width."""
     records = open_records(store)
     try:
-        return records["done"].to_numpy()
+        marks = records["done"].to_numpy()
     except ValueError:  # a damaged mark: found and mended when training goes on
-        return np.zeros(records["done"].shape, bool)
+        marks = np.zeros(records["done"].shape, bool)
+    return dict(zip(records["width"].to_numpy().tolist(), marks, strict=True))
+
+
+def _parts(cell: Cell, done: np.ndarray) -> list[tuple[Cell, bool]]:
+    """A cell as far as it is done, and what is left of it, as where seeds were added."""
+    middle = cell.start + int(np.cumprod(done[cell.start : cell.stop]).sum())
+    parts = [(replace(cell, stop=middle), True), (replace(cell, start=middle), False)]
+    return [(part, finished) for part, finished in parts if part.start < part.stop]
 
 
 def _status(cell: Cell, done: bool, entry: Entry | None, now: float) -> CellStatus:

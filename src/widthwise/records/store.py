@@ -9,6 +9,7 @@ import json
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
@@ -20,48 +21,65 @@ from zarr.storage import MemoryStore
 from widthwise.errors import StoreError
 from widthwise.records.evidence import evidence
 from widthwise.records.folder import Folder, LocalFolder, open_folder
-from widthwise.records.layout import ArrayPlan, Cell, Layout, coordinate_meaning
+from widthwise.records.layout import TOTALS, ArrayPlan, Cell, Layout, coordinate_meaning
 from widthwise.records.parameters import kept_steps, parameters_folder
-from widthwise.records.read import CHECKSUM, check_same_training, read_attributes
-from widthwise.records.schema import BOOKKEEPING, SCHEMA_VERSION, Variable
+from widthwise.records.read import CHECKSUM, layout_of_store, read_attributes, stored_study
+from widthwise.records.schema import BOOKKEEPING, RECORD_DIMS, SCHEMA_VERSION, Variable
 from widthwise.records.storage_errors import disk_errors
+from widthwise.study import EnsembleSettings
+from widthwise.study.stored import read_json
 
 
 class RecordStore:
     """An open store; obtain one from `open_store`, which holds the lock and knows what is to be done, or, for
     one of several workers that each train cells of their own, from `join_store`."""
 
-    def __init__(self, group: zarr.Group, layout: Layout, folder: Folder | None):
+    def __init__(
+        self, group: zarr.Group, layout: Layout, folder: Folder | None, asked: EnsembleSettings | None = None
+    ):
         self.group, self.layout, self.folder = group, layout, folder
         self._arrays = {name: _writable(group, name) for name in layout.arrays()}
-        self._finished = 0
+        self._asked = asked or layout.study.ensemble
+        self.finished, self.total = 0, len(layout.cells(asked))
         self.damage: dict[Cell, str] = {}
 
     def pending(self) -> list[Cell]:
-        """Cells to train: those not done, and those done whose files are lost or damaged.
+        """Cells to train, of those asked for: networks that are not done, and cells whose files are lost or
+        damaged, with all networks that share those.
 
-        What is wrong with the latter is in `damage` then.
+        What is wrong with the latter is in `damage` then, how many cells there are in `total`, and how many
+        of them are done in `finished`.
         """
-        cells, self.damage = [], {}
-        for cell in self.layout.cells():
-            if not self._is_done(cell):
-                cells.append(cell)
-            elif fault := self._fault_of(cell):
-                cells.append(cell)
+        cells, self.finished, self.damage = [], 0, {}
+        for cell in self.layout.cells(self._asked):
+            done, fault = self._done(cell)
+            if done and not fault:
+                fault = self._fault_of(replace(cell, stop=cell.start + done))
+            if fault:
+                done, cell = 0, self.layout.whole(cell)
                 self.damage[cell] = fault
-        self._finished = len(self.layout.cells()) - len(cells)
+            if cell.start + done < cell.stop:
+                cells.append(replace(cell, start=cell.start + done))
+            self.finished += done > 0
+        self.total = self.finished + len(cells)
         return cells
+
+    def unasked(self) -> int:
+        """How many networks the store has a place for that were not asked for."""
+        stored = self.layout.study.ensemble
+        return len(stored.widths) * stored.seeds - len(self._asked.widths) * self._asked.seeds
 
     def begin(self, cell: Cell, kept: Collection[int] = ()) -> None:
         """Take back what was recorded of a cell, its `done` first, but for the blocks of networks that start
-        at the seeds in `kept`."""
+        at the seeds in `kept`; files that it shares with networks before it stay, and are written over."""
         if self.folder is None:
             return
         with self._disk_errors():
             for name in reversed(self.layout.arrays()):
                 whole = name in BOOKKEEPING
+                along = self.layout.arrays()[name].chunks[1]
                 for seeds in [range(cell.start, cell.stop)] if whole else self.layout.blocks(cell):
-                    if whole or seeds.start not in kept:
+                    if seeds.start % along == 0 and (whole or seeds.start not in kept):
                         for file in self.files(name, cell.width_index, seeds):
                             self.folder.remove(file)
 
@@ -70,8 +88,7 @@ class RecordStore:
         return not self._fault(self.layout.quantities(), cell.width_index, seeds)
 
     def write(self, cell: Cell, start: int, quantities: Mapping[str, np.ndarray]) -> None:
-        """Record the networks from seed `start` on: each array (seed, ...), as many as `seeds_at_once`,
-        fewer only at the end of the ensemble."""
+        """Record the networks of one of `Layout.blocks`, from seed `start` on: each array (seed, ...)."""
         with self._disk_errors():
             for name, values in quantities.items():
                 self._arrays[name][cell.width_index, start : start + len(values)] = values
@@ -82,7 +99,7 @@ class RecordStore:
         with self._disk_errors():
             self._arrays["diverged_at"][cell.width_index, seeds] = diverged_at
             self._arrays["done"][cell.width_index, seeds] = np.ones(cell.stop - cell.start, bool)
-        self._finished += 1
+        self.finished += 1
 
     def note_resumption(self) -> None:
         """Add the present evidence to the attribute `resumed`, since versions may have changed."""
@@ -91,7 +108,7 @@ class RecordStore:
         with self._disk_errors():
             # Opened anew, with the consolidated metadata, because they are written back with the attributes.
             attributes = zarr.open_group(self.folder.zarr(read_only=False), mode="r+").attrs
-            resumed = json.loads(str(attributes.get("resumed", "[]")))
+            resumed = read_json(str(attributes.get("resumed", "[]")))
             attributes["resumed"] = json.dumps([*resumed, evidence()])
 
     def files(self, name: str, width_index: int, seeds: range) -> list[str]:
@@ -104,16 +121,17 @@ class RecordStore:
         encode = self._arrays[name].metadata.encode_chunk_key
         return [f"{name}/{encode(tuple(int(i) for i in index))}" for index in indices]
 
-    def _is_done(self, cell: Cell) -> bool:
-        """An unreadable mark is none, but worth a word."""
+    def _done(self, cell: Cell) -> tuple[int, str]:
+        """How many networks of a cell are done, the first ones, and what is wrong with the marks, if
+        anything."""
         try:
-            return bool(np.all(self._arrays["done"][cell.width_index, cell.start : cell.stop]))
+            done = np.asarray(self._arrays["done"][cell.width_index, cell.start : cell.stop])
         except (OSError, ValueError, RuntimeError) as error:
-            self.damage[cell] = f"`done` {_reason(error)}"
-            return False
+            return 0, f"`done` {_reason(error)}"
+        return int(np.cumprod(done).sum()), ""
 
     def _fault_of(self, cell: Cell) -> str:
-        """What is wrong with the files of a cell that is done, if anything."""
+        """What is wrong with the files of networks that are done, if anything."""
         seeds = range(cell.start, cell.stop)
         if fault := self._fault(self.layout.arrays(), cell.width_index, seeds):
             return fault
@@ -136,15 +154,14 @@ class RecordStore:
                     if not self.folder.has(file):
                         return f"`{name}` lost a file ({file})"
             try:
-                for start in range(seeds.start, seeds.stop, self.layout.seeds_at_once()):
-                    stop = min(start + self.layout.seeds_at_once(), seeds.stop)
-                    self._arrays[name][width_index, start:stop]
+                for part in self.layout.blocks(Cell(width_index, 0, seeds.start, seeds.stop)):
+                    self._arrays[name][width_index, part.start : part.stop]
             except (OSError, ValueError, RuntimeError) as error:
                 return f"`{name}` {_reason(error)}"
         return ""
 
     def _disk_errors(self):
-        done = f"{self._finished} of {len(self.layout.cells())} cells are done and safe"
+        done = f"{self.finished} of {self.total} cells are done and safe"
         return disk_errors(self.folder.name if self.folder else "memory", done)
 
 
@@ -155,6 +172,9 @@ def _reason(error: Exception) -> str:
 @contextmanager
 def open_store(path: str | Path | None, layout: Layout) -> Iterator[RecordStore]:
     """The store at `path`, made if there is none, locked against other processes while it is open.
+
+    A store with fewer widths or seeds than the layout is extended; what it has more stays. Its own layout is
+    that of the store that is returned.
 
     **Arguments:** `path`, or a URL that fsspec knows, where there are no locks: let one process at a time
     write there; None for a store in memory.
@@ -169,12 +189,14 @@ def open_store(path: str | Path | None, layout: Layout) -> Iterator[RecordStore]
         return
     folder = open_folder(path)
     if folder.exists():
-        check_same_training(folder.name, read_attributes(folder), layout)
+        layout_of_store(folder.name, read_attributes(folder), layout)
     with _locked(folder):
         if isinstance(folder, LocalFolder):
             folder.sweep()
         if not folder.exists():
             _create(folder, layout)
+        else:
+            _extend(folder, layout)
         yield join_store(folder, layout)
 
 
@@ -183,8 +205,8 @@ def join_store(folder: Folder, layout: Layout) -> RecordStore:
 
     **Errors:** those of `open_store`.
     """
-    check_same_training(folder.name, read_attributes(folder), layout)
-    return RecordStore(_open_group(folder, layout), layout, folder)
+    whole = layout_of_store(folder.name, read_attributes(folder), layout)
+    return RecordStore(_open_group(folder, whole), whole, folder, layout.study.ensemble)
 
 
 @contextmanager
@@ -213,6 +235,37 @@ def _create(folder: Folder, layout: Layout) -> None:
     """A complete, empty store, visible under its name only when complete."""
     with disk_errors(folder.name, "nothing is trained yet"), folder.creation("zarr.json") as temporary:
         _fill(zarr.create_group(temporary, zarr_format=3), layout)
+
+
+def _extend(folder: Folder, layout: Layout) -> None:
+    """Make room in a store for the networks of the layout that it has no place for.
+
+    Files of networks stay as they are. Every other one is replaced whole, last `zarr.json`, with which
+    readers begin: whoever comes in between, or after a process was killed, finds the store as it was.
+    """
+    attributes = read_attributes(folder)
+    whole, stored = layout_of_store(folder.name, attributes, layout), stored_study(folder.name, attributes)
+    values = {name: whole.coordinates()[name] for name in RECORD_DIMS}
+    shapes = {name: plan.shape for name, plan in whole.arrays().items()}
+    shapes |= {name: each.shape for name, each in values.items()}
+    totals = {name: whole.study.tables()["ensemble"][name] for _, name in TOTALS}
+    found = _open_group(folder, whole, grown=False)
+    as_asked = all(getattr(found[name], "shape", None) == shape for name, shape in shapes.items())
+    if as_asked and json.dumps(totals) == json.dumps({name: stored["ensemble"][name] for _, name in TOTALS}):
+        return
+    with disk_errors(folder.name, "all that was trained is safe"):
+        for name, shape in shapes.items():
+            own = read_json(folder.read(f"{name}/zarr.json"))
+            folder.write(f"{name}/zarr.json", json.dumps(own | {"shape": shape}).encode())
+        group = zarr.open_group(folder.zarr(read_only=False), mode="r+", use_consolidated=False)
+        for name, each in values.items():
+            _writable(group, name)[...] = each
+        root = read_json(folder.read("zarr.json"))
+        study = json.dumps(stored | {"ensemble": stored["ensemble"] | totals})
+        root["attributes"] |= {"study": study, "training_hash": whole.training_hash()}
+        for name, own in (root.get("consolidated_metadata") or {"metadata": {}})["metadata"].items():
+            own["shape"] = shapes.get(name, own["shape"])
+        folder.write("zarr.json", json.dumps(root).encode())
 
 
 def _fill(group: zarr.Group, layout: Layout) -> None:
@@ -272,17 +325,20 @@ def _plan(group: zarr.Group, name: str, plan: ArrayPlan) -> None:
     )
 
 
-def _open_group(folder: Folder, layout: Layout) -> zarr.Group:
-    """The group for writing, after comparing every array's metadata with the plan."""
+def _open_group(folder: Folder, layout: Layout, *, grown: bool = True) -> zarr.Group:
+    """The group for writing, after comparing every array's metadata with the plan; but for the numbers of
+    widths and seeds, where the store is not `grown` to the plan yet."""
+    begin = 0 if grown else len(RECORD_DIMS)
     try:
         group = zarr.open_group(folder.zarr(read_only=False), mode="r+", use_consolidated=False)
         for name, plan in layout.arrays().items():
             array = group[name]
             assert isinstance(array, zarr.Array)
-            found = (array.shape, array.chunks, str(array.dtype))
-            if found != (plan.shape, plan.chunks, plan.dtype):
-                raise ValueError(f"`{name}` has shape, chunks and type {found}")
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+            if (array.shape[begin:], array.chunks, str(array.dtype)) != (plan.shape[begin:], *plan[3:5]):
+                raise ValueError(
+                    f"`{name}` has shape, chunks and type {array.shape, array.chunks, array.dtype}"
+                )
+    except (OSError, ValueError, KeyError, TypeError, AssertionError, RuntimeError) as error:
         fault = f"`{error.args[0]}` is not there" if isinstance(error, KeyError) else error
         raise StoreError(
             f"{folder.name} is damaged ({fault}): move it away or delete it, and give the same command again"

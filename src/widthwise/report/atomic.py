@@ -1,9 +1,8 @@
 """Files that are there whole or not at all."""
 
-import os
-import tempfile
 from pathlib import Path
 
+from widthwise.atomic import replace_file
 from widthwise.errors import InputError
 
 
@@ -15,17 +14,9 @@ def write_bytes(target: Path, content: bytes) -> None:
     """
     if target.exists() and not target.is_file():
         raise InputError(f"cannot write {target}: it is a folder or a device; give the name of a file")
-    temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        temporary.chmod(0o644)
-        temporary.replace(target)
+        replace_file(target, content)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise InputError(
             f"cannot write {target}: {reason}; mend that and give the same command again"

@@ -1,11 +1,11 @@
 """What the files of a run say about how they were made: evidence, warnings, and the study as text."""
 
-import json
 from collections.abc import Mapping
 
 import xarray as xr
 
 from widthwise.report.gather import Gathered
+from widthwise.study.stored import read_json
 
 
 def evidence_rows(run: Gathered) -> list[tuple[str, str, str]]:
@@ -52,7 +52,7 @@ def _flat(value: object, name: str) -> dict[str, str]:
 def _opened(value: object) -> object:
     if isinstance(value, str) and value[:1] in "{[":
         try:
-            return json.loads(value)
+            return read_json(value)
         except ValueError:
             return value
     return value
@@ -75,21 +75,3 @@ def theory_warnings(theory: xr.Dataset) -> list[str]:
     """Where its numbers are not to be trusted."""
     listed = _opened(theory.attrs.get("warnings", "[]"))
     return [str(item) for item in (listed if isinstance(listed, list) else [listed]) if item]
-
-
-def study_text(study: Mapping[str, Mapping[str, object]]) -> str:
-    """The study's tables as they would stand in its TOML file; keys without a value are left out."""
-    lines: list[str] = []
-    for table, entries in study.items():
-        lines.append(f"[{table}]")
-        lines += [f"{key} = {_toml(value)}" for key, value in entries.items() if value is not None]
-        lines.append("")
-    return "\n".join(lines).strip()
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    return json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,5 @@
 """Everything the page is made from, gathered once."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +13,8 @@ from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.inputs import RunFiles
+from widthwise.study import Study
+from widthwise.study.stored import study_of
 
 ALPHA = 0.05
 
@@ -24,7 +24,7 @@ class Gathered:
     """A run, read and measured.
 
     **Fields:** `numbers`, the comparison's or, without a theory, the ensemble's alone; None without records.
-    `study`, tables by name; `notes`, what the reader must know about missing or unusable parts;
+    `study`, None where no file says it; `notes`, what the reader must know about missing or unusable parts;
     `tolerance`, how small effects of finite width should be; `audited`, the audit, where one was made;
     `shown`, further widths that theory is shown at; `unsolved`, whether theory treats the
     study and was not solved.
@@ -35,7 +35,7 @@ class Gathered:
     records: xr.Dataset | None
     numbers: xr.Dataset | None
     comparison: Comparison | None
-    study: Mapping[str, Mapping[str, object]]
+    study: Study | None
     notes: tuple[str, ...]
     tolerance: float = TOLERANCE
     audited: Audited | None = None
@@ -54,10 +54,8 @@ class Gathered:
     def shown_widths(self) -> list[int]:
         """The networks' widths, then others that were asked for; without either those that the study would
         train."""
-        named = self.study.get("ensemble", {}).get("widths", ())
-        listed = named if isinstance(named, list | tuple) else ()
         asked = [w for w in sorted(set(self.shown)) if w not in self.widths]
-        return [*self.widths, *asked] or sorted(w for w in listed if isinstance(w, int) and w > 0)
+        return [*self.widths, *asked] or sorted(self.study.ensemble.widths if self.study is not None else ())
 
     def at_width(self, name: str, width: int) -> np.ndarray | None:
         """One width of a variable of `numbers`; None if it was not measured."""
@@ -122,8 +120,8 @@ def gather(
         notes.append("No networks were trained yet: `widthwise train` adds them to this report.")
     if unsolved and audited is None:
         notes.append("Theory was not solved yet: `widthwise theory` adds it.")
-    study = _study(files)
-    name = str(study.get("study", {}).get("name", files.directory.resolve().name))
+    study = _study(files, notes)
+    name = files.directory.resolve().name if study is None else study.name
     return Gathered(
         name,
         files.theory,
@@ -139,16 +137,15 @@ def gather(
     )
 
 
-def _study(files: RunFiles) -> dict[str, dict[str, object]]:
-    for data in (files.theory, files.records):
-        if data is not None and "study" in data.attrs:
-            try:
-                tables = json.loads(str(data.attrs["study"]))
-            except (ValueError, RecursionError):
-                continue
-            tables = tables if isinstance(tables, dict) else {}
-            return {str(k): dict(v) for k, v in tables.items() if isinstance(v, dict)}
-    return {}
+def _study(files: RunFiles, notes: list[str]) -> Study | None:
+    """That of theory, or else of the records; what cannot be read is said in the notes."""
+    for data, name in ((files.theory, "theory.nc"), (files.records, "records")):
+        try:
+            if data is not None and (study := study_of(data.attrs, name)) is not None:
+                return study
+        except InputError as error:
+            notes.append(f"{error}.")
+    return None
 
 
 def _compared(files: RunFiles, progress: Progress) -> Comparison | None:

@@ -1,40 +1,17 @@
 """What the report says in words: names, the headline, and the numbers on its cards."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from widthwise.analysis import sufficient_width
 from widthwise.report.gather import Gathered
+from widthwise.report.study_words import study_words
 from widthwise.report.words import conclude, number, part_title
 
 TOLERANCES = (0.1, 0.01)
 LONGEST_COUNT = 10**8
-# What a kind of network is called, and what its depth counts.
-NETWORKS = {
-    "cnn": ("convolutional network", "layer"),
-    "resnet": ("residual network", "residual block"),
-    "transformer": ("transformer", "block"),
-}
-RULES = {
-    "gd": "gradient descent",
-    "gradient_flow": "gradient flow",
-    "sgd": "SGD",
-    "momentum": "SGD with momentum",
-    "adam": "Adam",
-    "adamw": "AdamW",
-}
-DATA = {
-    "arrays": "arrays of the user",
-    "image_folder": "images",
-    "cifar5m": "CIFAR-5m",
-    "mnist1d": "MNIST-1D",
-    "tokens": "tokens",
-    "text": "text",
-    "huggingface": "a data set of Hugging Face",
-}
 
 
 @dataclass(frozen=True)
@@ -87,57 +64,16 @@ def missing_words(run: Gathered, what: str) -> str:
 
 
 def subject(run: Gathered) -> str:
-    """The study in one sentence, from its tables."""
-    data, network, training = (run.study.get(k, {}) for k in ("data", "network", "training"))
-    if not network:
+    """The study in one sentence."""
+    if run.study is None:
         networks = run.widths or run.audited is not None
         return "Networks of several widths." if networks else "An infinitely wide network."
-    sentence = f"{_network_words(network)} at richness {network.get('richness', 1.0)}, {_data_words(data)}"
-    steps, rate = training.get("steps"), training.get("learning_rate")
-    rule = RULES.get(str(training.get("optimizer")), "training")
-    updates = steps - 1 if isinstance(steps, int) else steps  # step 0 is initialization
-    sentence += f"; {updates} step{'s' if updates != 1 else ''} of {rule} at learning rate {rate}"
+    sentence = study_words(run.study)
     if run.widths:
         most = int(np.max(run.numbers["seeds"])) if run.numbers is not None else 0
         widths = ", ".join(map(str, run.widths))
         sentence += f"; {most} network{'s' if most != 1 else ''} at each of the widths {widths}"
     return sentence + "."
-
-
-def _network_words(network: Mapping[str, object]) -> str:
-    """The network by its kind and the depth that this kind is counted in.
-
-    >>> _network_words({"hidden_layers": 1, "activation": "tanh"})
-    'A tanh network of one hidden layer'
-    >>> _network_words({"kind": "transformer", "hidden_layers": 2, "activation": "gelu"})
-    'A transformer of 2 blocks (gelu)'
-    """
-    kind, depth = str(network.get("kind", "mlp")), network.get("hidden_layers", 1)
-    activation, blocks = str(network.get("activation", "")), network.get("blocks")
-    if kind == "resnet":
-        depth = sum(blocks) if isinstance(blocks, list | tuple) else depth
-    if kind in NETWORKS:
-        name, unit = NETWORKS[kind]
-        return (
-            f"A {name} of {'one' if depth == 1 else depth} {unit}{'' if depth == 1 else 's'} ({activation})"
-        )
-    layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
-    return f"{'An' if activation.startswith(('e', 'a')) else 'A'} {activation} network of {layers}"
-
-
-def _data_words(data: Mapping[str, object]) -> str:
-    train, test = data.get("train"), data.get("test")
-    kind = str(data.get("kind", "data"))
-    classes = data.get("classes")
-    if kind == "digits" and isinstance(classes, list | tuple):
-        what = f"trained on the digits {', '.join(map(str, classes))}"
-    elif kind == "synthetic":
-        what = f"trained on the synthetic task {str(data.get('task', '')).replace('_', ' ')}"
-    else:
-        return f"trained on {DATA.get(kind, 'data')}"
-    if data.get("order") == "online":
-        return f"{what} (every sample seen once; {test} test points)"
-    return f"{what} ({train} training and {test} test points)"
 
 
 def cards(run: Gathered) -> list[Card]:

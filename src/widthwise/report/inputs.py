@@ -1,6 +1,5 @@
 """Reading a run directory: theory.nc, records.zarr, and the verdict of an audit."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from widthwise.records.read import open_records, read_attributes
 from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, SWEEP, VARIABLES
 from widthwise.report.audit.verdict_file import NAME, Audited, read_verdict
 from widthwise.study.combinations import is_plain_perceptron
-from widthwise.study.read import study_from_tables
+from widthwise.study.stored import known_study
 
 AGAIN = "delete it and make it again with `widthwise theory`"
 
@@ -34,11 +33,8 @@ class RunFiles:
     @property
     def treated(self) -> bool:
         """Whether theory treats the study of the records, which must say what it is."""
-        try:
-            tables = json.loads(str((self.records or xr.Dataset()).attrs["study"]))
-            return is_plain_perceptron(study_from_tables(tables))
-        except (KeyError, ValueError, TypeError, AttributeError, RecursionError, InputError):
-            return False
+        study = None if self.records is None else known_study(self.records.attrs)
+        return study is not None and is_plain_perceptron(study)
 
 
 def read_run(directory: str | Path, audited: Audited | None = None) -> RunFiles:

@@ -20,7 +20,7 @@ from widthwise.report.audit.downloads import downloads
 from widthwise.report.audit.figures import audit_figures
 from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.curves import loss_figure, prediction_figure
-from widthwise.report.evidence import study_text, warnings_of
+from widthwise.report.evidence import warnings_of
 from widthwise.report.figure import Figure
 from widthwise.report.gather import Gathered, gather
 from widthwise.report.headline import cards, headline, missing_words
@@ -41,6 +41,7 @@ from widthwise.report.tables import (
     wide_table,
 )
 from widthwise.report.words import AGAINST, conclude, title_of
+from widthwise.study import dump_study
 
 FOLDER = Path(__file__).parent / "template"
 SECTIONS = (
@@ -132,7 +133,7 @@ def render(run: Gathered, sections: list[Section]) -> str:
         warnings=warnings_of(run),
         theory=run.theory is not None,
         evidence=evidence_table(run),
-        study=study_text(run.study),
+        study="" if run.study is None else dump_study(run.study).strip(),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         # These are this package's and Plotly's own, or escaped by `_script_json`; nothing else is exempt.
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),

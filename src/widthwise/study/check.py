@@ -102,14 +102,6 @@ def check_table(table: str, settings: object) -> None:
             require(least <= value <= greatest, key, value, advice)
 
 
-def require_study(study: object) -> None:
-    """Raise `InputError` unless it is a study, and not, say, the path of one."""
-    from widthwise.study.study import Study
-
-    if not isinstance(study, Study):
-        raise InputError(f"`study` is {type(study).__name__}: give a Study, such as load_study(path) returns")
-
-
 def require_width(name: str, width: Any) -> None:
     """Raise `InputError` unless a network can have this width."""
     whole = isinstance(width, int | np.integer) and not isinstance(width, bool)

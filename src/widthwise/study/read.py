@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from widthwise.errors import InputError
 from widthwise.study.check import TABLES, type_message
 from widthwise.study.study import Study
-from widthwise.study.values import nearest, shown
+from widthwise.study.values import dangling_link, nearest, shown, synonym
 
 LARGEST_FILE = 1 << 20
 STRICT = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
@@ -48,7 +48,8 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such study file") from None
+        reason = dangling_link(path) or "there is no such study file"
+        raise InputError(f"{path}: {reason}") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; give the study file (.toml) in it") from None
     except (OSError, ValueError) as error:
@@ -84,7 +85,9 @@ def _apply(override: str, tables: dict[str, Any]) -> None:
     key, equals, text = override.partition("=")
     table, dot, name = key.strip().partition(".")
     if not (equals and dot and table and name) or "." in name:
-        raise InputError(f"`--set {override}`: give table.key=value, such as --set training.steps=50")
+        homes = [] if dot or not equals else _homes(table)
+        meant = f"did you mean --set {homes[0]}={text}?" if homes else "such as --set training.steps=50"
+        raise InputError(f"`--set {override}`: give table.key=value, {meant}")
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -161,11 +164,17 @@ def _problem(table: str, content: dict[str, Any], detail: ErrorDetails) -> str:
         return f'`{table}.{name}` is missing: begin the file with [study] and name = "..."'
     if detail["type"] != "extra_forbidden":
         return type_message(f"{table}.{name}", content[name], hints[name])
-    elsewhere = [other for other, model in _models().items() if name in model.model_fields]
-    close = nearest(name, hints)
-    if close is None and elsewhere:
-        return f"`{table}.{name}`: unknown key; did you mean `{elsewhere[0]}.{name}`?"
+    close, elsewhere = nearest(name, hints), _homes(name)
+    if elsewhere and (close is None or synonym(name, hints) is None):
+        return f"`{table}.{name}`: unknown key; did you mean `{elsewhere[0]}`?"
     return f"`{table}.{name}`: unknown key; {_meant(table, close, list(hints))}"
+
+
+def _homes(name: str) -> list[str]:
+    """Keys of that name, or that have it as another name, with their tables."""
+    found = {home: synonym(name, model.model_fields) for home, model in _models().items()}
+    keys = [(home, key) for home, key in found.items() if key is not None]
+    return [f"{home}.{key}" for home, key in sorted(keys, key=lambda each: each[1] != name)]
 
 
 def _meant(table: str, close: str | None, valid: list[str]) -> str:
@@ -174,9 +183,11 @@ def _meant(table: str, close: str | None, valid: list[str]) -> str:
 
 def _unknown_table(table: str, content: Any, valid: list[str]) -> str:
     """An unknown name at the top: a misspelled table, or a key that stands before its table."""
-    homes = [home for home, model in _models().items() if table in model.model_fields]
+    homes = _homes(table)
     if not isinstance(content, dict) and homes:
-        return f"`{table}`: stands outside a table; put it under [{homes[0]}]"
+        home, _, key = homes[0].partition(".")
+        called = "" if key == table else f" as `{key}`"
+        return f"`{table}`: stands outside a table; put it under [{home}]{called}"
     close = nearest(table, valid)
     hint = (
         f"did you mean [{close}]?" if close else f"the tables are {', '.join(f'[{name}]' for name in valid)}"

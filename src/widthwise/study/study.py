@@ -108,6 +108,12 @@ class Study:
                 return np.array(sorted(chosen))
 
 
+def require_study(study: object) -> None:
+    """Raise `InputError` unless it is a study, and not, say, the path of one."""
+    if not isinstance(study, Study):
+        raise InputError(f"`study` is {type(study).__name__}: give a Study, such as load_study(path) returns")
+
+
 def _without_defaults(study: Study) -> RecordSettings:
     """What is recorded, spelled out."""
     record, full = study.record, is_plain_perceptron(study)

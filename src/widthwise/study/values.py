@@ -13,6 +13,37 @@ import numpy as np
 
 Settings = TypeVar("Settings")
 LONGEST_SHOWN = 120
+# What keys and choices are called elsewhere, in plain small letters.
+_OTHER_NAMES = {
+    "learning_rate": "lr eta step_size stepsize rate",
+    "hidden_layers": "depth layers num_layers n_layers hidden num_hidden_layers",
+    "widths": "width hidden_size hidden_dim d_model channels",
+    "seeds": "num_seeds n_seeds repeats replicates",
+    "batch": "batch_size batchsize minibatch",
+    "steps": "epochs num_steps n_steps iterations max_steps",
+    "weight_decay": "wd decay l2",
+    "clip": "grad_clip gradient_clip clip_grad_norm max_grad_norm",
+    "epsilon": "eps",
+    "momentum": "beta1",
+    "schedule": "scheduler lr_schedule lr_scheduler",
+    "richness": "gamma output_scale",
+    "activation": "act nonlinearity activation_function",
+    "parametrization": "parameterization parametrisation",
+    "normalization": "norm normalisation",
+    "kind": "type model arch architecture dataset",
+    "loss": "criterion loss_fn objective",
+    "train": "n_train num_train train_size",
+    "test": "n_test num_test test_size",
+    "precision": "dtype",
+    "mean_field": "mup mf maximal_update",
+    "ntk": "ntp lazy",
+    "standard": "sp default pytorch",
+    "cross_entropy": "ce xent crossentropy cross_entropy_loss nll",
+    "mse": "squared l2_loss mean_squared_error mse_loss",
+    "gradient_flow": "flow gf",
+    "gd": "gradient_descent full_batch",
+}
+SYNONYMS = {other: name for name, others in _OTHER_NAMES.items() for other in others.split()}
 WORDS = {
     int: "a whole number",
     float: "a finite number",
@@ -106,14 +137,34 @@ def expected(hint: Any) -> str:
     return WORDS[hint]
 
 
+def synonym(word: str, valid: Iterable[str]) -> str | None:
+    """The valid word that is another name for `word`, or the same but for capitals and hyphens.
+
+    >>> synonym("AdamW", ["adam", "adamw"]), synonym("lr", ["learning_rate"]), synonym("lr", ["loss"])
+    ('adamw', 'learning_rate', None)
+    """
+    plain, known = word.strip().casefold().replace("-", "_").replace(" ", "_"), list(valid)
+    found = plain if plain in known else SYNONYMS.get(plain)
+    return found if found in known else None
+
+
 def nearest(word: str, valid: Iterable[str]) -> str | None:
     """The valid word that `word` was probably meant to be, if one is close.
 
     >>> nearest("richnes", ["seed", "richness"]), nearest("xyz", ["seed", "richness"])
     ('richness', None)
     """
-    close = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)
-    return close[0] if close else None
+    known = list(valid)
+    close = difflib.get_close_matches(word.casefold(), known, n=1, cutoff=0.6)
+    return synonym(word, known) or (close[0] if close else None)
+
+
+def dangling_link(path: Path) -> str:
+    """Which link on the way to a path leads nowhere, as the beginning of a sentence; empty if none does."""
+    for each in (path, *path.parents):
+        if each.is_symlink() and not each.exists():
+            return f"{each} is a link that leads nowhere (to {each.readlink()})"
+    return ""
 
 
 def shown(value: object) -> str:

@@ -14,8 +14,9 @@ from widthwise.networks.parametrization import TABLE, draw, is_rule, rules_of
 from widthwise.networks.rule_table import TensorRow, format_rows, table_rows
 from widthwise.networks.tagging import blueprint_of
 from widthwise.study import Study
-from widthwise.study.check import require_study, require_width
+from widthwise.study.check import require_width
 from widthwise.study.settings import Parametrization
+from widthwise.study.study import require_study
 
 Tree = Any  # a module, or one with rules or tensors in place of its weights
 

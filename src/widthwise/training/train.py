@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from widthwise.data import Points
 from widthwise.progress import SILENT, Progress, said_if_long
-from widthwise.records import Cell, Layout, RecordStore, open_records, open_store
-from widthwise.records.folder import open_folder
+from widthwise.records import Cell, RecordStore, open_records, open_store
+from widthwise.records.folder import Folder, open_folder
+from widthwise.records.read import layout_of_store, read_attributes, stored_study
 from widthwise.study import Study
-from widthwise.study.check import require_study
+from widthwise.study.study import require_study
 from widthwise.training.cell import remove_checkpoints
 from widthwise.training.executors.process import run_in_process
 from widthwise.training.executors.ray import run_on_ray
@@ -30,25 +32,26 @@ def train_ensemble(
 
     A cell (one width, one block of seeds) is trained, written and marked done, by this process or by a
     cluster (`run.executor`). Cells that `out` already holds are kept, never trained again; those whose files
-    are damaged are. A network is a pure function of (`ensemble.seed`, seed index, width), so an interrupted
-    and resumed run ends with the same numbers to the last bit, wherever it ran. A network that diverges is
+    are damaged are. A store with fewer widths or seeds than the study is extended in place, one with more
+    keeps them. A network is a pure function of (`ensemble.seed`, seed index, width), so an interrupted and
+    resumed run ends with the same numbers to the last bit, wherever it ran. A network that diverges is
     recorded as NaN from its first bad recorded step.
 
     **Arguments:** `out`, the store to write or to go on with, a path or a URL that fsspec knows, None to keep
     the records in memory; `points`, those of the study if not given; `progress`, told of networks trained;
     `compiler`, by which several studies that differ in rates or richness alone compile once.
-    **Returns:** records as in the schema, dimensions (width, seed, ...); lazily opened if `out` is given.
+    **Returns:** records of the study's widths and seeds, as in the schema, dimensions (width, seed, ...);
+    lazily opened if `out` is given.
     **Errors:** `StoreError` if `out` cannot be used; `InputError` if the data or the disk cannot.
     """
     require_study(study)
     with said_if_long(progress, "reading the data"):
         folder = None if out is None else open_folder(out)
         plan = plan_training(study, points, folder, compiler=compiler)
-        if folder is None or not folder.exists():
-            _preflight(plan, progress)
+        _preflight(plan, folder, progress)
     with open_store(out, plan.layout) as store:
         pending = store.pending()
-        _announce(plan.layout, store, pending, progress)
+        _announce(store, len(pending), progress)
         remove_checkpoints(store, pending)
         parts = [(plan.units * (cell.stop - cell.start), cell.width) for cell in pending]
         progress.start("training", sum(units for units, _ in parts), parts)
@@ -57,7 +60,10 @@ def train_ensemble(
             remove_checkpoints(store, [])
         if out is None:
             return xr.open_zarr(store.group.store, chunks=None).load()
-    return open_records(out)
+    records, ensemble = open_records(out), study.ensemble
+    if records["width"].values.tolist() == list(ensemble.widths) and records.sizes["seed"] == ensemble.seeds:
+        return records
+    return records.sel(width=list(ensemble.widths), seed=np.arange(ensemble.seeds))
 
 
 def _run(
@@ -69,21 +75,28 @@ def _run(
         run_in_process(plan, store, pending, progress)
 
 
-def _preflight(plan: Plan, progress: Progress) -> None:
-    """Refuse what does not fit into memory at any width before anything is written, and say what will take
-    long at the widest."""
-    require_memory_for_records(plan.layout)
-    remarks = [plan.preflight(width) for width in sorted(plan.layout.study.ensemble.widths)]
-    if remarks[-1]:
+def _preflight(plan: Plan, folder: Folder | None, progress: Progress) -> None:
+    """Refuse what does not fit into memory at any width that the store does not have, before anything is
+    written, and say what will take long at the widest."""
+    study, stored = plan.layout.study, set[int]()
+    if folder is not None and folder.exists():
+        attributes = read_attributes(folder)
+        layout_of_store(folder.name, attributes, plan.layout)
+        stored = set(stored_study(folder.name, attributes)["ensemble"]["widths"])
+    if not stored:
+        require_memory_for_records(plan.layout)
+    remarks = [plan.preflight(width) for width in sorted({*study.ensemble.widths} - stored)]
+    if remarks and remarks[-1]:
         progress.say(remarks[-1])
 
 
-def _announce(layout: Layout, store: RecordStore, pending: list[Cell], progress: Progress) -> None:
+def _announce(store: RecordStore, left: int, progress: Progress) -> None:
     """What is there already, and what must be trained again, and why."""
-    total, left = len(layout.cells()), len(pending)
-    if left < total:
-        progress.say(f"{total - left} of {total} cells were already trained")
+    if store.finished:
+        progress.say(f"{store.finished} of {store.total} cells were already trained")
         if left:
             store.note_resumption()
+    if more := store.unasked():
+        progress.say(f"the store holds {more} networks that this study does not ask for: they are kept")
     for cell, fault in store.damage.items():
         progress.say(f"{cell}: was done, but {fault}; it is trained again")

@@ -28,7 +28,7 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
             return heads.recorded_entropy_tests(measured)
         why = measured.missing("attention")
         return Untested(claim=CLAIM, why=why or "`attention` lacks step, block, head, query or key")
-    fixed = measured.study.get("network", {}).get("head_size", 0)
+    fixed = measured.study is not None and measured.study.network.head_size
     found = [] if fixed else _initial(measured)
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, "attention"))
     steps = [s for s in steps if s > 0] or steps

@@ -22,7 +22,8 @@ NEARLY = 0.05  # relative difference of a recorded loss from the cross entropy o
 def loss_kind(measured: EnsembleView) -> Kind:
     """ "cross_entropy" or "mse": as the study or the records' attribute `loss` says, else what the recorded
     losses are of the recorded outputs and targets at the first step; "mse" where nothing tells."""
-    named = measured.study.get("training", {}).get("loss", measured.records.attrs.get("loss"))
+    study = measured.study
+    named = measured.records.attrs.get("loss") if study is None else study.training.loss
     if named is None:
         return _guessed(measured)
     return "cross_entropy" if named == "cross_entropy" else "mse"

@@ -16,6 +16,7 @@ from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.described import mean_rows, pair_rows
 from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.ensemble_view import EnsembleView
+from widthwise.study import TrainingSettings
 
 CLAIM = "large_rate"
 MOST_STEPS = 2048
@@ -35,8 +36,8 @@ def _of_sharpness(measured: EnsembleView) -> list[Test]:
     if len(widths) < 2:
         return []
     curves, labels = _read(measured, "sharpness", widths, steps), measured.steps[steps]
-    training = measured.study.get("training", {})
-    limit = stability_threshold(str(training.get("optimizer", "gd")), _number(training.get("momentum", 0.9)))
+    training = TrainingSettings() if measured.study is None else measured.study.training
+    limit = stability_threshold(training.optimizer, training.momentum)
     until = int(labels[-1])
     crossings = [first_crossing(labels, c, limit) for c in curves]
     found = mean_rows(
@@ -119,7 +120,3 @@ def _read(
     """Curves of the networks that count at all steps, of the last split, where they are finite."""
     curves = [each[..., -1] for each in alive_curves(measured, name, steps, widths)]
     return [curve[np.isfinite(curve).all(axis=1)] for curve in curves]
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and 0 <= value < 1 else 0.0

@@ -15,6 +15,7 @@ from widthwise.audit.ensemble_curves import EnsembleCurves
 from widthwise.audit.gap_series import Gaps
 from widthwise.errors import InputError
 from widthwise.report.atomic import write_bytes
+from widthwise.study.stored import read_json
 
 NAME = "verdict.json"
 LARGEST = 1 << 28
@@ -112,12 +113,12 @@ def read_verdict(path: str | Path) -> Audited:
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it is larger than {LARGEST:,} bytes")
-        found = FILE.validate_python(json.loads(path.read_text(encoding="utf-8")))
+        found = FILE.validate_python(read_json(path.read_bytes()))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise InputError(f"{path} is no verdict of an audit (`{where}`: {first['msg']}): {AGAIN}") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is no verdict of an audit ({error}): {AGAIN}") from error
     audit = Audit(found.claims, found.untested, found.evidence, found.summary, found.gaps, found.ensembles)
     return Audited(audit, found.records)
