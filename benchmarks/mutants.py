@@ -1,10 +1,10 @@
 """Do the tests bite? Small faults, one at a time, and which test sees each.
 
-`python benchmarks/mutants.py [--count 60] [--minutes 120] [--rows FILE]`: a sample of the faults of
-`mutations.py`, drawn by a fixed seed over rooms, kinds and files, and three that once survived. Each is put
-into a copy of the tree, where the tests that name the module run first, then those of its room, without those
-marked slow or long, until one fails. A fault with which they exhaust `PROCESSOR_SECONDS` is counted apart.
-With `--rows` what was tried is kept in a file, from which another call goes on.
+`python benchmarks/mutants.py [--count 60] [--minutes 120] [--rows FILE] [--rooms ROOM...]`: a sample of the
+faults of `mutations.py`, drawn by a fixed seed over rooms, kinds and files, and three that once survived.
+Each is put into a copy of the tree, where the tests that name the module run first, then those of its room,
+without those marked slow or long, until one fails. A fault with which they exhaust `PROCESSOR_SECONDS` is
+counted apart. With `--rows` what was tried is kept in a file, from which another call goes on.
 """
 
 import argparse
@@ -162,10 +162,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=120.0)
+    parser.add_argument("--rooms", nargs="*", default=[*ROOMS], choices=[*ROOMS], help="of these alone")
     parser.add_argument("--list", action="store_true", help="print the sample and stop")
     parser.add_argument("--rows", type=Path, help="file of rows, one for each fault that was tried")
     settings = parser.parse_args()
-    faults, began = sample(settings.count), time.monotonic()
+    began = time.monotonic()
+    faults = [f for f in sample(settings.count) if Path(f.file).parts[2] in settings.rooms]
     if settings.list:
         for fault in faults:
             print(f"{fault.file}:{fault.line} {fault.kind}: {fault.before!r} -> {fault.after!r}")

@@ -58,7 +58,7 @@ class Estimate(NamedTuple):
 @pytest.mark.parametrize(
     ("activation", "depth", "richness", "rate"),
     [
-        ("tanh", 2, 0.5, 0.1),
+        pytest.param("tanh", 2, 0.5, 0.1, marks=pytest.mark.long),
         pytest.param("tanh", 2, 2.0, 0.06, marks=pytest.mark.long),
         pytest.param("erf", 3, 0.5, 0.08, marks=pytest.mark.long),
         ("erf", 3, 2.0, 0.05),

@@ -14,7 +14,7 @@ from widthwise.analysis import wide_enough
 from widthwise.errors import InputError
 from widthwise.report import write_report
 from widthwise.report.gather import Gathered, gather
-from widthwise.report.headline import subject
+from widthwise.report.headline import cards, subject
 from widthwise.report.inputs import RunFiles
 from widthwise.report.layers import layer_figure
 from widthwise.report.richness_scan import richness_figure
@@ -216,6 +216,19 @@ def test_cells_of_several_widths_say_at_how_many_of_them(run):
 def test_a_hundred_recorded_steps_are_ninety_nine_updates(run, steps, words):
     study = replace(run.study, training=replace(run.study.training, steps=steps))
     assert f"; {words} gradient descent" in subject(replace(run, study=study))
+
+
+def test_cards_have_the_digits_that_their_intervals_allow(run):
+    numbers = run.numbers.copy(deep=True)
+    for name, value in (
+        ("variance_scaling", 1.0987),
+        ("variance_scaling_low", 0.0806),
+        ("variance_scaling_high", 2.114),
+    ):
+        numbers[name][:] = value
+    shown = {card.label: card for card in cards(replace(run, numbers=numbers))}
+    card = shown["N · variance, networks over theory"]
+    assert card.value == "1.1" and card.detail.startswith("[0.1, 2.1], ")
 
 
 def test_the_table_is_escaped(make_run):

@@ -51,7 +51,7 @@ def test_digits_suffice_to_see_whether_an_interval_leaves_out_what_is_expected(i
 def test_places_are_said_in_words_and_their_units_apart():
     where = {"split": "train", "until_step": 29, "width": 16, "against": 64, "kind": "weak", "unit": "loss"}
     assert where_words(where) == (
-        "training points, up to step 29, N = 16, against N = 64, infinite ensembles of both"
+        "training points, up to step 29, N = 16, against N = 64, infinite ensembles"
     )
     assert where_words({"kernel": "tangent", "{0}": "{1}"}) == "tangent kernel, {0} {1}"
     assert where_words({"part": "tangent_kernel", "width": 4}) == "Tangent kernel K, N = 4"

@@ -166,7 +166,7 @@ def shares(ensembles: Ensembles, limit: float | None) -> list[str]:
             found.append(f"{begins}how much is variance is open: train more seeds.")
             continue
         found.append(
-            f"{begins}{gap.share:.0%} is variance, which ensembling removes (95 % interval {low:.0%} to "
-            f"{high:.0%}), and the rest is bias, which only width removes."
+            f"{begins}{_share(gap.share)} is variance, which ensembling removes (95 % interval {_share(low)} "
+            f"to {_share(high)}), and the rest is bias, which only width removes."
         )
     return found

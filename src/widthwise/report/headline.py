@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.analysis import sufficient_width
+from widthwise.audit import ClaimRow
 from widthwise.report.gather import Gathered
 from widthwise.report.study_words import study_words
-from widthwise.report.words import conclude, number, part_title
+from widthwise.report.words import conclude, measured_words, part_title
 
 TOLERANCES = (0.1, 0.01)
 LONGEST_COUNT = 10**8
@@ -149,4 +150,6 @@ def _limit_card(here, name: str, label: str, detail: str) -> list[Card]:
     value, low, high = (float(here[f"{name}{end}"]) for end in ("", "_low", "_high"))
     if not np.isfinite([value, low, high]).all():
         return []
-    return [Card(number(value), label, f"[{number(low)}, {number(high)}], {detail}")]
+    row = ClaimRow(claim="", verdict="consistent", where={}, estimate=value, interval=(low, high))
+    shown, interval = measured_words(row)[0].replace("-", "−").split(" ", 1)
+    return [Card(shown, label, f"{interval}, {detail}")]

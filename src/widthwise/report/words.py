@@ -58,7 +58,7 @@ BEFORE = {
     "reference": "against ",
     "until_step": "up to step ",
 }
-KINDS = {"weak": "infinite ensembles of both", "strong": "infinite ensemble against one network"}
+KINDS = {"weak": "infinite ensembles", "strong": "infinite ensemble against one"}
 EXPONENT = "exponent of the width N"
 # What estimates are, where their place does not say.
 UNITS = {
@@ -77,7 +77,7 @@ UNITS = {
     "theory: ensemble_mean_exponent": EXPONENT,
     "theory: divergence": "share of networks",
 }
-AGAINST = "Measured against predicted: "
+AGAINST = "Theory: "
 MOST_DECIMALS = 6
 MOODS = {"consistent": "good", "inconsistent": "bad", "underpowered": "open"}
 
@@ -95,7 +95,7 @@ def title_of(claim: str) -> str:
     """A claim as a reader calls it.
 
     >>> title_of("loss_curves"), title_of("my_claim"), title_of("theory: shift_scaling")
-    ('Loss curves', 'My claim', 'Measured against predicted: Mean shift, N → ∞')
+    ('Loss curves', 'My claim', 'Theory: Mean shift, N → ∞')
     """
     name, theory = claim.removeprefix("theory: "), claim.startswith("theory: ")
     words = name.replace("_", " ")
@@ -244,8 +244,8 @@ def conclude(rows: Sequence[ClaimRow], alpha: object, summary: Sequence[str] = (
 
 def _claims(rows: Sequence[ClaimRow]) -> str:
     """Their claims, with how many rows each."""
-    counts = Counter(title_of(row.claim) for row in rows)
-    return ", ".join(f"{title[:1].lower()}{title[1:]} ({count})" for title, count in counts.items())
+    counts = Counter(title_of(row.claim).removeprefix(AGAINST) for row in rows)
+    return ", ".join(f"{title} ({count})" for title, count in counts.items())
 
 
 def _percent(alpha: object) -> str:

@@ -40,14 +40,16 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
         off = (gap > settings.onset * unit) & (gap > RESOLVED * errors[at])
         twice = np.flatnonzero(off[:-1] & off[1:])
         when = int(measured.steps[steps[twice[0]]]) if len(twice) else None
-        until = f"until step {when}" if when is not None else f"to the last step, {last}"
+        share = f"{100 * settings.onset:.3g} % of the initial loss"
+        told = f"N = {n} is first more than {share} away from {name} at step {when}."
+        if when is None:
+            told = f"N = {n} follows {name} within {share} to the last step, {last}."
         found.append(
             Test(
                 claim=CLAIM,
                 where={"width": n, "split": split, "reference": name},
                 estimate=None if when is None else float(when),
-                advice_good=f"N = {n} follows {name} within {settings.onset:.0%} of the initial loss "
-                f"{until}.",
+                advice_good=told,
             )
         )
     return found
