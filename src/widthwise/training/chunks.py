@@ -8,6 +8,7 @@ from jaxtyping import Int
 
 from widthwise.data import Batch
 from widthwise.study import Study
+from widthwise.study.combinations import FULL_BATCH
 
 # Batches, and records of one network, that are held at once.
 BATCH_BYTES, RECORD_BYTES = 64 * 2**20, 32 * 2**20
@@ -43,6 +44,12 @@ class Cut:
         return (1, 1) if full_batch else (self.steps if self.gaps else 1, self.steps)
 
 
+def units_of(study: Study) -> int:
+    """Units of progress in a network: its steps, or 1 for a perceptron in full batches: seconds."""
+    short = study.network.kind == "mlp" and study.training.optimizer in FULL_BATCH
+    return 1 if short else max(int(study.recorded_steps()[-1]), 1)
+
+
 def cut_of(study: Study, batch: Batch, weights: int, record_bytes: int) -> Cut:
     """How the training of networks with so many weights is cut.
 
@@ -52,7 +59,7 @@ def cut_of(study: Study, batch: Batch, weights: int, record_bytes: int) -> Cut:
     """
     steps, gaps = study.recorded_steps(), study.network.kind == "mlp"
     longest = STEPS
-    if study.training.optimizer not in ("gd", "gradient_flow"):
+    if study.training.optimizer not in FULL_BATCH:
         longest = min(STEPS, BATCH_BYTES // max(1, sum(np.asarray(x).nbytes for x in batch)))
     elif gaps:
         operations = 6 * weights * len(batch.inputs)

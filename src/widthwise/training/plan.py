@@ -16,6 +16,7 @@ from widthwise.records.parameters import parameters_folder, write_parameters
 from widthwise.study import Study
 from widthwise.study.combinations import POINT_KINDS
 from widthwise.training.checkpoint import Checkpoint
+from widthwise.training.chunks import units_of
 from widthwise.training.labels import record_labels
 from widthwise.training.measures import tensor_names
 from widthwise.training.preflight import preflight
@@ -86,4 +87,4 @@ def plan_training(
         return preflight(Trainer(study, stream.probes, width), stream)
 
     layout = Layout(study, stream, record_labels(study, stream))
-    return Plan(layout, trainer_of, max(int(study.recorded_steps()[-1]), 1), before)
+    return Plan(layout, trainer_of, units_of(study), before)

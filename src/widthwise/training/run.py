@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from widthwise.data import Batch
 from widthwise.progress import SILENT, Progress
 from widthwise.records.schema import RECORDED_WITH, variable
-from widthwise.training.chunks import Chunk
+from widthwise.training.chunks import Chunk, units_of
 from widthwise.training.keys import network_keys
 from widthwise.training.numerics import numerics
 from widthwise.training.program import Program
@@ -55,8 +55,8 @@ def run_networks(
     many at a time as memory holds.
 
     **Arguments:** `checkpoint`, where their states are kept from time to time, and found again; `keep`, told
-    (seed, step, weights) at every recorded step that begins a chunk; `progress`, advanced by (networks times
-    steps).
+    (seed, step, weights) at every recorded step that begins a chunk; `progress`, advanced by networks times
+    `units_of` the study.
     **Returns:** every recorded quantity with leading axes seed and step. A network that is not finite at a
     recorded step is NaN from there on and trained no further.
     """
@@ -65,18 +65,21 @@ def run_networks(
     if found is not None:
         run.restore(found)
     with ThreadPoolExecutor(program.workers) as pool:
-        progress.advance(run.steps_done())
+        told = run.units_done()
+        progress.advance(told)
         while run.wave:
             batches = program.stream.batches(run.chunks[min(run.done, len(run.chunks) - 1)].step)
             for chunk in run.chunks[run.done :]:
                 if run.all_diverged():
                     break
                 run.take(chunk, list(islice(batches, max(1, chunk.length))), pool)
-                progress.advance(run.networks() * chunk.length)
+                progress.advance(run.units_done() - told)
+                told = run.units_done()
                 if checkpoint and chunk.length:
                     checkpoint.maybe_save(run.saved)
-            progress.advance(run.networks() * sum(chunk.length for chunk in run.chunks[run.done :]))
             run.next_wave()
+            progress.advance(run.units_done() - told)
+            told = run.units_done()
     return run.trajectory()
 
 
@@ -119,11 +122,12 @@ class _Run:
         """Number of networks whose states are in memory."""
         return sum(len(self.groups[g]) for g in self.wave)
 
-    def steps_done(self) -> int:
-        """Steps of all networks so far, those of this wave included."""
+    def units_done(self) -> int:
+        """Units of progress so far: of networks that are trained, and of whole ones of those under way."""
         before = sum(len(group) for group in self.groups[: self.wave.start])
-        lengths = [chunk.length for chunk in self.chunks]
-        return before * sum(lengths) + self.networks() * sum(lengths[: self.done])
+        units, steps = units_of(self.program.study), sum(chunk.length for chunk in self.chunks)
+        done = sum(chunk.length for chunk in self.chunks[: self.done])
+        return before * units + self.networks() * (done if units == steps else 0)
 
     def all_diverged(self) -> bool:
         return all((self.diverged_at[self.groups[g]] >= 0).all() for g in self.wave)

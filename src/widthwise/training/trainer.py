@@ -15,6 +15,7 @@ from widthwise.networks import MLP, Feedback, blueprint, draw_feedback
 from widthwise.networks.parametrization import Rule, draw, is_rule, is_tensor, rules_of
 from widthwise.networks.trace import Trace
 from widthwise.study import Study
+from widthwise.study.combinations import FULL_BATCH
 from widthwise.training.dynamics import feedback_gradient, flow
 from widthwise.training.loss import total_loss
 from widthwise.training.optimizer import Constants, chain, constants_of, make_schedule, tree_of
@@ -77,7 +78,7 @@ class Trainer:
         # A network that starts at zero is centered as it is.
         self.centers = network.centered and network.readout != "zero"
         self.keeps_origin = self.centers or "forward_change_rms" in study.record.quantities
-        self.full_batch = study.training.optimizer in ("gd", "gradient_flow")
+        self.full_batch = study.training.optimizer in FULL_BATCH
 
     def numbers(self) -> Numbers:
         """The numbers of the study at this width, as arrays of the precision in force."""
