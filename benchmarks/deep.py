@@ -12,9 +12,9 @@ from machine import write_result
 from theory_growth import peak_megabytes
 
 import widthwise as ww
+from widthwise.fluctuations.correction_memory import FRESH
 from widthwise.fluctuations.deep_covariance import Populations
-from widthwise.fluctuations.memory import FRESH
-from widthwise.infinite_width.deep import deep_noise, deep_process, sweep
+from widthwise.infinite_width.causal_pass import causal_pass, deep_noise, deep_process
 
 POINTS, SITES, ADJOINT_SITES, SCRAMBLINGS = 10, 4096, 1024, 4
 
@@ -36,8 +36,13 @@ def infinite_width(study: ww.Study, points: ww.Points, seed: int, sites: int = S
     """The last predictions, from one scrambling."""
     with jax.enable_x64(True):
         process = deep_process(study, points)
-        rows = sweep(process, deep_noise(process, sites, (seed,)))[1]
+        rows = causal_pass(process, deep_noise(process, sites, (seed,)))[1]
         return np.asarray(rows.output[-1] - rows.output[0])[:, 0]
+
+
+def last_predictions(_, rows) -> jax.Array:
+    """What is observed."""
+    return (rows.output[-1] - rows.output[0])[:, 0]
 
 
 def variances(study: ww.Study, points: ww.Points, seed: int) -> np.ndarray:
@@ -45,10 +50,7 @@ def variances(study: ww.Study, points: ww.Points, seed: int) -> np.ndarray:
     with jax.enable_x64(True):
         process, count = deep_process(study, points), len(points.inputs)
 
-        def observe(rows):
-            return (rows.output[-1] - rows.output[0])[:, 0]
-
-        populations = Populations(process, ADJOINT_SITES, (seed,), observe, count)
+        populations = Populations(process, ADJOINT_SITES, (seed,), last_predictions)
         return np.diag(populations.covariance(np.arange(count)))
 
 

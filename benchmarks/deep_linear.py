@@ -28,8 +28,8 @@ REFERENCE = Path(__file__).parents[1] / "tests" / "reference"
 
 
 def measure(side: str, steps: int) -> dict[str, object]:
-    from widthwise.fluctuations.deep_linear import solve_deep_linear_fluctuations
-    from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
+    from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
+    from widthwise.exact.deep_linear_fluctuations import solve_deep_linear_fluctuations
 
     problem = DeepLinearProblem(
         hidden_layers=LAYERS, richness=RICHNESS, learning_rate=FLOW_TIME / steps, steps=steps

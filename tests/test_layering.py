@@ -18,7 +18,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 MAY_IMPORT = {
     "study": set(),
     "data": {"study"},
-    "infinite_width": {"study", "data"},
+    "exact": {"study", "data"},
+    "infinite_width": {"study", "data", "exact"},
     "fluctuations": {"study", "data", "infinite_width"},
     "records": {"study"},
     "adapters": {"study", "records"},

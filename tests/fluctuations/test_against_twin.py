@@ -7,10 +7,10 @@ import pytest
 from one_hidden_layer import reference_fluctuations
 
 from widthwise.data import Points
+from widthwise.fluctuations.one_layer_corrections import one_layer_corrections, site_outputs
 from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, principal_scores
-from widthwise.fluctuations.response import response, site_outputs
-from widthwise.infinite_width.one_hidden_layer import population
-from widthwise.infinite_width.site import Site, site_process
+from widthwise.infinite_width.one_hidden_layer import population_averages
+from widthwise.infinite_width.site import Population, Site, site_process
 from widthwise.study import NetworkSettings, Study, TrainingSettings
 
 SITES, STEPS = 48, 5
@@ -56,14 +56,12 @@ def test_fast_path_equals_the_explicit_twin(activation, outputs, centered, seed)
     )
     with jax.enable_x64(True):
         process = site_process(study, points)
-        sites, weights = Site(jnp.asarray(h.T), jnp.asarray(w.T)), jnp.full(SITES, 1 / SITES)
-        each = np.asarray(site_outputs(process, sites, weights, centered, STEPS))
-        scores, _ = principal_scores(each.reshape(-1, SITES).T, np.asarray(weights))
-        targets, gaps = jnp.asarray(points.targets), np.diff(np.arange(STEPS), prepend=0)
-        values = population(process, sites, weights, targets, gaps, centered, False)
-        found = response(
-            process, sites, weights, jnp.asarray(scores.T), targets, jnp.asarray(gaps), centered, False, True
-        )
+        population = Population(Site(jnp.asarray(h.T), jnp.asarray(w.T)), jnp.full(SITES, 1 / SITES))
+        each = np.asarray(site_outputs(process, population, STEPS))
+        scores, _ = principal_scores(each.reshape(-1, SITES).T, np.asarray(population.weights))
+        gaps = jnp.asarray(np.diff(np.arange(STEPS), prepend=0))
+        values = population_averages(process, population, gaps)
+        found = one_layer_corrections(process, population, jnp.asarray(scores.T), gaps, kernels=True)
     for name, value in values._asdict().items():
         if name in ("feature_kernel", "gradient_kernel"):
             expected |= {

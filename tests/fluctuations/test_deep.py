@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 
 from widthwise.data import Points
-from widthwise.fluctuations.deep import deep_variances
+from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
+from widthwise.exact.deep_linear_fluctuations import solve_deep_linear_fluctuations
 from widthwise.fluctuations.deep_adjoint import adjoint
-from widthwise.fluctuations.deep_linear import solve_deep_linear_fluctuations
+from widthwise.fluctuations.deep_variances import deep_variances
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.deep import deep_noise, deep_process, no_past, no_slots, sweep, written
-from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
+from widthwise.infinite_width.causal_pass import (
+    causal_pass,
+    deep_noise,
+    deep_process,
+    no_past,
+    no_slots,
+    written,
+)
 from widthwise.infinite_width.deep_step import advance
 from widthwise.observables import solve_fluctuations
 from widthwise.study import NetworkSettings, RecordSettings, Study, TheorySettings, TrainingSettings
@@ -39,7 +46,7 @@ def test_the_adjoint_is_the_derivative_with_respect_to_every_slot():
     with jax.enable_x64(True):
         process = deep_process(settings, points)
         noise = deep_noise(process, 64, (0,), signs=True)
-        past, rows, drifts = sweep(process, noise)
+        past, rows, drifts = causal_pass(process, noise)
         weights = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape)), rows)
         weights = weights._replace(output=weights.output.at[0, 3].set(1.0))
         found = adjoint(process, noise, (past, drifts), weights)

@@ -5,10 +5,10 @@ import pytest
 
 from widthwise.data import Points
 from widthwise.errors import InputError
+from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
+from widthwise.exact.deep_linear_fluctuations import LinearObservable, deep_linear_covariance
 from widthwise.fluctuations.deep_covariance import Observable, solve_covariance
-from widthwise.fluctuations.deep_linear import LinearObservable, deep_linear_covariance
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.observables import solve_fluctuations
 from widthwise.study import NetworkSettings, RecordSettings, Study, TheorySettings, TrainingSettings
 

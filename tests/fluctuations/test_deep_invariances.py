@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from widthwise.data import Points
+from widthwise.exact.lazy import solve_lazy_limit
 from widthwise.fluctuations.deep_covariance import Observable, solve_covariance
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.lazy_deep import solve_lazy_deep
 from widthwise.study import NetworkSettings, Study, TheorySettings, TrainingSettings
 
 SIGMAS, RESOLUTION = 5.0, 0.15
@@ -142,7 +142,7 @@ def test_little_richness_is_the_lazy_limit(depth, optimizer):
     points = Points(INPUTS, TARGETS, 1)
     network = NetworkSettings(hidden_layers=depth)
     training = TrainingSettings(learning_rate=0.3, steps=3, optimizer=optimizer)
-    expected = solve_lazy_deep(points, network, training).prediction_variance[2]
+    expected = solve_lazy_limit(points, network, training).prediction_variance[2]
     observables = [Observable(name="prediction", step=2, point=point) for point in (0, 1)]
     value, error = covariance(points, observables, depth=depth, steps=3, optimizer=optimizer, richness=0.05)
     for point in (0, 1):

@@ -14,10 +14,10 @@ import pytest
 from scipy import stats
 
 from widthwise.data import Points
+from widthwise.exact.lazy import lazy_kernels
 from widthwise.fluctuations.deep_covariance import Observable, solve_covariance
 from widthwise.fluctuations.deep_shift import deep_shifts
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.lazy_deep import lazy_kernels
 from widthwise.study import (
     EnsembleSettings,
     NetworkSettings,

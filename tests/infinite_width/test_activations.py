@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from widthwise.infinite_width.activations import STEP_WIDTH, activation_and_slope
+from widthwise.infinite_width.activations import STEP_WIDTH, activation_of
 from widthwise.study import NetworkSettings
 
 ACTIVATIONS = ("linear", "relu", "tanh", "erf", "gelu", "softplus")
@@ -16,15 +16,15 @@ SITES = 4096
 
 def derivatives(network, shift):
     """Mean over h ~ N(0, 1) of phi and of its first two derivatives, at h + shift."""
-    activation, slope = activation_and_slope(network)
 
     def first(at):
-        return jax.jvp(activation, (at,), (jnp.ones_like(at),))[1]
+        return jax.jvp(activation.value, (at,), (jnp.ones_like(at),))[1]
 
     with jax.enable_x64(True):
+        activation = activation_of(network)
         h = jnp.asarray(ndtri((np.arange(SITES) + 0.5) / SITES)) + shift
         second = jax.jvp(first, (h,), (jnp.ones_like(h),))[1]
-        return [float(np.mean(x)) for x in (activation(h), first(h), slope(h), second)]
+        return [float(np.mean(x)) for x in (activation.value(h), first(h), activation.slope(h), second)]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -9,11 +9,11 @@ import pytest
 
 from widthwise.data import Points
 from widthwise.errors import InputError
+from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.deep import deep_noise, deep_process, order_parameters, sweep
-from widthwise.infinite_width.deep_linear import DeepLinearProblem, solve_deep_linear
-from widthwise.infinite_width.one_hidden_layer import one_hidden_layer_solver, population
-from widthwise.infinite_width.site import Site, site_process
+from widthwise.infinite_width.causal_pass import causal_pass, deep_noise, deep_process, order_parameters
+from widthwise.infinite_width.one_hidden_layer import one_hidden_layer_solver, population_averages
+from widthwise.infinite_width.site import Population, Site, site_process
 from widthwise.study import NetworkSettings, RecordSettings, Study, TheorySettings, TrainingSettings
 
 ONE = Points(np.ones((1, 1)), np.ones((1, 1)), 1)
@@ -28,13 +28,12 @@ def study(depth, steps, *, sites=2048, scramblings=8, rate=0.1, reduction="sum",
     )
 
 
-def one_sweep(settings, points, sites=256):
+def one_pass(settings, points, sites=256):
     with jax.enable_x64(True):
         process = deep_process(settings, points)
-        rows = sweep(process, deep_noise(process, sites, (1,)))[1]
+        rows = causal_pass(process, deep_noise(process, sites, (1,)))[1]
         steps = settings.recorded_steps()
-        averaged = settings.training.reduction == "mean"
-        return jax.tree.map(np.asarray, order_parameters(process, rows, steps, averaged))
+        return jax.tree.map(np.asarray, order_parameters(process, rows, steps))
 
 
 def test_two_tanh_layers_have_the_tabulated_order_parameters():
@@ -69,14 +68,14 @@ def test_one_layer_through_the_deep_pass_is_the_one_layer_solver():
     settings = study(
         1, 6, rate=0.4, reduction="mean", loss="cross_entropy", activation="gelu", centered=False
     )
-    found = one_sweep(settings, points)
+    found = one_pass(settings, points)
     with jax.enable_x64(True):
         process = deep_process(settings, points)
         (noise,) = deep_noise(process, 256, (1,))
         sites = Site(noise.u[:, 0].T, noise.r[:, 0].T)
         gaps = jnp.asarray(np.diff(np.arange(6), prepend=0))
-        weights, targets = jnp.full(256, 1 / 256), jnp.asarray(points.targets)
-        expected = population(site_process(settings, points), sites, weights, targets, gaps, False, True)
+        population = Population(sites, jnp.full(256, 1 / 256))
+        expected = population_averages(site_process(settings, points), population, gaps)
     for name, value in found._asdict().items():
         np.testing.assert_allclose(value, getattr(expected, name), rtol=1e-9, atol=1e-12, err_msg=name)
 
@@ -116,15 +115,15 @@ def test_the_solution_does_not_depend_on_the_horizon_or_on_test_points(activatio
     with jax.enable_x64(True):
         process = deep_process(settings, points)
         noise = deep_noise(process, 128, (1,))
-        long = sweep(process, noise)[1].output
+        long = causal_pass(process, noise)[1].output
         short_process = deep_process(study(2, 4, activation=activation), points)
-        short = sweep(short_process, deep_noise(short_process, 128, (1,)))[1].output
+        short = causal_pass(short_process, deep_noise(short_process, 128, (1,)))[1].output
     np.testing.assert_allclose(long[:4], short, rtol=1e-9, atol=1e-12)
 
 
 def test_targets_that_vanish_move_nothing():
     still = Points(np.ones((1, 1)), np.zeros((1, 1)), 1)
-    found = one_sweep(study(3, 5), still)
+    found = one_pass(study(3, 5), still)
     np.testing.assert_allclose(found.prediction, 0.0, atol=1e-12)
     for name in ("feature_kernel", "gradient_kernel", "tangent_kernel"):
         kernel = getattr(found, name)
@@ -134,5 +133,6 @@ def test_targets_that_vanish_move_nothing():
 def test_what_cannot_fit_is_refused_before_it_is_compiled():
     """Kernels at all pairs of times: 400 points for 1,000 steps are (4e5)^2 numbers a kernel."""
     points = Points(np.ones((400, 2)), np.ones((400, 1)), 400)
-    with pytest.raises(InputError, match="GB may be used: take fewer points"):
+    said = r"400 points, 1 outputs and 1000 steps .* GB may be used: \d+ steps"
+    with pytest.raises(InputError, match=said):
         solve_infinite_width(replace(study(2, 1000), record=RecordSettings(steps=(999,))), points=points)

@@ -6,7 +6,7 @@ import pytest
 from deep_fixed_point import fixed_point
 
 from widthwise.data import Points
-from widthwise.infinite_width.deep import deep_noise, deep_process, sweep
+from widthwise.infinite_width.causal_pass import causal_pass, deep_noise, deep_process
 from widthwise.study import NetworkSettings, Study, TrainingSettings
 
 SITES, STEPS, RATE, RICHNESS = 64, 5, 0.3, 1.5
@@ -25,7 +25,7 @@ def test_the_causal_pass_is_the_fixed_point_of_all_times_at_once(depth, centered
     with jax.enable_x64(True):
         process = deep_process(study, points)
         noise = deep_noise(process, SITES, (seed,))
-        rows = jax.tree.map(np.asarray, sweep(process, noise)[1])
+        rows = jax.tree.map(np.asarray, causal_pass(process, noise)[1])
     expected, output, changes = fixed_point(
         [(np.asarray(each.u), np.asarray(each.r)) for each in noise],
         points.input_kernel(),

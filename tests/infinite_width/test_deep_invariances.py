@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widthwise.data import Points
+from widthwise.exact.lazy import solve_lazy_limit
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.deep import deep_noise, deep_process, order_parameters, sweep
-from widthwise.infinite_width.lazy_deep import solve_lazy_deep
+from widthwise.infinite_width.causal_pass import causal_pass, deep_noise, deep_process, order_parameters
 from widthwise.study import NetworkSettings, Study, TheorySettings, TrainingSettings
 
 SIGMAS, RESOLUTION = 5.0, 0.02
@@ -49,7 +49,7 @@ def test_units_of_the_outputs_cancel_against_the_richness(depth, factor, targets
         noise = deep_noise(process, 64, (3,))
         scaled = replace(process, richness=factor * process.richness, targets=process.targets / factor)
         first, second = (
-            order_parameters(each, sweep(each, noise)[1], jnp.arange(4), False) for each in (process, scaled)
+            order_parameters(each, causal_pass(each, noise)[1], jnp.arange(4)) for each in (process, scaled)
         )
     for name in KERNELS:
         np.testing.assert_allclose(getattr(second, name), getattr(first, name), rtol=1e-6, atol=1e-9)
@@ -99,7 +99,7 @@ def test_little_richness_is_the_lazy_limit(depth, optimizer):
     points = Points(INPUTS, TARGETS, 2)
     settings = study(depth=depth, optimizer=optimizer, richness=1e-3, steps=3)
     limit = solve_infinite_width(settings, points=points)
-    lazy = solve_lazy_deep(points, settings.network, settings.training)
+    lazy = solve_lazy_limit(points, settings.network, settings.training)
     start = lazy.kernels
     shape = limit.values.feature_kernel.shape
     expected = limit.values._replace(

@@ -7,9 +7,15 @@ from scipy import stats
 
 from widthwise.data import Points
 from widthwise.errors import InputError
-from widthwise.fluctuations import has_fluctuations, solve_response
+from widthwise.fluctuations import finite_width_corrections, has_fluctuations
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
+from widthwise.infinite_width.causal_pass import (
+    causal_pass,
+    deep_noise,
+    deep_process,
+    evaluations,
+    order_parameters,
+)
 from widthwise.observables import solve_fluctuations
 from widthwise.study import (
     EnsembleSettings,
@@ -44,12 +50,12 @@ def study(rule, layers, *, steps=8, sites=512, network=None, theory=None, record
     )
 
 
-def one_sweep(a_study, points, sites=256):
+def one_pass(a_study, points, sites=256):
     """Order parameters on one draw of the sites."""
     with jax.enable_x64(True):
         process = deep_process(a_study, points)
-        rows = sweep(process, deep_noise(process, sites, (1,)))[1]
-        found = order_parameters(process, rows, evaluations(a_study, a_study.recorded_steps()), False)
+        rows = causal_pass(process, deep_noise(process, sites, (1,)))[1]
+        found = order_parameters(process, rows, evaluations(a_study, a_study.recorded_steps()))
         return jax.tree.map(np.asarray, found)
 
 
@@ -95,7 +101,7 @@ def test_the_tangent_kernel_is_what_the_outputs_move_by(rule):
         a_study = study(
             rule, 3, steps=6 * refined + 1, learning_rate=0.1 / refined, network={"richness": 3.0}
         )
-        found = one_sweep(a_study, some_points(), sites=512)
+        found = one_pass(a_study, some_points(), sites=512)
         f, kernel = found.prediction[:, :, 0], found.tangent_kernel[:, :, :2]
         expected = np.einsum("tmn,tn->tm", kernel, (some_points().targets[:2, 0] - f[:, :2]))
         moved = np.diff(f, axis=0) * refined / 0.1
@@ -110,7 +116,7 @@ def test_the_tangent_kernel_is_what_the_outputs_move_by(rule):
 def test_lazy_networks_learn_by_their_last_features_alone(rule):
     """At richness 1e-3 predictions are gradient descent with the frozen kernel Phi^L, at any depth."""
     points, eta = some_points(outputs=2), 0.3
-    found = one_sweep(study(rule, 2, learning_rate=eta, network={"richness": 1e-3}), points)
+    found = one_pass(study(rule, 2, learning_rate=eta, network={"richness": 1e-3}), points)
     kernel = found.feature_kernel[0, 1]
     f = np.zeros((3, 2))
     for step in range(8):
@@ -122,7 +128,7 @@ def test_lazy_networks_learn_by_their_last_features_alone(rule):
 
 def test_one_hidden_layer_has_one_kind_of_feedback():
     points = some_points(outputs=2)
-    first, second = (one_sweep(study(rule, 1), points) for rule in (FA, DFA))
+    first, second = (one_pass(study(rule, 1), points) for rule in (FA, DFA))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -130,7 +136,7 @@ def test_one_hidden_layer_has_one_kind_of_feedback():
 def test_the_last_of_two_layers_hears_the_same_but_not_the_first():
     """With two layers the rules differ in the first one's gradient kernel from initialization on."""
     points = some_points()
-    first, second = (one_sweep(study(rule, 2), points) for rule in (FA, DFA))
+    first, second = (one_pass(study(rule, 2), points) for rule in (FA, DFA))
     np.testing.assert_allclose(first.gradient_kernel[0, 1], second.gradient_kernel[0, 1], atol=0.05)
     assert np.abs(first.gradient_kernel[0, 0] - second.gradient_kernel[0, 0]).max() > 0.1
 
@@ -138,7 +144,7 @@ def test_the_last_of_two_layers_hears_the_same_but_not_the_first():
 @pytest.mark.parametrize("rule", [FA, DFA])
 def test_zero_targets_move_nothing(rule):
     points = some_points()
-    found = one_sweep(study(rule, 2), Points(points.inputs, np.zeros((3, 1)), 2))
+    found = one_pass(study(rule, 2), Points(points.inputs, np.zeros((3, 1)), 2))
     assert not found.prediction.any()
     for kernel in (found.feature_kernel, found.tangent_kernel):
         np.testing.assert_allclose(kernel, kernel[:1].repeat(8, axis=0), rtol=1e-4, atol=1e-6)
@@ -152,8 +158,8 @@ def test_the_past_does_not_depend_on_the_horizon(rule):
         long, short = (deep_process(study(rule, 2, steps=steps), points) for steps in (7, 4))
         noise = deep_noise(long, 256, (1,))
         cut = tuple(each._replace(u=each.u[:, :4], r=each.r[:, :4]) for each in noise)
-        whole = order_parameters(long, sweep(long, noise)[1], np.arange(4), False)
-        part = order_parameters(short, sweep(short, cut)[1], np.arange(4), False)
+        whole = order_parameters(long, causal_pass(long, noise)[1], np.arange(4))
+        part = order_parameters(short, causal_pass(short, cut)[1], np.arange(4))
     for one, other in zip(whole, part, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
@@ -163,12 +169,12 @@ def test_a_flow_is_the_limit_of_small_steps():
 
     One layer, where no Gaussians are drawn for later steps, so that all see the same sites.
     """
-    flow = one_sweep(study(FA, 1, steps=4, optimizer="gradient_flow", substeps=8), some_points()).prediction[
+    flow = one_pass(study(FA, 1, steps=4, optimizer="gradient_flow", substeps=8), some_points()).prediction[
         -1
     ]
     coarse, fine = (
         np.abs(
-            one_sweep(study(FA, 1, steps=3 * n + 1, learning_rate=0.2 / n), some_points()).prediction[-1]
+            one_pass(study(FA, 1, steps=3 * n + 1, learning_rate=0.2 / n), some_points()).prediction[-1]
             - flow
         ).max()
         for n in (8, 32)
@@ -181,7 +187,7 @@ def test_order_one_over_width_is_refused_and_left_out():
     assert not has_fluctuations(a_study)
     limit = solve_infinite_width(a_study, points=points)
     with pytest.raises(InputError, match=r"`training.learning_rule` = \"direct_feedback_alignment\""):
-        solve_response(limit)
+        finite_width_corrections(limit)
     theory = solve_fluctuations(limit)
     np.testing.assert_array_equal(theory["prediction"], limit.values.prediction)
     assert {str(name) for name in theory.data_vars} == {

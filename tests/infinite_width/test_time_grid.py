@@ -9,9 +9,15 @@ import pytest
 
 from widthwise.data import Points
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
-from widthwise.infinite_width.one_hidden_layer import population
-from widthwise.infinite_width.site import Site, site_process
+from widthwise.infinite_width.causal_pass import (
+    causal_pass,
+    deep_noise,
+    deep_process,
+    evaluations,
+    order_parameters,
+)
+from widthwise.infinite_width.one_hidden_layer import population_averages
+from widthwise.infinite_width.site import Population, Site, site_process
 from widthwise.infinite_width.time_grid import flow_error_of, time_grid
 from widthwise.study import NetworkSettings, Study, TheorySettings, TrainingSettings
 
@@ -53,13 +59,13 @@ def test_the_flow_of_one_layer_is_that_of_runge_kutta_on_the_same_sites():
         with jax.enable_x64(True):
             process = deep_process(settings, points)
             (noise,) = deep_noise(process, 128, (1,))
-            rows = sweep(process, (noise,))[1]
-            found = order_parameters(process, rows, evaluations(settings, np.arange(8)), False)
+            rows = causal_pass(process, (noise,))[1]
+            found = order_parameters(process, rows, evaluations(settings, np.arange(8)))
             sites = Site(noise.u[:, 0].T, noise.r[:, 0].T)
             fine = replace(settings, training=flow(0.03, 8, 32))
             gaps = jnp.asarray(np.diff(np.arange(8), prepend=0))
-            weights, targets = jnp.full(128, 1 / 128), jnp.asarray(points.targets)
-            exact = population(site_process(fine, points), sites, weights, targets, gaps, True, False)
+            population = Population(sites, jnp.full(128, 1 / 128))
+            exact = population_averages(site_process(fine, points), population, gaps)
         differences.append(float(np.abs(found.prediction - exact.prediction).max()))
     assert differences[0] < 1e-4
     assert differences[1] < differences[0] / 8

@@ -6,10 +6,10 @@ import pytest
 from scipy import stats
 
 import widthwise as ww
-from widthwise.infinite_width.site import Site
+from widthwise.exact.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
+from widthwise.infinite_width.site import Population, Site
 from widthwise.infinite_width.sites import gaussian_sites
-from widthwise.infinite_width.theory_parameters import moved_sites, problem_of
-from widthwise.infinite_width.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
+from widthwise.infinite_width.theory_parameters import moved_population, problem_of
 
 FALSE_ALARM_RATE = 1e-3  # of each test
 
@@ -73,7 +73,9 @@ def test_fields_follow_their_kernel_whatever_its_rank(kind):
     with jax.enable_x64(True):
         problem = problem_of(study("tanh"), points)
         moved = problem.parameters._replace(inputs=jax.numpy.asarray(inputs + direction))
-        change = np.asarray(moved_sites(Site(h.T, w.T), problem, moved).h) - h.T
+        change = (
+            np.asarray(moved_population(Population(Site(h.T, w.T), weights), problem, moved).sites.h) - h.T
+        )
     found = (weights * change) @ h + (weights * h.T) @ change.T
     cross = direction @ inputs.T / inputs.shape[1]
     np.testing.assert_allclose(found, cross + cross.T, atol=1e-10)

@@ -13,7 +13,7 @@ import zarr.storage._local as local_store
 sys.path.insert(0, str(Path(__file__).parent))
 from test_store import Crash, contents, files, make_layout, train
 
-from widthwise.errors import InputError
+from widthwise.errors import InputError, StoreError
 from widthwise.records import layout, open_records, open_store
 from widthwise.records.folder import LocalFolder, RemoteFolder
 from widthwise.records.status import run_status
@@ -219,3 +219,26 @@ def test_remote_folders_are_extended_by_whole_files_only(monkeypatch):
         f"{name}/zarr.json" for name in (*make_layout().arrays(), "width", "seed")
     }
     np.testing.assert_array_equal(open_records(url)["done"].values[:, 4:], False)
+
+
+WRONG_TYPE = '{"ensemble": {"widths": [4, 9], "seeds": "4"}}'
+
+
+@pytest.mark.parametrize(
+    "study", [7, [1], None, "null", '"x"', "[" * 100_000, '{"ensemble": 3}', WRONG_TYPE], ids=range(8)
+)
+def test_a_store_whose_study_is_none_is_refused_and_left_alone(tmp_path, study):
+    with open_store(tmp_path / "a.zarr", make_layout(**FEW)):
+        pass
+    metadata = tmp_path / "a.zarr" / "zarr.json"
+    content = json.loads(metadata.read_text())
+    content["attributes"]["study"] = study
+    metadata.write_text(json.dumps(content))
+    before = files(tmp_path / "a.zarr")
+    for attempt in (
+        lambda: train(tmp_path / "a.zarr", **MANY),
+        lambda: run_status(make_layout(**MANY).study, tmp_path / "a.zarr"),
+    ):
+        with pytest.raises(StoreError, match="was not written by `widthwise train`, or is damaged"):
+            attempt()
+    assert files(tmp_path / "a.zarr") == before

@@ -23,6 +23,7 @@ from widthwise.observables import (
     read_theory,
     solve_fluctuations,
     theory_hash,
+    without_corrections,
     write_theory,
 )
 from widthwise.progress import Progress
@@ -134,6 +135,8 @@ def theory_stage(run: Run, progress: Progress, *, reuse: bool) -> xr.Dataset:
             progress.say(f"theory was already solved: {run.theory_path}")
             return theory
         theory.close()
+    if left_out := without_corrections(run.study, run.points):
+        progress.say(left_out)
     limit = solve_infinite_width(run.study, points=run.points, progress=progress, throw=False)
     theory = add_richness_scan(solve_fluctuations(limit, progress=progress), limit, progress=progress)
     write_theory(theory, run.theory_path)

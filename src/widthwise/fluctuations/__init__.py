@@ -1,6 +1,18 @@
-"""Order 1/N around infinite width. Begin at `solve.py`."""
+"""Order 1/N around infinite width. Begin at `corrections.py`."""
 
+from widthwise.fluctuations.corrections import (
+    FiniteWidthCorrections,
+    finite_width_corrections,
+    has_fluctuations,
+    require_corrections,
+)
 from widthwise.fluctuations.deep_covariance import Observable, solve_covariance
-from widthwise.fluctuations.solve import FluctuationSolution, has_fluctuations, solve_response
 
-__all__ = ["FluctuationSolution", "Observable", "has_fluctuations", "solve_covariance", "solve_response"]
+__all__ = [
+    "FiniteWidthCorrections",
+    "Observable",
+    "finite_width_corrections",
+    "has_fluctuations",
+    "require_corrections",
+    "solve_covariance",
+]

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from widthwise.infinite_width.deep import no_slots
+from widthwise.infinite_width.causal_pass import no_slots
 from widthwise.infinite_width.deep_step import (
     DeepProcess,
     LayerDrift,
@@ -54,7 +54,7 @@ def adjoint(
 ) -> Rows:
     """lambda of a batch of observables, given their derivatives with respect to the rows.
 
-    **Arguments:** `solved`, past and drifts of a finished `sweep` with the same `noise`, which has signs;
+    **Arguments:** `solved`, past and drifts of a finished pass with the same `noise`, which has signs;
     `cotangents` with leading axes (observable, step). **Returns:** lambda, of the same shape.
     """
     past, drifts = solved

@@ -4,28 +4,36 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from widthwise.errors import InputError
+from widthwise.fluctuations.correction_memory import FRESH, require_deep_memory, sites_of
 from widthwise.fluctuations.deep_adjoint import adjoint
-from widthwise.fluctuations.deep_variance import contracted
-from widthwise.fluctuations.memory import FRESH, require_deep_memory
+from widthwise.fluctuations.deep_contraction import contracted
 from widthwise.infinite_width import InfiniteWidthSolution
-from widthwise.infinite_width.deep import deep_noise, deep_process, evaluations, order_parameters, sweep
+from widthwise.infinite_width.causal_pass import (
+    causal_pass,
+    deep_noise,
+    deep_process,
+    evaluations,
+    order_parameters,
+)
 from widthwise.infinite_width.deep_step import DeepProcess, LayerNoise, Rows
 from widthwise.infinite_width.replicates import mean_and_stderr
 from widthwise.progress import SILENT, Progress
+from widthwise.study import Study
 from widthwise.study.settings import TheoryQuantity
 
-DEEP_SITES = 1024  # when the study leaves their number open
 SEED_OF_FLUCTUATIONS = 1
 LARGEST_REQUEST = 256
 SINGLE_JITTER = 1e-5
 
-Observe = Callable[[Rows], Float[Array, " entry"]]
+# Differentiable numbers of a network from its rows; a pytree, so that equal ones share a compiled program.
+Observe = Callable[[DeepProcess, Rows], Float[Array, " entry"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,21 +70,17 @@ def solve_covariance(
             f'`training.learning_rule` = "{study.training.learning_rule}": order 1/N is known for '
             '"backpropagation" alone'
         )
-    sites = study.theory.fluctuation_sites or DEEP_SITES
+    sites = sites_of(study, len(limit.points.inputs))
     with jax.enable_x64(True):
         process = deep_process(study, limit.points)
         _require_known(limit, observables)
-        require_deep_memory(process, sites, len(observables))
-        mean_loss = study.training.reduction == "mean"
-
-        def observe(rows: Rows) -> Float[Array, " entry"]:
-            return jnp.stack([_value(limit, process, rows, each, mean_loss) for each in observables])
-
+        require_deep_memory(study, limit.points, len(observables))
+        entries = Entries(tuple(observables), tuple(_evaluations(study, each) for each in observables))
         progress.start("covariances", study.theory.scramblings)
         found = []
         for replicate in range(study.theory.scramblings):
             seed = (study.theory.seed, replicate, SEED_OF_FLUCTUATIONS)
-            populations = Populations(process, sites, seed, observe, len(observables))
+            populations = Populations(process, sites, seed, entries)
             found.append(populations.covariance(np.arange(len(observables))))
             progress.advance()
     return mean_and_stderr(found)
@@ -85,20 +89,18 @@ def solve_covariance(
 class Populations:
     """The three populations of one scrambling, solved; what is asked of them comes in batches.
 
-    `sweep_seconds` is the time of one population without compiling it.
+    `pass_seconds` is the time of one population without compiling it.
     """
 
-    def __init__(
-        self, process: DeepProcess, sites: int, seed: tuple[int, ...], observe: Observe, entries: int
-    ) -> None:
-        self._process, self._entries, self._seconds = process, entries, list[float]()
+    def __init__(self, process: DeepProcess, sites: int, seed: tuple[int, ...], observe: Observe) -> None:
+        self._process, self._observe, self._seconds = process, observe, list[float]()
         # Adjoints are noise at the seventh digit: single precision, and a jitter above its rounding.
         self._rough = replace(process, jitter=SINGLE_JITTER)
-        self._pairs: list[tuple[tuple[LayerNoise, ...], tuple, Callable]] = []
+        self._pairs: list[tuple[tuple[LayerNoise, ...], tuple, Rows]] = []
         for part in range(2):
             noise, solved, rows = self._solved(sites, (*seed, part))
-            self._pairs.append((noise, solved, jax.vjp(observe, rows)[1]))
-        self.sweep_seconds = self._seconds[-1]
+            self._pairs.append((noise, solved, rows))
+        self.pass_seconds = self._seconds[-1]
         # Here too responses from signs: those by parts are rough in time, and tangents feel it.
         noise, solved, _ = self._solved(FRESH * sites, (*seed, 2))
         self._fresh = jax.tree.map(lambda leaf: leaf.astype(float), noise), solved
@@ -107,36 +109,59 @@ class Populations:
         drawn = deep_noise(self._process, sites, seed, signs=True)
         noise = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), drawn)
         started = time.perf_counter()
-        past, rows, drifts = jax.block_until_ready(sweep(self._rough, noise))
+        past, rows, drifts = jax.block_until_ready(causal_pass(self._rough, noise))
         self._seconds.append(time.perf_counter() - started)
         return noise, (past, drifts), rows
 
     def covariance(self, wanted: np.ndarray, padded_to: int = 0) -> Float[np.ndarray, "wanted wanted"]:
         """N Cov between the entries `wanted` of what is observed, padded so that batches share a program."""
         count = max(padded_to, len(wanted))
-        chosen = jax.nn.one_hot(np.resize(wanted, count), self._entries, dtype=float)
+        chosen = jnp.asarray(np.resize(wanted, count))
         first, second = (
-            adjoint(self._rough, noise, solved, jax.vmap(pull)(chosen)[0])
-            for noise, solved, pull in self._pairs
+            adjoint(self._rough, noise, solved, slopes(self._rough, rows, self._observe, chosen))
+            for noise, solved, rows in self._pairs
         )
         noise, solved = self._fresh
         found = contracted(self._process, solved, noise, (first, second))
         return np.asarray(found)[: len(wanted), : len(wanted)]
 
 
-def _value(
-    limit: InfiniteWidthSolution, process: DeepProcess, rows: Rows, each: Observable, mean_loss: bool
-) -> Float[Array, ""]:
+@eqx.filter_jit
+def slopes(process: DeepProcess, rows: Rows, observe: Observe, chosen: Int[Array, " observable"]) -> Rows:
+    """Derivatives of the chosen entries of what is observed, with respect to the rows (leading axis)."""
+    values, pull = jax.vjp(lambda each: observe(process, each), rows)
+    return jax.vmap(pull)(jax.nn.one_hot(chosen, len(values), dtype=float))[0]
+
+
+class Entries(eqx.Module):
+    """The values of single observables; `at`: the later and the earlier evaluation of each."""
+
+    observables: tuple[Observable, ...] = eqx.field(static=True)
+    at: tuple[tuple[int, int], ...] = eqx.field(static=True)
+
+    def __call__(self, process: DeepProcess, rows: Rows) -> Float[Array, " entry"]:
+        """One number an observable."""
+        pairs = zip(self.observables, self.at, strict=True)
+        return jnp.stack([_value(process, rows, each, at) for each, at in pairs])
+
+
+def _evaluations(study: Study, each: Observable) -> tuple[int, int]:
+    steps = (each.step, each.step if each.step_b is None else each.step_b)
+    later, earlier = evaluations(study, np.array([max(steps), min(steps)])).tolist()
+    return later, earlier
+
+
+def _value(process: DeepProcess, rows: Rows, each: Observable, at: tuple[int, int]) -> Float[Array, ""]:
     """The observable as a function of the order parameters."""
-    step_b = each.step if each.step_b is None else each.step_b
-    later, earlier = evaluations(limit.study, np.array([max(each.step, step_b), min(each.step, step_b)]))
+    later, earlier = at
     if each.name in ("prediction", "loss"):
-        values = order_parameters(process, rows, np.array([later]), mean_loss)
+        values = order_parameters(process, rows, jnp.array([later]))
         if each.name == "loss":
             return values.loss[0, each.split]
         return values.prediction[0, each.point, each.output]
     # Rows hold steps s <= t: of an entry whose first field is the earlier, the mirror.
-    point, point_b = (each.point, each.point_b) if each.step >= step_b else (each.point_b, each.point)
+    mirrored = each.step_b is not None and each.step < each.step_b
+    point, point_b = (each.point_b, each.point) if mirrored else (each.point, each.point_b)
     outputs = process.targets.shape[1]
 
     def feature(layer: int) -> Array:

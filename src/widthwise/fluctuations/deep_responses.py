@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from widthwise.fluctuations.correction_memory import CHUNK, quadratic_sites
 from widthwise.fluctuations.layer_sites import Activity, Fields, LayerAdjoint, LayerSites, charge, vector
-from widthwise.fluctuations.memory import CHUNK, quadratic_sites
 
 
 class Jacobian(NamedTuple):

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from widthwise.infinite_width import InfiniteWidthSolution
-from widthwise.infinite_width.deep import deep_process, evaluations, order_parameters, sweep
+from widthwise.infinite_width.causal_pass import causal_pass, deep_process, evaluations, order_parameters
 from widthwise.infinite_width.deep_step import DeepProcess, LayerNoise
 from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import mean_and_stderr
@@ -51,9 +51,7 @@ def deep_shifts(
         for block in range(blocks):
             seed = np.random.default_rng((study.theory.seed, SEED_OF_SHIFTS, block)).integers(2**31)
             keys = jax.random.split(jax.random.key(seed), count)
-            averages = shifts_of_populations(
-                process, keys, width, jnp.asarray(at), study.training.reduction == "mean"
-            )
+            averages = shifts_of_populations(process, keys, width, jnp.asarray(at))
             found.append(jax.tree.map(np.asarray, averages))
             progress.advance()
     pairs = [mean_and_stderr(leaves) for leaves in zip(*found, strict=True)]
@@ -72,12 +70,11 @@ def shifts_of_populations(
     keys: Key[Array, " population"],
     width: int,
     at: Int[Array, " step"],
-    mean_loss: bool,
 ) -> OrderParameters:
     """The mean of d over populations of `width` sites, one for each key."""
 
     def observed(noise: tuple[LayerNoise, ...]) -> OrderParameters:
-        return order_parameters(process, sweep(process, noise)[1], at, mean_loss)
+        return order_parameters(process, causal_pass(process, noise)[1], at)
 
     def one(key: Key[Array, ""]) -> OrderParameters:
         noise = network_noise(process, width, key)
@@ -91,7 +88,7 @@ def shifts_of_populations(
 def network_noise(process: DeepProcess, width: int, key: Key[Array, ""]) -> tuple[LayerNoise, ...]:
     """Independent Gaussians of every site: with a conditioned process, of one network of this width."""
     points, outputs = process.targets.shape
-    steps, depth = process.steps, process.network.hidden_layers
+    steps, depth = process.steps, process.depth
     values, vectors = jnp.linalg.eigh(process.input_kernel)
     root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))
 

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from widthwise.infinite_width.activations import activation_and_slope
 from widthwise.infinite_width.deep_step import DeepProcess, LayerDrift, LayerNoise, LayerRows, Past
 
 Fields = tuple[Float[Array, "site step point"], Float[Array, "site step K"]]  # (u, r), or a vector along them
@@ -46,7 +45,7 @@ class LayerSites(eqx.Module):
 
     def run(self, x: Fields) -> Activity:
         """What sites with these fields do."""
-        act, slope = activation_and_slope(self.process.network)
+        activation = self.process.activation
         u, r = x
         sites, _, points = u.shape
         outputs = r.shape[-1] // points
@@ -55,9 +54,9 @@ class LayerSites(eqx.Module):
             phis, gs = known
             t, into_h, into_z, u_t, r_t = at
             h = u_t + gs.reshape(sites, -1) @ into_h.reshape(points, -1).T
-            phis = jax.lax.dynamic_update_index_in_dim(phis, act(h), t, 1)
+            phis = jax.lax.dynamic_update_index_in_dim(phis, activation.value(h), t, 1)
             z = r_t + phis.reshape(sites, -1) @ into_z.reshape(len(into_z), -1).T
-            g = jnp.repeat(slope(h), outputs, axis=1) * z
+            g = jnp.repeat(activation.slope(h), outputs, axis=1) * z
             return (phis, jax.lax.dynamic_update_index_in_dim(gs, g, t, 1)), z
 
         by_step = (jnp.arange(u.shape[1]), *self.drift, jnp.moveaxis(u, 1, 0), jnp.moveaxis(r, 1, 0))

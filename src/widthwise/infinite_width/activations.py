@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from math import pi, sqrt
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import erf, ndtr
@@ -56,10 +57,27 @@ ACTIVATIONS: dict[str, tuple[Elementwise, Elementwise]] = {
 }
 
 
-def activation_and_slope(network: NetworkSettings) -> tuple[Elementwise, Elementwise]:
-    """phi(h) = g act(a h) / a and its derivative g act'(a h), with a the scale and g the gain."""
-    act, slope = ACTIVATIONS[network.activation]
-    scale, gain = network.activation_scale, network.activation_gain
-    if network.activation == "relu":
-        scale = 1.0  # any scale is the same function, but would change the half-width of its step
-    return lambda h: (gain / scale) * act(scale * h), lambda h: gain * slope(scale * h)
+class Activation(eqx.Module):
+    """phi(h) = g act(a h) / a, with a the scale and g the gain; only the name shapes a compiled program."""
+
+    scale: Float[Array, ""]
+    gain: Float[Array, ""]
+    name: str = eqx.field(static=True)
+
+    def value(self, h: Float[Array, "..."]) -> Float[Array, "..."]:
+        """phi(h), in the precision of h."""
+        scale, gain = self.scale.astype(h.dtype), self.gain.astype(h.dtype)
+        return (gain / scale) * ACTIVATIONS[self.name][0](scale * h)
+
+    def slope(self, h: Float[Array, "..."]) -> Float[Array, "..."]:
+        """phi'(h) = g act'(a h)."""
+        return self.gain.astype(h.dtype) * ACTIVATIONS[self.name][1](self.scale.astype(h.dtype) * h)
+
+
+def activation_of(network: NetworkSettings) -> Activation:
+    """That of a network's neurons."""
+    # Any scale of relu is the same function, but would change the half-width of its step.
+    scale = 1.0 if network.activation == "relu" else network.activation_scale
+    return Activation(
+        jnp.asarray(scale, dtype=float), jnp.asarray(network.activation_gain, dtype=float), network.activation
+    )

@@ -25,9 +25,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from widthwise.infinite_width.activations import activation_and_slope
+from widthwise.infinite_width.activations import Activation
 from widthwise.infinite_width.order_parameters import loss_residual
-from widthwise.study import NetworkSettings
 
 
 class LayerPast(NamedTuple):
@@ -89,7 +88,7 @@ class LayerDrift(NamedTuple):
 
 
 class DeepProcess(eqx.Module):
-    """The setting: everything that does not depend on time or sites."""
+    """The setting: all that does not depend on time or sites. What shapes the program is static."""
 
     input_kernel: Float[Array, "point point"]
     targets: Float[Array, "point output"]
@@ -97,9 +96,12 @@ class DeepProcess(eqx.Module):
     rates: Float[
         Array, "step step"
     ]  # [t, s]: by how much gradient s has moved the weights at t; 0 for s >= t
+    activation: Activation
+    depth: int = eqx.field(static=True)
     train: int = eqx.field(static=True)
-    network: NetworkSettings = eqx.field(static=True)
+    centered: bool = eqx.field(static=True)
     loss: str = eqx.field(static=True)
+    mean_loss: bool = eqx.field(static=True)
     steps: int = eqx.field(static=True)
     conditioned: bool = eqx.field(static=True, default=False)
     jitter: float = eqx.field(static=True, default=1e-9)  # added to a kernel's diagonal, of its mean
@@ -110,7 +112,7 @@ class DeepProcess(eqx.Module):
 
     def kicks(self, output: Float[Array, "step point output"], t: Int[Array, ""]) -> Float[Array, "..."]:
         """What step t has received of gamma Delta(s) on training points, else zero: (step, point, output)."""
-        prediction = output - output[0] if self.network.centered else output
+        prediction = output - output[0] if self.centered else output
         residual = jax.vmap(lambda f: loss_residual(self.targets, f, self.loss))(prediction)
         trained = jnp.arange(len(self.targets)) < self.train
         weights = jnp.take(self.rates, t, axis=0)[:, None, None]
@@ -196,7 +198,6 @@ def forward(
     t: Int[Array, ""],
 ) -> tuple[Fields, Float[Array, "point step K"]]:
     """h^l at step `t`, from rows `above` of Phi^{l-1} and A^{l-1} and the factor of G^l; None at layer 1."""
-    act, slope = activation_and_slope(process.network)
     points, steps = len(process.targets), process.steps
     if above is None:
         kernel = jnp.broadcast_to(process.input_kernel[:, None], (points, steps, points))
@@ -214,7 +215,7 @@ def forward(
     h = (read(drift, layer.g) + tap).at[0].add(u)
     if above is not None and noise.sign_u is not None:
         h = h.at[1].add(jnp.take(noise.sign_u, t, axis=1))
-    phi = jnp.concatenate([act(h[:1]), slope(h[0]) * h[1:]])
+    phi = jnp.concatenate([process.activation.value(h[:1]), process.activation.slope(h[0]) * h[1:]])
     return Fields(h, phi, white, factor), drift
 
 
@@ -249,8 +250,7 @@ def backward(
     z = (read(drift, layer.phi) + made.phi @ present.astype(made.phi.dtype) + tap).at[0].add(r)
     if below is not None and noise.sign_r is not None:
         z = z.at[2].add(jnp.take(noise.sign_r, t, axis=1))
-    _, slope = activation_and_slope(process.network)
-    steep, bent = jax.jvp(slope, (made.h[0],), (jnp.ones_like(made.h[0]),))
+    steep, bent = jax.jvp(process.activation.slope, (made.h[0],), (jnp.ones_like(made.h[0]),))
 
     def wide(values):
         return jnp.repeat(values, outputs, axis=-1)

@@ -27,7 +27,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from widthwise.infinite_width.activations import activation_and_slope
 from widthwise.infinite_width.deep_step import (
     DeepProcess,
     LayerDrift,
@@ -101,7 +100,6 @@ def _advance(
 ) -> Outcome:
     if process.conditioned or taps is not None or noise[0].sign_u is not None:
         raise ValueError("`conditioned`, `taps` and signs exist for backpropagation alone")
-    act_slope = activation_and_slope(process.network)[1]
     kicks, depth, steps = process.kicks(past.output, t), len(past.layers), process.steps
     points, outputs = process.targets.shape
     silent = jnp.zeros((points, steps, points * outputs))  # A
@@ -129,7 +127,7 @@ def _advance(
             aligned = rows[0].alignment.reshape(points * outputs, steps, points, outputs)
             drift = jnp.sum(aligned * kicks, axis=-1) + rows[0].b
         features = jax.lax.dynamic_update_index_in_dim(known.phi[0], made.phi[0], t, 1)
-        steep = jnp.repeat(act_slope(made.h[0]), outputs, axis=-1)
+        steep = jnp.repeat(process.activation.slope(made.h[0]), outputs, axis=-1)
         g, expected = steep * z, steep * read(drift, features)
         alignment = average(expected, jax.lax.dynamic_update_index_in_dim(known.g[0], g, t, 1))
         b_row = slot.b

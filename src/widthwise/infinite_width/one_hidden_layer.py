@@ -11,12 +11,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from widthwise.data import Points
 from widthwise.infinite_width.arithmetic import PlainNumbers
-from widthwise.infinite_width.order_parameters import OrderParameters, loss_per_point, split_losses
-from widthwise.infinite_width.site import Site, SiteProcess, site_process
+from widthwise.infinite_width.order_parameters import OrderParameters
+from widthwise.infinite_width.site import Population, Site, SiteProcess, site_process
 from widthwise.infinite_width.sites import gaussian_sites
 from widthwise.study import Study
 
@@ -24,16 +24,15 @@ from widthwise.study import Study
 def one_hidden_layer_solver(study: Study, points: Points) -> Callable[[int], OrderParameters]:
     """A function of a replicate's number: its order parameters at the recorded steps."""
     process, steps = site_process(study, points), study.recorded_steps()
-    gaps, targets = jnp.asarray(np.diff(steps, prepend=0)), jnp.asarray(points.targets, dtype=float)
+    gaps = jnp.asarray(np.diff(steps, prepend=0))
 
     def solve(replicate: int) -> OrderParameters:
-        sites = draw_sites(study, points, study.theory.sites, replicate)
-        return population(process, *sites, targets, gaps, *options(study))
+        return population_averages(process, draw_sites(study, points, study.theory.sites, replicate), gaps)
 
     return solve
 
 
-def draw_sites(study: Study, points: Points, sites: int, *seed: int) -> tuple[Site, Float[Array, " site"]]:
+def draw_sites(study: Study, points: Points, sites: int, *seed: int) -> Population:
     """At most `sites` sites at initialization, and their weights; `seed` beside that of the study."""
     h, w, weights = gaussian_sites(
         points.input_kernel(),
@@ -41,28 +40,18 @@ def draw_sites(study: Study, points: Points, sites: int, *seed: int) -> tuple[Si
         sites,
         (study.theory.seed, *seed),
     )
-    return Site(jnp.asarray(h.T), jnp.asarray(w.T)), jnp.asarray(weights)
-
-
-def options(study: Study) -> tuple[bool, bool]:
-    """Whether outputs are centered, and losses averaged."""
-    return study.network.centered, study.training.reduction == "mean"
+    return Population(Site(jnp.asarray(h.T), jnp.asarray(w.T)), jnp.asarray(weights))
 
 
 @eqx.filter_jit
-def population(
-    process: SiteProcess,
-    sites: Site,
-    weights: Float[Array, " site"],
-    targets: Float[Array, "point output"],
-    gaps: Int[Array, " step"],
-    centered: bool,
-    mean_loss: bool,
+def population_averages(
+    process: SiteProcess, population: Population, gaps: Int[Array, " step"]
 ) -> OrderParameters:
-    """Averages over `sites` at the recorded steps, which are `gaps` steps apart."""
+    """Averages over the sites at the recorded steps, which are `gaps` steps apart."""
+    sites, weights = population
     numbers, train = PlainNumbers(weights), process.train
     start = process.output(numbers, sites)
-    initial = start if centered else jnp.zeros_like(start)
+    initial = start if process.centered else jnp.zeros_like(start)
 
     def to_next(clocked, gap):
         clocked = process.run(numbers, clocked, initial[:train], gap)
@@ -72,7 +61,7 @@ def population(
         gradient_kernel = jnp.einsum("cmi,cni->mn", weights * backward, backward) / len(backward)
         averages = OrderParameters(
             prediction,
-            split_losses(loss_per_point(targets, prediction, process.loss), train, mean_loss),
+            process.losses(prediction),
             feature_kernel[None],
             gradient_kernel[None],
             feature_kernel + process.input_kernel * gradient_kernel,
@@ -87,19 +76,10 @@ def flow_error(study: Study, points: Points) -> float:
     training = study.training
     if training.optimizer == "gd":
         return 0.0
-    sites = draw_sites(study, points, 64, 0)
-    gaps = np.array([training.steps - 1])
+    population, gaps = draw_sites(study, points, 64, 0), jnp.asarray(study.recorded_steps()[-1:])
     halved = replace(study, training=replace(training, substeps=2 * training.substeps))
     coarse, fine = (
-        np.asarray(
-            population(
-                site_process(s, points),
-                *sites,
-                jnp.asarray(points.targets),
-                jnp.asarray(gaps),
-                *options(study),
-            ).prediction
-        )
-        for s in (study, halved)
+        np.asarray(population_averages(site_process(each, points), population, gaps).prediction)
+        for each in (study, halved)
     )
     return float(np.abs(coarse - fine).max() / max(np.abs(fine).max(), 1e-300))

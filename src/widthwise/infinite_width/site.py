@@ -3,7 +3,7 @@
 A site is a neuron's preactivations h on every point and its read-outs w for every output. It never sees
 another site: only the outputs f on the training points, which are averages over all sites. A network of
 width N is N such sites; the infinitely wide one is their distribution. The program is written once, in the
-arithmetic it is given (`numbers`).
+arithmetic it is given (`arithmetic.py`).
 """
 
 from typing import NamedTuple
@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
-from widthwise.infinite_width.activations import activation_and_slope
+from widthwise.infinite_width.activations import Activation, activation_of
 from widthwise.infinite_width.arithmetic import Number, Numbers, leading, plus, total
-from widthwise.infinite_width.order_parameters import loss_residual
-from widthwise.study import NetworkSettings, Study
+from widthwise.infinite_width.order_parameters import loss_per_point, loss_residual, split_losses
+from widthwise.study import Study
 
 # Classical Runge-Kutta: where the next stage starts and how much each slope counts.
 STAGE_STEP = np.array([0.5, 0.5, 1.0, 0.0])
@@ -30,6 +30,13 @@ class Site(NamedTuple):
 
     h: Number
     w: Number
+
+
+class Population(NamedTuple):
+    """Sites at initialization, and their weights in every average; they add up to 1."""
+
+    sites: Site
+    weights: Float[Array, " site"]
 
 
 class Clocked(NamedTuple):
@@ -47,16 +54,19 @@ class SiteProcess(eqx.Module):
        \dot w_c = \gamma \sum_{\nu \in train} \phi(h_\nu) \Delta_{\nu c} $$
 
     per unit of time; a gradient-descent step is `rate` units at once, a flow's tick a Runge-Kutta stage.
-    Delta = -dLoss/df. **Source:** Bordelon and Pehlevan, arXiv 2205.09653.
+    Delta = -dLoss/df. Values are traced; what shapes the program is static.
+    **Source:** Bordelon and Pehlevan, arXiv 2205.09653.
     """
 
     input_kernel: Float[Array, "point point"]
-    targets: Float[Array, "train output"]
+    targets: Float[Array, "point output"]
     richness: Float[Array, ""]
     rate: Float[Array, ""]
+    activation: Activation
     train: int = eqx.field(static=True)
-    network: NetworkSettings = eqx.field(static=True)
+    centered: bool = eqx.field(static=True)
     loss: str = eqx.field(static=True)
+    mean_loss: bool = eqx.field(static=True)
     stages: int = eqx.field(static=True)  # evaluations of the outputs between two steps
 
     def start(self, site: Site) -> Clocked:
@@ -67,15 +77,18 @@ class SiteProcess(eqx.Module):
 
     def fields(self, numbers: Numbers, site: Site) -> tuple[Number, Number]:
         """phi(h), (point, site), and the backward field g_c = w_c phi'(h), (output, point, site)."""
-        activation, slope = activation_and_slope(self.network)
         w = leading(site.w, lambda leaf: leaf[:, None])
-        slopes = leading(numbers.apply(slope, site.h), lambda leaf: leaf[None])
-        return numbers.apply(activation, site.h), numbers.multiply(w, slopes)
+        slopes = leading(numbers.apply(self.activation.slope, site.h), lambda leaf: leaf[None])
+        return numbers.apply(self.activation.value, site.h), numbers.multiply(w, slopes)
 
     def output(self, numbers: Numbers, site: Site) -> Number:
         """The population's outputs <w phi(h)> / gamma, (point, output, 1), not centered."""
-        activation, _ = activation_and_slope(self.network)
-        return self._read_out(numbers, numbers.apply(activation, site.h), site.w)
+        return self._read_out(numbers, numbers.apply(self.activation.value, site.h), site.w)
+
+    def losses(self, prediction: Float[Array, "point output"]) -> Float[Array, " split"]:
+        """The loss on the training points and, if there are any, on the test points."""
+        per_point = loss_per_point(self.targets, prediction, self.loss)
+        return split_losses(per_point, self.train, self.mean_loss)
 
     def training_part(self, number: Number) -> Number:
         """The training points of a number whose first axis is the points."""
@@ -83,14 +96,14 @@ class SiteProcess(eqx.Module):
 
     def velocity(self, numbers: Numbers, site: Site, initial: Number) -> Site:
         """dh and dw per unit of time, under their own outputs less `initial` (train, output, 1)."""
-        activation, slope = activation_and_slope(self.network)
         h = self.training_part(site.h)
-        features = numbers.apply(activation, h)
+        features = numbers.apply(self.activation.value, h)
         prediction = plus(self._read_out(numbers, features, site.w), initial, -1.0)
-        residual = numbers.of_population(lambda f: loss_residual(self.targets, f, self.loss), prediction)
+        targets = self.targets[: self.train]
+        residual = numbers.of_population(lambda f: loss_residual(targets, f, self.loss), prediction)
         readouts = leading(site.w, lambda leaf: leaf[None])
         pull = total(numbers.multiply(residual, readouts), axis=1)
-        force = numbers.multiply(numbers.apply(slope, h), pull)
+        force = numbers.multiply(numbers.apply(self.activation.slope, h), pull)
         each = leading(features, lambda leaf: leaf[:, None])
         push = total(numbers.multiply(each, residual), axis=0)
         spread = self.richness * self.input_kernel[:, : self.train]
@@ -134,12 +147,14 @@ def site_process(study: Study, points: Points) -> SiteProcess:
     rate = training.point_rate(train)
     return SiteProcess(
         input_kernel=jnp.asarray(points.input_kernel()),
-        targets=jnp.asarray(points.targets[:train], dtype=float),
+        targets=jnp.asarray(points.targets, dtype=float),
         richness=jnp.asarray(study.network.richness, dtype=float),
         rate=jnp.asarray(rate, dtype=float),
+        activation=activation_of(study.network),
         train=train,
-        network=study.network,
+        centered=study.network.centered,
         loss=training.loss,
+        mean_loss=training.reduction == "mean",
         stages=1 if training.optimizer == "gd" else 4 * training.substeps,
     )
 

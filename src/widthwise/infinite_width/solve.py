@@ -10,12 +10,13 @@ from jaxtyping import Int
 from widthwise.data import Points
 from widthwise.data.load import load_points
 from widthwise.errors import InputError
-from widthwise.infinite_width.deep import deep_solver
-from widthwise.infinite_width.memory import require_room_for_values
+from widthwise.infinite_width.causal_pass import deep_solver
+from widthwise.infinite_width.exact_cases import ExactOrders, exact_orders
 from widthwise.infinite_width.one_hidden_layer import flow_error, one_hidden_layer_solver
 from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
-from widthwise.infinite_width.supports import require_theory
+from widthwise.infinite_width.solution_memory import require_memory_for_values
+from widthwise.infinite_width.supports import is_one_population, require_theory
 from widthwise.infinite_width.time_grid import flow_error_of
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
@@ -31,7 +32,8 @@ class InfiniteWidthSolution:
     **Fields:** `steps`, recorded steps; `values` and `stderr`, order parameters and their standard errors
     from independent scramblings; `diverged_at`, the first recorded step without a finite value (NaN from
     there on) or None; `flow_error`, relative error of the outputs from the integration steps of a flow (zero
-    for gradient descent); `wall_time` in seconds; `outcome`, with advice unless it is "solved".
+    for gradient descent); `wall_time` in seconds; `outcome`, with advice unless it is "solved"; `exact`, the
+    closed form that gave the values (their errors are zero), None where they were sampled.
     """
 
     study: Study
@@ -43,6 +45,7 @@ class InfiniteWidthSolution:
     flow_error: float
     wall_time: float
     outcome: str
+    exact: ExactOrders | None = None
 
     @property
     def finite_steps(self) -> Int[np.ndarray, " step"]:
@@ -51,12 +54,18 @@ class InfiniteWidthSolution:
 
 
 def solve_infinite_width(
-    study: Study, *, points: Points | None = None, progress: Progress = SILENT, throw: bool = True
+    study: Study,
+    *,
+    points: Points | None = None,
+    progress: Progress = SILENT,
+    throw: bool = True,
+    exact: bool = True,
 ) -> InfiniteWidthSolution:
     """Solve the infinitely wide network of `study`.
 
     **Arguments:** `points`: in place of those the study names. `throw`: raise when the outputs diverge;
-    otherwise the values are NaN from the bad step on and `outcome` gives the advice.
+    otherwise the values are NaN from the bad step on and `outcome` gives the advice. `exact`: take the closed
+    form of a study that has one (see `exact_orders`), with order 1/N from it too.
     **Returns:** an `InfiniteWidthSolution`. One hidden layer costs O(sites P^2 steps) in time and O(sites P)
     in memory; L of them O(L sites (P steps)^2) and O(L sites P steps + L (P steps)^2).
     **Errors:** `InputError` for divergence, and for studies that theory does not treat.
@@ -65,8 +74,14 @@ def solve_infinite_width(
     require_theory(study)
     points = load_points(study) if points is None else points
     started, steps = time.perf_counter(), study.recorded_steps()
-    require_room_for_values(len(steps), points.targets.shape, study.theory.scramblings)
-    shallow = study.network.hidden_layers == 1 and study.training.learning_rule == "backpropagation"
+    if exact and (known := exact_orders(study, points)) is not None:
+        nothing = OrderParameters(*(np.zeros_like(leaf) for leaf in known.values))
+        seconds = time.perf_counter() - started
+        return InfiniteWidthSolution(
+            study, points, steps, known.values, nothing, None, 0.0, seconds, "solved", known
+        )
+    require_memory_for_values(len(steps), points.targets.shape, study.theory.scramblings)
+    shallow = is_one_population(study)
     with jax.enable_x64(True):
         solver = (one_hidden_layer_solver if shallow else deep_solver)(study, points)
         change = flow_error(study, points) if shallow else None

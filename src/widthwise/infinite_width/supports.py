@@ -36,6 +36,14 @@ def has_theory(study: Study) -> bool:
     return not reasons_without_theory(study)
 
 
+def is_one_population(study: Study) -> bool:
+    """Whether one population of sites that see only the outputs is the whole network, else the causal pass.
+
+    This choice of the program is made here alone.
+    """
+    return study.network.hidden_layers == 1 and study.training.learning_rule == "backpropagation"
+
+
 def require_theory(study: Study) -> None:
     """Raise `InputError`, naming every key in the way, unless theory treats the study."""
     if reasons := reasons_without_theory(study):

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from widthwise.data import Points
 from widthwise.infinite_width.deep_step import DeepProcess, LayerNoise
-from widthwise.infinite_width.site import Site, SiteProcess
+from widthwise.infinite_width.site import Population, Site, SiteProcess
 from widthwise.infinite_width.sites import RANK_TOLERANCE
 from widthwise.study import Study
 
@@ -60,27 +60,16 @@ def moved_process(process: Process, problem: Problem, parameters: Parameters) ->
     """`process`, which is that of `problem`, at other parameters; rates are linear in the learning rate."""
     faster = parameters.learning_rate / problem.parameters.learning_rate
     kernel = parameters.inputs @ parameters.inputs.T / parameters.inputs.shape[1]
-    targets = parameters.targets[: len(process.targets)]
-    if isinstance(process, SiteProcess):
-        return replace(
-            process,
-            input_kernel=kernel,
-            targets=targets,
-            richness=parameters.richness,
-            rate=faster * process.rate,
-        )
-    return replace(
-        process,
-        input_kernel=kernel,
-        targets=targets,
-        richness=parameters.richness,
-        rates=faster * process.rates,
-    )
+    moved = replace(process, input_kernel=kernel, targets=parameters.targets, richness=parameters.richness)
+    if isinstance(moved, SiteProcess):
+        return replace(moved, rate=faster * moved.rate)
+    return replace(moved, rates=faster * moved.rates)
 
 
-def moved_sites(sites: Site, problem: Problem, parameters: Parameters) -> Site:
+def moved_population(population: Population, problem: Problem, parameters: Parameters) -> Population:
     """Sites at initialization, at other parameters: right to first order in the inputs."""
-    return Site(sites.h + _moves(problem, parameters) @ sites.h, sites.w)
+    sites = population.sites
+    return population._replace(sites=Site(sites.h + _moves(problem, parameters) @ sites.h, sites.w))
 
 
 def moved_noise(

@@ -35,10 +35,9 @@ def time_grid(training: TrainingSettings, train: int, last: int) -> TimeGrid:
         return TimeGrid(rate * np.tri(last + 1, k=-1), np.arange(last + 1))
     length, substeps = rate / training.substeps, training.substeps * last
     starting = min(substeps, len(ADAMS_BASHFORTH) - 1)
-    evaluations = substeps + 1 + 3 * starting
-    unit = np.eye(evaluations)
+    unit = np.eye(count_evaluations(training, last))
     rows, nodes = [], []
-    moved = np.zeros(evaluations)
+    moved = np.zeros(len(unit))
     for substep in range(substeps + 1):
         nodes.append(len(rows))
         rows.append(moved)
@@ -50,6 +49,14 @@ def time_grid(training: TrainingSettings, train: int, last: int) -> TimeGrid:
             recent = unit[nodes[: -len(ADAMS_BASHFORTH) - 1 : -1]]
             moved = moved + length * ADAMS_BASHFORTH[: len(recent)] @ recent
     return TimeGrid(np.stack(rows), np.array(nodes[:: training.substeps]))
+
+
+def count_evaluations(training: TrainingSettings, last: int) -> int:
+    """How many evaluations of the network `time_grid` has: a flow has others between the training steps."""
+    if training.optimizer == "gd":
+        return last + 1
+    substeps = training.substeps * last
+    return substeps + 1 + 3 * min(substeps, len(ADAMS_BASHFORTH) - 1)
 
 
 def flow_error_of(training: TrainingSettings, eigenvalue: float, last: int) -> float:

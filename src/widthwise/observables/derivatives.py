@@ -12,19 +12,19 @@ from jaxtyping import Float
 from widthwise.data import Points
 from widthwise.data.load import load_points
 from widthwise.errors import InputError
-from widthwise.fluctuations.deep_derivative import deep_variance_derivatives
-from widthwise.fluctuations.derivative import fluctuation_derivatives
+from widthwise.fluctuations.deep_derivatives import deep_variance_derivatives
+from widthwise.fluctuations.one_layer_derivatives import fluctuation_derivatives
 from widthwise.infinite_width import require_theory
-from widthwise.infinite_width.derivative import (
+from widthwise.infinite_width.derivative_solvers import (
     Derivative,
     derivative_solver,
     gradient_solver,
-    is_one_population,
 )
-from widthwise.infinite_width.memory import require_room_for_gradient, require_room_for_values
 from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
+from widthwise.infinite_width.solution_memory import require_memory_for_gradient, require_memory_for_values
 from widthwise.infinite_width.solve import DIVERGED
+from widthwise.infinite_width.supports import is_one_population
 from widthwise.infinite_width.theory_parameters import Parameters
 from widthwise.observables.theory_dataset import coordinates, meaning, theory_hash, variable
 from widthwise.progress import SILENT, Progress
@@ -70,7 +70,7 @@ def differentiate(
     points = load_points(study) if points is None else points
     tangent = _direction(study, points, wrt, direction)
     steps = study.recorded_steps()
-    require_room_for_values(2 * len(steps), points.targets.shape, study.theory.scramblings)
+    require_memory_for_values(2 * len(steps), points.targets.shape, study.theory.scramblings)
     with jax.enable_x64(True):
         solver = derivative_solver(study, points, tangent)
 
@@ -122,7 +122,7 @@ def loss_gradient(study: Study, split: str = "train", *, points: Points | None =
     names = list(dict.fromkeys(points.splits))
     if split not in names:
         raise InputError(f"`split` = {split!r}: the points have {names}")
-    require_room_for_gradient(study, points)
+    require_memory_for_gradient(study, points)
     with jax.enable_x64(True):
         solver = gradient_solver(study, points, names.index(split))
     found = []

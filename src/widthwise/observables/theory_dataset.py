@@ -3,6 +3,7 @@
 Begin here.
 """
 
+import hashlib
 import json
 import time
 
@@ -11,9 +12,15 @@ import xarray as xr
 from jaxtyping import Int
 
 from widthwise.data import Points
-from widthwise.fluctuations import FluctuationSolution, has_fluctuations, solve_response
+from widthwise.fluctuations import (
+    FiniteWidthCorrections,
+    finite_width_corrections,
+    has_fluctuations,
+    require_corrections,
+)
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.order_parameters import OrderParameters
+from widthwise.infinite_width.solution_memory import DoesNotFit
 from widthwise.infinite_width.solve import FLOW_TOLERANCE
 from widthwise.observables.validity import validity_warnings
 from widthwise.progress import SILENT, Progress
@@ -31,11 +38,16 @@ def solve_fluctuations(limit: InfiniteWidthSolution, *, progress: Progress = SIL
     width N - infinite width)) and, with `_stderr` added, the numerical standard error of each. With
     predictions comes `prediction_two_time_covariance`, N Cov(f(t), f(s)). A solution that diverged has NaN
     from the bad step on, and says so in `outcome`. Learning rules other than backpropagation have the
-    infinite-width values alone. **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
+    infinite-width values alone, and so has a study whose order 1/N does not fit into memory: `warnings` say
+    why, and what would fit. **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
     """
     started, made_with = time.perf_counter(), evidence()
-    known = has_fluctuations(limit.study)
-    fluctuations = solve_response(limit, progress=progress) if known else None
+    fluctuations, missing = None, "" if limit.exact else without_corrections(limit.study, limit.points)
+    if not missing:
+        try:
+            fluctuations = finite_width_corrections(limit, progress=progress)
+        except DoesNotFit as error:  # as only the number of modes told
+            missing = _left_out(error)
     variables = _variables(limit, fluctuations)
     axes = coordinates(limit.study, limit.points, limit.steps)
     if "prediction_two_time_covariance" in variables:
@@ -44,11 +56,28 @@ def solve_fluctuations(limit: InfiniteWidthSolution, *, progress: Progress = SIL
         )
     dataset = xr.Dataset(variables, coords=axes)
     wall_time = limit.wall_time + time.perf_counter() - started
-    return dataset.assign_attrs(_attributes(limit, fluctuations, made_with, wall_time, dataset))
+    attributes = _attributes(limit, fluctuations, made_with, wall_time, dataset, missing)
+    return dataset.assign_attrs(attributes)
+
+
+def without_corrections(study: Study, points: Points) -> str:
+    """Why the theory of a study will be its infinite-width values alone, empty if it will not."""
+    rule = study.training.learning_rule
+    if not has_fluctuations(study):
+        return f'Order 1/N is not known for training.learning_rule = "{rule}": values are of infinite width.'
+    try:
+        require_corrections(study, points)
+    except DoesNotFit as error:
+        return _left_out(error)
+    return ""
+
+
+def _left_out(error: DoesNotFit) -> str:
+    return f"Order 1/N is left out for want of memory, values are of infinite width: {error}."
 
 
 def _variables(
-    limit: InfiniteWidthSolution, fluctuations: FluctuationSolution | None
+    limit: InfiniteWidthSolution, fluctuations: FiniteWidthCorrections | None
 ) -> dict[str, xr.Variable]:
     parts: dict[str, OrderParameters | None] = {"": limit.values, "_stderr": limit.stderr}
     if fluctuations is not None:
@@ -110,19 +139,17 @@ def coordinates(study: Study, points: Points, steps: Int[np.ndarray, " step"]) -
 
 def _attributes(
     limit: InfiniteWidthSolution,
-    fluctuations: FluctuationSolution | None,
+    fluctuations: FiniteWidthCorrections | None,
     made_with: dict[str, object],
     wall_time: float,
     dataset: xr.Dataset,
+    missing: str,
 ) -> dict[str, object]:
     study, theory = limit.study, limit.study.theory
     sites = 0 if fluctuations is None else fluctuations.sites
     warnings = validity_warnings(dataset, study, limit.points.train, sites)
-    if fluctuations is None:
-        warnings.append(
-            f'Order 1/N is not known for training.learning_rule = "{study.training.learning_rule}": '
-            "there are infinite-width values alone."
-        )
+    if missing:
+        warnings.append(missing)
     if limit.flow_error > FLOW_TOLERANCE:
         warnings.append(
             f"The integration steps of the flow move the outputs by {limit.flow_error:.1e} of their size: "
@@ -140,8 +167,9 @@ def _attributes(
         "platform": str(made_with["platform"]),
         "device": str(made_with["device"]),
         "started": str(made_with["started"]),
-        "seeds": f"{theory.scramblings} scramblings of seed {theory.seed}",
+        "seeds": "none" if limit.exact else f"{theory.scramblings} scramblings of seed {theory.seed}",
         "dtype": "float64",
+        "solver": "single-site averages" if limit.exact is None else limit.exact.solver,
         "iterations": 1,
         "iteration_residual": 0.0,
         "flow_error": limit.flow_error,
@@ -153,13 +181,35 @@ def _attributes(
     }
 
 
-def _driving(fluctuations: FluctuationSolution | None) -> dict[str, object]:
+def _driving(fluctuations: FiniteWidthCorrections | None) -> dict[str, object]:
     if fluctuations is None or fluctuations.modes is None:
         return {}
     return {"modes": fluctuations.modes, "unexplained_scatter": fluctuations.unexplained}
 
 
+READ_OF_NETWORK = (
+    "hidden_layers",
+    "activation",
+    "activation_scale",
+    "activation_gain",
+    "richness",
+    "centered",
+)
+READ_OF_TRAINING = ("optimizer", "learning_rule", "learning_rate", "substeps", "loss", "reduction")
+
+
 def theory_hash(study: Study, points: Points) -> str:
-    """Content hash of all that the theory depends on: the study's tables and the points."""
-    parts = study.hash("data", "network", "training", "theory", "record")
-    return f"{parts}-{points.digest()}"
+    """Content hash of all that the theory reads: settings, the points, and the steps that are recorded.
+
+    What else is recorded, how networks are trained otherwise and where the points come from change nothing.
+    """
+    read = {
+        "network": {name: getattr(study.network, name) for name in READ_OF_NETWORK},
+        "training": {name: getattr(study.training, name) for name in READ_OF_TRAINING},
+        "theory": study.tables()["theory"],
+        "steps": study.recorded_steps().tolist(),
+    }
+    if study.training.optimizer == "gd":
+        del read["training"]["substeps"]
+    content = json.dumps(read, sort_keys=True)
+    return f"{hashlib.sha256(content.encode()).hexdigest()}-{points.digest()}"

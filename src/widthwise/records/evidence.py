@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def evidence() -> dict[str, object]:
     ['commit', 'cpu_count', 'device', 'platform', 'started', 'versions']
     """
     return {
-        "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
-        "commit": _commit(),
+        "versions": _versions(),
+        "commit": _commit(Path(__file__).resolve()),
         "platform": platform.platform(),
         "cpu_count": usable_processors(),
         "device": jax.devices()[0].device_kind,
@@ -40,6 +41,12 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
+@cache
+def _versions() -> dict[str, str]:
+    """Read once a process, which goes on with what it has loaded."""
+    return {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()}
+
+
 def _version(package: str) -> str:
     try:
         return version(package)
@@ -47,9 +54,12 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _commit() -> str | None:
-    """Only if this file belongs to the repository: a package installed below another project does not."""
-    here = Path(__file__).resolve()
+@cache
+def _commit(here: Path) -> str | None:
+    """Only if the file `here` belongs to the repository: a package installed below another project does not.
+
+    Asked once a process, which goes on with the code it has loaded.
+    """
     try:
         _git(here.parent, "ls-files", "--error-unmatch", here.name)
         changed = _git(here.parent, "status", "--porcelain", "--untracked-files=no")
