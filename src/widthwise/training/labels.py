@@ -66,7 +66,7 @@ def tensor_laws(study: Study, stream: Stream) -> dict[str, tuple]:
 
     def update(rule: Rule) -> float:
         adam = study.training.optimizer in ("adam", "adamw")
-        return rule.adam_rate if adam else rule.sgd_rate / rule.gradient_scale
+        return float(rule.adam_rate if adam else rule.sgd_rate / rule.gradient_scale)
 
     pairs = list(zip(*rules, strict=True))
     weights = [math.log2(wide.std / thin.std) for thin, wide in pairs]

@@ -90,7 +90,10 @@ class Trainer:
         """The same trainer with other numbers, such as the arguments of a compiled function."""
         found = copy(self)
         rules, structure = jax.tree.flatten(self.rules, is_leaf=is_rule)
-        rows = [Rule(*row, rule.decays) for row, rule in zip(numbers.rules, rules, strict=True)]
+        rows = [
+            Rule(row[0], row[1], row[2], row[3], rule.decays)
+            for row, rule in zip(numbers.rules, rules, strict=True)
+        ]
         found.rules = jax.tree.unflatten(structure, rows)
         found.constants, found.output_scale = numbers.constants, numbers.output_scale
         return found
