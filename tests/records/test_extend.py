@@ -3,7 +3,9 @@
 import json
 import shutil
 import sys
+import time
 import uuid
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,10 @@ import zarr.storage._local as local_store
 sys.path.insert(0, str(Path(__file__).parent))
 from test_store import Crash, contents, files, make_layout, train
 
-from widthwise.errors import InputError
+from widthwise.errors import InputError, StoreError
 from widthwise.records import layout, open_records, open_store
 from widthwise.records.folder import LocalFolder, RemoteFolder
+from widthwise.records.journal import Entry, journal_folder
 from widthwise.records.status import run_status
 
 FEW, MANY = {"seeds": 4, "seeds_per_cell": 32}, {"seeds": 8, "seeds_per_cell": 32}
@@ -207,6 +210,19 @@ def test_status_tells_the_finished_part_of_a_block_from_the_new_one(tmp_path):
     ]
 
 
+def test_time_left_counts_the_parts_in_which_a_block_was_trained(tmp_path):
+    path, folder = tmp_path / "a.zarr", journal_folder(LocalFolder(tmp_path / "a.zarr"))
+    train(path, widths=(4,), **FEW)
+    train(path, widths=(4,), **FEW | {"seeds": 6})
+    now = time.time()
+    for name, seconds in (("width_00004_seeds_00000_00003", 40.0), ("width_00004_seeds_00004_00005", 20.0)):
+        entry = Entry("done", make_layout(**FEW).training_hash(), now, now, seconds, "here", 1)
+        folder.write(f"{name}.json", json.dumps(asdict(entry)).encode())
+    status = run_status(make_layout(widths=(4,), **MANY).study, path)
+    assert [each.seconds for each in status.cells] == [60.0, 0.0]
+    assert status.seconds_left == pytest.approx(2 * 10.0)
+
+
 def test_remote_folders_are_extended_by_whole_files_only(monkeypatch):
     url, written = f"memory://{uuid.uuid4().hex}/a.zarr", []
     train(url, **FEW)
@@ -219,3 +235,26 @@ def test_remote_folders_are_extended_by_whole_files_only(monkeypatch):
         f"{name}/zarr.json" for name in (*make_layout().arrays(), "width", "seed")
     }
     np.testing.assert_array_equal(open_records(url)["done"].values[:, 4:], False)
+
+
+WRONG_TYPE = '{"ensemble": {"widths": [4, 9], "seeds": "4"}}'
+
+
+@pytest.mark.parametrize(
+    "study", [7, [1], None, "null", '"x"', "[" * 100_000, '{"ensemble": 3}', WRONG_TYPE], ids=range(8)
+)
+def test_a_store_whose_study_is_none_is_refused_and_left_alone(tmp_path, study):
+    with open_store(tmp_path / "a.zarr", make_layout(**FEW)):
+        pass
+    metadata = tmp_path / "a.zarr" / "zarr.json"
+    content = json.loads(metadata.read_text())
+    content["attributes"]["study"] = study
+    metadata.write_text(json.dumps(content))
+    before = files(tmp_path / "a.zarr")
+    for attempt in (
+        lambda: train(tmp_path / "a.zarr", **MANY),
+        lambda: run_status(make_layout(**MANY).study, tmp_path / "a.zarr"),
+    ):
+        with pytest.raises(StoreError, match="was not written by `widthwise train`, or is damaged"):
+            attempt()
+    assert files(tmp_path / "a.zarr") == before

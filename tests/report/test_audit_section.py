@@ -19,9 +19,8 @@ from widthwise.audit.gap_series import differences, distances
 from widthwise.errors import InputError
 from widthwise.report import write_report
 from widthwise.report.audit import Audited, Sources, audit_text, junit_xml, read_verdict, write_verdict
-from widthwise.report.audit.downloads import rows_csv
-from widthwise.report.audit.ensembles import ensemble_figure
-from widthwise.report.audit.figures import audit_figures, gap_figure
+from widthwise.report.audit.exports import rows_csv
+from widthwise.report.audit.figures import audit_figures, ensemble_figure, gap_figure
 from widthwise.report.tables import tensor_table
 
 

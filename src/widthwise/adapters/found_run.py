@@ -16,7 +16,7 @@ class RunArray(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its size."""
+        """Sizes along the dimensions of the quantity, the step among them."""
         ...
 
     @property
@@ -76,7 +76,7 @@ class Held:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its size."""
+        """Sizes along the dimensions of the quantity, the step among them."""
         return self.values.shape
 
     @property
@@ -85,7 +85,7 @@ class Held:
         return self.values.dtype
 
     def read(self, selection: Selection) -> np.ndarray:
-        """Axis by axis."""
+        """The part of the array, chosen along each axis by itself."""
         found = self.values
         for axis, chosen in enumerate(selection):
             found = found[(slice(None),) * axis + (chosen,)]

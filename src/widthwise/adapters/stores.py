@@ -38,7 +38,7 @@ class Stored:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its size."""
+        """Sizes along the dimensions of the quantity, the step among them."""
         return (*self.array.shape[2:], 1) if self.unsplit else self.array.shape[2:]
 
     @property

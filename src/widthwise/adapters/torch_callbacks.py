@@ -42,7 +42,7 @@ def lightning_callback(recorder: Any) -> Any:
                 recorder.step(loss=outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
 
         def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-            """Complete."""
+            """Close the recorder: the training is over and the run complete."""
             recorder.close()
 
         def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
@@ -79,7 +79,7 @@ def trainer_callback(recorder: Any) -> Any:
             recorder.step()
 
         def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            """Complete."""
+            """Close the recorder: the training is over and the run complete."""
             recorder.close()
 
     return RecorderCallback()

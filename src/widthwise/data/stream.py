@@ -65,7 +65,7 @@ class Stream:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """Sizes of one input: (D,), (row, column, channel), or (position,)."""
         return self.probes.inputs.shape[1:]
 
     @property

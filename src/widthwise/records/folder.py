@@ -119,12 +119,12 @@ class RemoteFolder:
         return None
 
     def beside(self, prefix: str, suffix: str) -> "RemoteFolder":
-        """As on a disk."""
+        """The folder next to this one whose name is this one's with something before and after."""
         above, slash, name = self.url.rpartition("/")
         return RemoteFolder(f"{above}{slash}{prefix}{name}{suffix}")
 
     def below(self, name: str) -> "RemoteFolder":
-        """As on a disk."""
+        """A folder in this one."""
         return RemoteFolder(f"{self.url}/{name}")
 
     def exists(self) -> bool:

@@ -6,6 +6,7 @@ Nothing depends on the journal but what `widthwise train --status` says; a lost 
 import json
 import math
 import os
+import re
 import socket
 import threading
 import time
@@ -22,6 +23,7 @@ HEARTBEAT_SECONDS = 10.0
 # Without a heartbeat for so long a cell counts as interrupted: several beats, and the clocks of two machines.
 SILENT_SECONDS = 90.0
 
+NAMED = re.compile(r"width_(\d+)_seeds_(\d+)_(\d+)\.json")  # of a cell's file
 State = Literal["running", "done", "failed", "interrupted"]
 
 
@@ -105,6 +107,20 @@ def read_entry(folder: Folder, cell: Cell, identity: str) -> Entry | None:
     except (OSError, ValueError, TypeError, OverflowError):
         return None
     return entry if valid and entry.identity == identity else None
+
+
+def read_parts(folder: Folder, cell: Cell, identity: str) -> Entry | None:
+    """The journal of a cell that was trained in parts, as where seeds were added: the seconds of all of them;
+    None if there is nothing of any."""
+    found = []
+    for file in folder.files():
+        if match := NAMED.fullmatch(file):
+            width, start, last = map(int, match.groups())
+            if width == cell.width and cell.start <= start <= last < cell.stop:
+                found.append(read_entry(folder, replace(cell, start=start, stop=last + 1), identity))
+    parts = [entry for entry in found if entry is not None]
+    latest = max(parts, key=lambda entry: entry.heartbeat, default=None)
+    return latest and replace(latest, seconds=sum(entry.seconds for entry in parts))
 
 
 def _runs(pid: int) -> bool:

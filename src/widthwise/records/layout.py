@@ -37,7 +37,7 @@ class RecordedPoints(Protocol):
 
     @property
     def targets(self) -> Float[np.ndarray, "point output"]:
-        """y."""
+        """Targets y of the recorded points, dimensionless, of order 1 in the width."""
         ...
 
     @property

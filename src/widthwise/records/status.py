@@ -9,7 +9,7 @@ import numpy as np
 
 from widthwise.progress import seconds_of_network
 from widthwise.records.folder import open_folder
-from widthwise.records.journal import Entry, journal_folder, read_entry
+from widthwise.records.journal import Entry, journal_folder, read_entry, read_parts
 from widthwise.records.layout import Cell, cells_of
 from widthwise.records.read import check_same_study, open_records, read_attributes
 from widthwise.study import Study
@@ -78,7 +78,7 @@ def run_status(study: Study, store: str | Path) -> RunStatus:
     identity, journal = str(attributes.get("training_hash")), journal_folder(folder)
     done = _done(str(store))
     found = [
-        _status(part, finished, read_entry(journal, part, identity), now)
+        _status(part, finished, (read_parts if finished else read_entry)(journal, part, identity), now)
         for cell in cells
         for part, finished in _parts(cell, done.get(cell.width, np.zeros(0, bool)))
     ]

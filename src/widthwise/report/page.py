@@ -16,7 +16,7 @@ from widthwise.audit import ClaimRow
 from widthwise.progress import SILENT, Progress
 from widthwise.records.read import damage_reported
 from widthwise.report.atomic import write_bytes
-from widthwise.report.audit.downloads import downloads
+from widthwise.report.audit.exports import downloads
 from widthwise.report.audit.figures import audit_figures
 from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.curves import loss_figure, prediction_figure

@@ -1,5 +1,6 @@
 """Cross-checks of a study, made once when it is built. Each message names the key and what to do."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -82,13 +83,14 @@ def check_study(study: "Study") -> None:
     _check_name(study)
     for table in TABLES:
         check_table(table, getattr(study, table))
-    _check_data(study)
-    _check_lists(study)
+    path = study.data.path or ""
+    writable = not any("\ud800" <= c <= "\udfff" or c == "\0" for c in path)
+    require(writable, "data.path", repr(path), "has characters that no text file can hold")
+    for holds, key, advice in _rules(study):
+        table, _, name = key.partition(".")
+        value = getattr(getattr(study, table), name)
+        require(holds, key, "" if value is None else value, advice)
     check_combinations(study)
-    for name in ("sites", "fluctuation_sites"):
-        sites = getattr(study.theory, name)
-        power = sites & (sites - 1) == 0 and (sites == 0 or sites >= FEWEST_SITES)
-        require(power, f"theory.{name}", sites, f"give a power of two from {FEWEST_SITES} on (Sobol points)")
 
 
 def check_table(table: str, settings: object) -> None:
@@ -155,57 +157,38 @@ def type_message(key: str, value: object, hint: object) -> str:
     return f"`{key}` = {shown(value)}: expected {expected(hint)}{hidden}"
 
 
-def _check_data(study: "Study") -> None:
-    data = study.data
-    if data.path is not None:
-        writable = not any("\ud800" <= c <= "\udfff" or c == "\0" for c in data.path)
-        require(writable, "data.path", repr(data.path), "has characters that no text file can hold")
+def _rules(study: "Study") -> Iterator[tuple[bool, str, str]]:
+    """What must hold of one key by itself beyond its type and bounds, and what to do where it does not."""
+    data, theory, record, last = study.data, study.theory, study.record, study.training.steps - 1
     if data.kind in NEEDED_PATHS:
-        advice = f'kind = "{data.kind}" needs {NEEDED_PATHS[data.kind]}'
-        require(bool(data.path), "data.path", data.path or "", advice)
+        yield bool(data.path), "data.path", f'kind = "{data.kind}" needs {NEEDED_PATHS[data.kind]}'
     digits = all(0 <= digit <= 9 for digit in data.classes) and len(data.classes) >= 2
-    require(
-        digits and len(set(data.classes)) == len(data.classes),
-        "data.classes",
-        data.classes,
-        "name two or more different digits 0 to 9",
-    )
-
-
-def _check_lists(study: "Study") -> None:
-    widths, steps, last = study.ensemble.widths, study.record.steps, study.training.steps - 1
+    advice = "name two or more different digits 0 to 9"
+    yield digits and _different(data.classes), "data.classes", advice
+    widths = study.ensemble.widths
     valid = bool(widths) and all(1 <= width <= LARGEST_WIDTH for width in widths)
-    require(valid, "ensemble.widths", widths, f"name at least one width, each from 1 to {LARGEST_WIDTH}")
-    require(len(set(widths)) == len(widths), "ensemble.widths", widths, "name each width once")
-    if not isinstance(steps, str):
-        within = bool(steps) and all(0 <= step <= last for step in steps)
-        require(
-            within and len(set(steps)) == len(steps),
-            "record.steps",
-            steps,
-            f'give "all", "log", or different steps from 0 to training.steps - 1 = {last}',
-        )
-    for key, names in (
-        ("theory.observables", study.theory.observables),
-        ("record.quantities", study.record.quantities),
-    ):
-        require(bool(names) and len(set(names)) == len(names), key, names, "name at least one, each once")
-    scan = study.theory.richness_scan
-    least, greatest, meaning = BOUNDS["network.richness"]
-    within = all(least <= richness <= greatest for richness in scan) and len(set(scan)) == len(scan)
-    require(
-        within and len(scan) <= LONGEST_SCAN,
-        "theory.richness_scan",
-        scan,
-        f"give at most {LONGEST_SCAN} different numbers from {least:g} to {greatest:g}; {meaning}",
-    )
+    yield valid, "ensemble.widths", f"name at least one width, each from 1 to {LARGEST_WIDTH}"
+    yield _different(widths), "ensemble.widths", "name each width once"
+    if not isinstance(record.steps, str):
+        within = bool(record.steps) and all(0 <= step <= last for step in record.steps)
+        advice = f'give "all", "log", or different steps from 0 to training.steps - 1 = {last}'
+        yield within and _different(record.steps), "record.steps", advice
+    for key, names in (("theory.observables", theory.observables), ("record.quantities", record.quantities)):
+        yield bool(names) and _different(names), key, "name at least one, each once"
+    scan, (least, greatest, meaning) = theory.richness_scan, BOUNDS["network.richness"]
+    within = all(least <= richness <= greatest for richness in scan) and len(scan) <= LONGEST_SCAN
+    advice = f"give at most {LONGEST_SCAN} different numbers from {least:g} to {greatest:g}; {meaning}"
+    yield within and _different(scan), "theory.richness_scan", advice
     blocks = study.network.blocks
-    require(
-        bool(blocks) and all(1 <= n <= 100 for n in blocks) and len(blocks) <= 8,
-        "network.blocks",
-        blocks,
-        "give 1 to 100 residual blocks for each of 1 to 8 stages",
-    )
-    judged = {"prediction", "loss"} & set(study.record.quantities)
+    few = bool(blocks) and all(1 <= n <= 100 for n in blocks) and len(blocks) <= 8
+    yield few, "network.blocks", "give 1 to 100 residual blocks for each of 1 to 8 stages"
     advice = 'name "prediction" or "loss" among them: a record without either cannot be judged'
-    require(bool(judged), "record.quantities", study.record.quantities, advice)
+    yield bool({"prediction", "loss"} & set(record.quantities)), "record.quantities", advice
+    for name in ("sites", "fluctuation_sites"):
+        sites = getattr(theory, name)
+        power = sites & (sites - 1) == 0 and (sites == 0 or sites >= FEWEST_SITES)
+        yield power, f"theory.{name}", f"give a power of two from {FEWEST_SITES} on (Sobol points)"
+
+
+def _different(values: Sequence[object]) -> bool:
+    return len(set(values)) == len(values)
