@@ -19,9 +19,9 @@ from training_flops import SQUARES, seconds, square_product
 
 import widthwise as ww
 from widthwise.data import Batch, Probes, Stream, open_stream
-from widthwise.training.network import network_keys
-from widthwise.training.stream_program import compile_stream_program
-from widthwise.training.stream_run import run_stream
+from widthwise.training.keys import network_keys
+from widthwise.training.program import compile_program
+from widthwise.training.run import run_networks
 
 REPETITIONS = 3
 ROOT2 = 2**0.5
@@ -109,7 +109,7 @@ def compare(kind: str, study: ww.Study, stream: Stream, seeds: int) -> dict:
     """Ours and PyTorch's seconds for all networks, repetitions interleaved."""
     width, steps = study.ensemble.widths[0], study.training.steps
     started = time.perf_counter()
-    program = compile_stream_program(study, stream, width)
+    program = compile_program(study, stream, width)
     compiling = time.perf_counter() - started
     batches = [Batch(b.inputs.astype(np.float32), b.answers.astype(np.float32)) for b in stream.batches(0)]
     batches = batches[:steps]
@@ -126,7 +126,7 @@ def compare(kind: str, study: ww.Study, stream: Stream, seeds: int) -> dict:
     ours, theirs = [], {layout: [] for layout in layouts}
     for _ in range(REPETITIONS):
         started = time.perf_counter()
-        found = run_stream(program, range(seeds)).quantities["batch_loss"][0]
+        found = run_networks(program, range(seeds)).quantities["batch_loss"][0]
         ours.append(time.perf_counter() - started)
         for layout in layouts:
             started = time.perf_counter()
@@ -154,12 +154,12 @@ def recording_overhead(study: ww.Study, stream: Stream, seeds: int) -> dict:
     """Seconds with the default recording over seconds without."""
     bare = replace(study, record=ww.RecordSettings(steps=(study.training.steps - 1,), quantities=("loss",)))
     full = replace(study, record=ww.RecordSettings())
-    programs = [compile_stream_program(each, stream, study.ensemble.widths[0]) for each in (bare, full)]
+    programs = [compile_program(each, stream, study.ensemble.widths[0]) for each in (bare, full)]
     seconds = [[], []]
     for _ in range(REPETITIONS + 1):
         for program, times in zip(programs, seconds, strict=True):
             started = time.perf_counter()
-            run_stream(program, range(seeds))
+            run_networks(program, range(seeds))
             times.append(time.perf_counter() - started)
     without, with_records = (min(times[1:]) for times in seconds)
     return {

@@ -14,7 +14,9 @@ from deep import SITES, deep_study, infinite_width, timed, variances
 from machine import write_result
 
 import widthwise as ww
+from widthwise.data.fixed import fixed_stream
 from widthwise.training.program import compile_program
+from widthwise.training.run import run_networks
 
 TOLERANCE, MEAN_TOLERANCE, NARROW, SCRAMBLINGS = 0.05, 0.003, 32, 3
 
@@ -26,9 +28,9 @@ def networks(study: ww.Study, points: ww.Points, width: int, count: int) -> tupl
         ensemble=ww.EnsembleSettings(widths=(width,), seeds=count),
         record=ww.RecordSettings(steps=(study.training.steps - 1,), quantities=("prediction",)),
     )
-    program = compile_program(study, points, width)
-    program.run(range(2))
-    seconds, trajectory = timed(lambda: program.run(range(count)).quantities["prediction"])
+    program = compile_program(study, fixed_stream(study, points), width)
+    run_networks(program, range(2))
+    seconds, trajectory = timed(lambda: run_networks(program, range(count)).quantities["prediction"])
     return seconds, np.asarray(trajectory)[:, -1, :, 0]
 
 

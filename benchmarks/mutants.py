@@ -125,7 +125,9 @@ def _run_tests(tree: Path, files: list[str], report: Path) -> None:
     sys.path.insert(0, str(tree / "src"))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(tree / "src"), str(tree / "tests/reference")])
     plugin = FirstFailure()
-    options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--basetemp", "temporary", "-m"]
+    # Of the module itself its doctests alone, also where a function of it is called `tests`.
+    options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--basetemp", "temporary"]
+    options += ["-o", "python_functions=test_*", "-m"]
     with (tree / "log").open("w") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         code = pytest.main([*options, "not slow and not long", *files], plugins=[plugin])
     report.write_text(json.dumps({"code": int(code), "test": plugin.name}))

@@ -26,12 +26,12 @@ study = ww.Study(
     ensemble=ww.EnsembleSettings(widths=(64,), seeds=1),
 )
 from widthwise.data import open_stream
-from widthwise.training.stream_program import compile_stream_program
-from widthwise.training.stream_run import run_stream
+from widthwise.training.program import compile_program
+from widthwise.training.run import run_networks
 imported = time.perf_counter()
-program = compile_stream_program(study, open_stream(study), 64)
+program = compile_program(study, open_stream(study), 64)
 compiled = time.perf_counter()
-run_stream(program, [0])
+run_networks(program, [0])
 ended = time.perf_counter()
 print(json.dumps({"import": imported - began, "compile": compiled - imported, "train": ended - compiled}))
 """

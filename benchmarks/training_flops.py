@@ -27,6 +27,7 @@ import numpy as np
 from machine import write_result
 
 from widthwise.data import Points
+from widthwise.data.fixed import fixed_stream
 from widthwise.records.evidence import usable_processors
 from widthwise.study import (
     EnsembleSettings,
@@ -36,6 +37,7 @@ from widthwise.study import (
     TrainingSettings,
 )
 from widthwise.training.program import compile_program
+from widthwise.training.run import run_networks
 
 WIDTHS = (128, 256, 512, 1024)
 POINTS, DIMENSION, OUTPUTS, LAYERS = 256, 64, 1, 2
@@ -93,11 +95,11 @@ def compiled_ensemble(width: int) -> Ensemble:
     draw = np.random.default_rng(0).standard_normal
     points = Points(draw((POINTS, DIMENSION)), draw((POINTS, OUTPUTS)), train=POINTS)
     began = time.perf_counter()
-    program = compile_program(study, points, width)
+    program = compile_program(study, fixed_stream(study, points), width)
     compilation = time.perf_counter() - began
 
     def train() -> object:
-        return program.run(range(networks))
+        return run_networks(program, range(networks))
 
     train()
     return Ensemble(width, networks, steps, compilation, networks * steps * step_operations(width), train)

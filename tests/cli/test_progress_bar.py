@@ -126,7 +126,7 @@ def test_a_stage_with_nothing_to_do_takes_no_time(stderr):
     stream = stderr(io.StringIO())
     with open_progress() as progress:
         progress.start("training", 0)
-    assert stream.getvalue() == "training: 0/0\n"
+    assert stream.getvalue() == "training: nothing to do\n"
 
 
 def test_a_terminal_shows_a_bar_with_count_rate_and_time_left(stderr, monkeypatch):
@@ -153,3 +153,9 @@ def test_all_kinds_keep_the_protocol(stderr):
         stderr(kind())
         with open_progress(quiet) as progress:
             assert isinstance(progress, Progress)
+
+
+def test_a_stage_without_work_says_so(capsys):
+    with open_progress() as progress:
+        progress.start("training", 0)
+    assert capsys.readouterr().err == "training: nothing to do\n"

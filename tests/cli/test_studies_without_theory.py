@@ -122,7 +122,7 @@ def test_a_sweep_writes_its_losses_and_names_the_best_value(stream, folder):
     assert_refused(call("report", "out"), "holds a sweep", "report one of its folders")
     assert_refused(call("audit", "out"), "holds a sweep", "audit one of its folders")
     again = call(*arguments)
-    assert again.exit_code == 0 and "training: 0/" not in again.stderr.replace("training: 0/0", "")
+    assert again.exit_code == 0 and "training: 0/" not in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,6 @@ def test_a_missing_package_is_said_with_the_way_to_install_it(tmp_path, monkeypa
 
 def test_a_changed_file_changes_the_digest(tmp_path):
     write_documents(tmp_path / "h" / "a.jsonl", 60)
-    before = open_stream(study_of(tmp_path, order="online")).digest
+    before = open_stream(study_of(tmp_path, order="online")).digest()
     write_documents(tmp_path / "h" / "a.jsonl", 61)
-    assert open_stream(study_of(tmp_path, order="online")).digest != before
+    assert open_stream(study_of(tmp_path, order="online")).digest() != before

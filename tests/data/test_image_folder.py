@@ -203,10 +203,10 @@ def test_held_out_images_do_not_depend_on_how_many_are_trained_on(folder):
 
 
 def test_a_changed_file_changes_the_digest(folder):
-    before = opened(folder, train=4, test=3).digest
-    assert opened(folder, train=4, test=3).digest == before
+    before = opened(folder, train=4, test=3).digest()
+    assert opened(folder, train=4, test=3).digest() == before
     Image.fromarray(picture(77)).save(folder / "ant" / "3.png")
-    assert opened(folder, train=4, test=3).digest != before
+    assert opened(folder, train=4, test=3).digest() != before
 
 
 def test_more_than_the_memory_holds_is_refused(folder, monkeypatch):

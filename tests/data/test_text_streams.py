@@ -155,7 +155,7 @@ def test_characters_are_numbered_by_first_occurrence_whatever_they_are(text):
 
 def test_a_changed_text_changes_the_digest(tmp_path):
     write_words(tmp_path / "w.tokens", 40)
-    before = open_stream(study_of(tmp_path, path="w.tokens")).digest
+    before = open_stream(study_of(tmp_path, path="w.tokens")).digest()
     content = (tmp_path / "w.tokens").read_text()
     (tmp_path / "w.tokens").write_text(content[:-4] + "z \n")
-    assert open_stream(study_of(tmp_path, path="w.tokens")).digest != before
+    assert open_stream(study_of(tmp_path, path="w.tokens")).digest() != before

@@ -5,19 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from perceptrons import initialize, predict
 from scipy import stats
 
-from widthwise.networks import (
-    Feedback,
-    draw_feedback,
-    feedback_fields,
-    initialize,
-    preactivations,
-    predict,
-    probe,
-)
+from widthwise.networks import Feedback, draw_feedback, feedback_fields, preactivations, probe
 from widthwise.study import NetworkSettings, TrainingSettings
-from widthwise.training.dynamics import velocity_by_feedback, velocity_of
+from widthwise.training.dynamics import feedback_gradient
 from widthwise.training.loss import total_loss
 
 RULES = ["feedback_alignment", "direct_feedback_alignment"]
@@ -64,8 +57,9 @@ def test_feedback_through_the_weights_themselves_is_backpropagation(key, loss):
         targets = jax.nn.softmax(jax.random.normal(key, (POINTS, SIZES[2])))
         feedback = Feedback((*model.hidden[1:], model.readout), False)
         training = TrainingSettings(loss=loss, reduction="mean")
-        expected = velocity_of(lambda m: total_loss(predict(m, inputs), targets, training))(model)
-        found = velocity_by_feedback(lambda f: total_loss(f, targets, training), inputs, feedback)(model)
+        expected = jax.grad(lambda m: total_loss(predict(m, inputs), targets, training))(model)
+        pull = jax.grad(lambda f: total_loss(f, targets, training))(predict(model, inputs))
+        found = feedback_gradient(model, feedback, inputs, pull)
         for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-13)
         for one, other in zip(probe(model, inputs, feedback), probe(model, inputs), strict=True):

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from perceptrons import initialize, predict
 from scipy import stats
 
-from widthwise.networks import initialize, preactivations, predict, probe
+from widthwise.networks import preactivations, probe
 from widthwise.study import NetworkSettings
 
 ACTIVATIONS = ["linear", "relu", "tanh", "erf", "gelu", "softplus"]

@@ -11,10 +11,10 @@ from widthwise.errors import InputError
 from widthwise.records import Layout, layout, open_records, open_store
 from widthwise.records.folder import LocalFolder
 from widthwise.study import EnsembleSettings, RecordSettings, RunSettings, Study, TrainingSettings
-from widthwise.training.cell import sweep_checkpoints, train_cell
+from widthwise.training.cell import remove_checkpoints, train_cell
 from widthwise.training.checkpoint import Checkpoint, checkpoint_folder
-from widthwise.training.network import Trajectory
 from widthwise.training.plan import Plan
+from widthwise.training.run import Trajectory
 
 STEPS = 12
 POINTS = Points(np.eye(3), np.ones((3, 1)), train=3)
@@ -44,7 +44,7 @@ def make_plan(seeds=4, minutes=0.0):
         record=RecordSettings(quantities=("prediction", "loss")),
         run=RunSettings(checkpoint_minutes=minutes),
     )
-    return Plan(Layout(study, POINTS), lambda width: Sums(), 1)
+    return Plan(Layout(study, POINTS), lambda width: Sums(), 1, lambda width: "")
 
 
 class Sums:
@@ -88,13 +88,13 @@ def attempt(path, plan, trainer, progress):
     """What an executor does with the pending cells; returns whether it got to the end."""
     with open_store(path, plan.layout) as store:
         pending = store.pending()
-        sweep_checkpoints(store, pending)
+        remove_checkpoints(store, pending)
         try:
             for cell in pending:
                 train_cell(plan, trainer, store, cell, progress)
         except KeyboardInterrupt:
             return False
-        sweep_checkpoints(store, [])
+        remove_checkpoints(store, [])
     return True
 
 

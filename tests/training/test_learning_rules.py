@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from perceptrons import initialize
 
 from widthwise.data import Points
-from widthwise.networks import draw_feedback, initialize
+from widthwise.networks import draw_feedback
 from widthwise.study import EnsembleSettings, NetworkSettings, RecordSettings, Study, TrainingSettings
 from widthwise.training import train_ensemble
-from widthwise.training.network import network_keys
+from widthwise.training.keys import network_keys
 
 FA, DFA = "feedback_alignment", "direct_feedback_alignment"
 WIDTH = 7

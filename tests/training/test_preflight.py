@@ -35,13 +35,13 @@ PERCEPTRONS = replace(
 
 def test_hours_of_tangent_kernels_of_a_vocabulary_are_told_and_short_ones_are_not():
     plan = plan_training(TEXT)
-    said, outputs = plan.foresee(128), len(plan.layout.points.targets[0])
+    said, outputs = plan.preflight(128), len(plan.layout.points.targets[0])
     gradients = 120 * outputs  # of a network small enough for all of a word to be held at once
     assert f"each tangent kernel takes {gradients:,} gradients (120 points, {outputs} outputs)" in said
     assert "at the 21 recorded steps" in said and "lower `record.train_points`" in said
-    assert plan.foresee(8) == "" != plan.foresee(512) != said
+    assert plan.preflight(8) == "" != plan.preflight(512) != said
     without = replace(TEXT, record=RecordSettings(quantities=("loss",)))
-    assert plan_training(without).foresee(128) == ""
+    assert plan_training(without).preflight(128) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Cells as tasks of a Ray cluster: the same arrays, whatever happens to its nodes."""
 
 import json
+import os
+import socket
 import sys
 import time
 from dataclasses import replace
@@ -12,6 +14,7 @@ from widthwise.data import Points
 from widthwise.errors import InputError
 from widthwise.study import EnsembleSettings, RecordSettings, RunSettings, Study, TrainingSettings
 from widthwise.training import train_ensemble
+from widthwise.training.executors import ray as executor
 
 RAY = RunSettings(executor="ray")
 STUDY = Study(
@@ -48,6 +51,12 @@ def identical(first, second):
         assert variable.values.tobytes() == second.variables[name].values.tobytes(), name
 
 
+def connect(address):
+    """To a cluster and away from it."""
+    with executor.cluster(RunSettings(executor="ray", address=address)):
+        pass
+
+
 def journal(path):
     """What the journal says of each cell."""
     files = (path.parent / f".{path.name}.cells").glob("*.json")
@@ -64,6 +73,50 @@ def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"widthwise\[ray\]"):
         train_ensemble(STUDY, tmp_path / "a.zarr", points=POINTS)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+@pytest.mark.parametrize("listening", [True, False])
+def test_an_address_without_a_cluster_is_refused_soon_and_in_one_line(scheme, listening, capfd):
+    """Also where some other program listens, and says nothing."""
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"{scheme}127.0.0.1:{server.getsockname()[1]}"
+        if not listening:
+            server.close()
+        began = time.monotonic()
+        with pytest.raises(InputError, match=f"`run.address` = '{address}': no cluster answers") as caught:
+            connect(address)
+    assert time.monotonic() - began < 10
+    assert "\n" not in str(caught.value) and capfd.readouterr() == ("", "")
+
+
+def test_what_ray_writes_of_a_connection_that_fails_becomes_one_line(capfd, monkeypatch):
+    ray = pytest.importorskip("ray")
+
+    def failing(**options):
+        os.write(2, b"[2026] E global_accessor.cc: cannot connect\n" * 20)
+        raise ConnectionError("Could not connect to\n any\n cluster")
+
+    monkeypatch.setattr(ray, "init", failing)
+    with pytest.raises(InputError, match="no cluster answers there") as caught:
+        connect("auto")
+    assert "\n" not in str(caught.value) and capfd.readouterr() == ("", "")
+
+
+def test_without_an_address_a_cluster_of_ones_own_is_started(monkeypatch):
+    """Not that of RAY_ADDRESS, which belongs to something else."""
+    ray, asked = pytest.importorskip("ray"), {}
+
+    def init(**options):
+        asked.update(options)
+        raise RuntimeError("enough")
+
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(InputError, match=r"no cluster starts on this machine \(enough\)"):
+        connect(None)
+    assert asked["address"] == "local"
 
 
 @pytest.fixture

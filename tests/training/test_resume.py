@@ -98,7 +98,7 @@ def test_a_run_killed_four_times_ends_with_the_same_bits_and_trains_nothing_twic
     tmp_path, request, uninterrupted
 ):
     path, folder = tmp_path / "killed.zarr", request.path.parent
-    coordinates, chunks = 9, 6  # files written at creation, and for a cell: 4 quantities and 2 marks
+    coordinates, chunks = 16, 10  # files written at creation, and for a cell: 8 quantities and 2 marks
     for moment, finished in [
         ({"write": 5}, 0),  # while the store is made
         ({"write": coordinates + chunks + 3}, 1),  # amid the second cell

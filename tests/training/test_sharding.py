@@ -14,13 +14,16 @@ PROGRAM = """if True:
     import jax, numpy as np
     from widthwise.data import Points
     from widthwise.study import EnsembleSettings, Study, TrainingSettings
+    from widthwise.data.fixed import fixed_stream
     from widthwise.training.program import compile_program
+    from widthwise.training.run import run_networks
     training, seeds = TrainingSettings(steps=20), EnsembleSettings(widths=(24,), seeds=10, seeds_per_cell=10)
     study = Study(name="shared", training=training, ensemble=seeds)
-    program = compile_program(study, Points(np.eye(6, 4) * 3.0, np.ones((6, 1)), train=4), 24)
-    outputs = jax.tree.leaves(program.compiled.output_shardings)
+    stream = fixed_stream(study, Points(np.eye(6, 4) * 3.0, np.ones((6, 1)), train=4))
+    program = compile_program(study, stream, 24)
+    outputs = jax.tree.leaves(program.visit.func.output_shardings)
     devices = {device.id for sharding in outputs for device in sharding.device_set}
-    trajectory = program.run(range(10))
+    trajectory = run_networks(program, range(10))
     np.savez(sys.argv[1], together=program.together, devices=sorted(devices),
              split=not outputs[0].is_fully_replicated, **trajectory.quantities)
 """

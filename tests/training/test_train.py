@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from perceptrons import initialize
 from scipy import stats
 
 from widthwise.data import Points
+from widthwise.data.fixed import fixed_stream
 from widthwise.errors import InputError
-from widthwise.networks import initialize
 from widthwise.study import (
     EnsembleSettings,
     NetworkSettings,
@@ -18,8 +19,9 @@ from widthwise.study import (
     Study,
     TrainingSettings,
 )
-from widthwise.training import network, train_ensemble
-from widthwise.training.network import network_keys
+from widthwise.training import memory_limits, program, train_ensemble
+from widthwise.training.keys import network_keys
+from widthwise.training.trainer import Trainer
 
 QUANTITIES = ("prediction", "loss", "feature_kernel", "gradient_kernel", "tangent_kernel")
 
@@ -226,14 +228,14 @@ def test_a_network_that_was_infinite_once_is_not_trusted_again(monkeypatch):
     """A loss made infinite at step 2 alone."""
     a_study, its_points = study(ensemble={"seeds": 1}), points()
     at_two = float(train_ensemble(a_study, points=its_points)["prediction"].sel(step=2)[0, 0, 0, 0])
-    intact = network._quantities
+    intact = program.measure
 
     def infinite_once(*arguments):
         quantities = intact(*arguments)
         now = jnp.abs(quantities["prediction"][0, 0] - at_two) < 1e-5
         return quantities | {"loss": jnp.where(now, jnp.inf, quantities["loss"])}
 
-    monkeypatch.setattr(network, "_quantities", infinite_once)
+    monkeypatch.setattr(program, "measure", infinite_once)
     records = train_ensemble(a_study, points=its_points)
     assert records["diverged_at"].values == [[2]]
     assert np.isnan(records["prediction"].isel(step=slice(2, None))).all()
@@ -242,8 +244,6 @@ def test_a_network_that_was_infinite_once_is_not_trusted_again(monkeypatch):
 
 def test_the_batched_path_of_accelerators_gives_the_same_networks(monkeypatch):
     """Batches of 2 with a padded last one, against one network at a time: equal to rounding."""
-    from widthwise.training import program
-
     a_study, its_points = study(ensemble={"seeds": 5, "precision": "float64", "seeds_per_cell": 2}), points()
     single = train_ensemble(a_study, points=its_points)
     monkeypatch.setattr(program.jax, "default_backend", lambda: "gpu")
@@ -252,21 +252,33 @@ def test_the_batched_path_of_accelerators_gives_the_same_networks(monkeypatch):
         np.testing.assert_allclose(batched[name], single[name], rtol=1e-11, atol=1e-12)
 
 
-def test_memory_bounds_the_networks_trained_together():
-    from widthwise.training.program import BUDGET_BYTES, network_bytes, networks_together
+def test_memory_bounds_the_networks_of_a_call_and_their_number_does_not(monkeypatch):
+    """So that networks added later are computed as if they had been there from the start."""
+    probes = fixed_stream(study(), points()).probes
+    monkeypatch.setattr(memory_limits.jax, "default_backend", lambda: "gpu")
 
-    its_points = points()
-    a_study = study(ensemble={"seeds_per_cell": 64})
-    assert networks_together(a_study, its_points, 5) == 64
-    wide = networks_together(a_study, its_points, 2**22)
-    assert 1 <= wide < 64
-    assert wide * network_bytes(a_study, its_points, 2**22) <= BUDGET_BYTES
-    assert networks_together(a_study, its_points, 2**28) == 1
+    def together(width, seeds):
+        a_study = study(ensemble={"seeds_per_cell": 64, "seeds": seeds})
+        return memory_limits.networks_in_a_call(Trainer(a_study, probes, width), None)
+
+    assert together(5, 4) == together(5, 200) == 64
+    assert 1 <= together(2**20, 200) < 64
+    size = memory_limits.tree_bytes(memory_limits.state_shapes(Trainer(study(), probes, 2**20)))
+    assert together(2**20, 200) * memory_limits.COPIES * size <= memory_limits.BUDGET_BYTES
+    assert together(2**24, 200) == 1
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_an_ensemble_of_more_seeds_has_the_same_first_ones_to_the_last_bit(backend, monkeypatch):
+    monkeypatch.setattr(program.jax, "default_backend", lambda: backend)
+    few, more = (
+        train_ensemble(study(ensemble={"seeds": n, "seeds_per_cell": 4}), points=points()) for n in (3, 8)
+    )
+    for name in QUANTITIES:
+        assert few[name].values.tobytes() == more[name].sel(seed=slice(0, 2)).values.tobytes(), name
 
 
 def test_networks_beyond_the_machines_memory_are_refused_with_numbers():
     huge = study({"hidden_layers": 2}, ensemble={"widths": (2**24,), "seeds": 1})
-    with pytest.raises(
-        InputError, match=r"width 16777216 .* take about [\d.]+ GB, and [\d.]+ GB may be used"
-    ):
+    with pytest.raises(InputError, match=r"width 16777216 takes [\d.]+ GB, and [\d.]+ GB may be used"):
         train_ensemble(huge, points=points())

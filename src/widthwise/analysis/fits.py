@@ -42,18 +42,15 @@ def combine(coefficients: Float[np.ndarray, "width"], measured: list[Estimate]) 
     value = float(sum(b * m.value for b, m in zip(coefficients, measured, strict=True)))
     if any(math.isinf(m.error) for m in measured):
         return Estimate(value=value, error=math.inf, dof=1.0)
-    parts = [float((b * m.error) ** 2) for b, m in zip(coefficients, measured, strict=True)]
-    total = sum(parts)
-    if not math.isfinite(total):
+    noise = [m.error**2 - m.numerical**2 for m in measured]
+    parts = [float(b**2 * max(n, 0.0)) for b, n in zip(coefficients, noise, strict=True)]
+    numerical = float(sum(abs(b) * m.numerical for b, m in zip(coefficients, measured, strict=True)))
+    error = math.hypot(math.sqrt(sum(parts)), numerical)
+    if not math.isfinite(error):
         return Estimate(value=value, error=math.inf, dof=1.0)
     curvature = sum(p**2 / m.dof for p, m in zip(parts, measured, strict=True))
-    numerical = sum(abs(b) * m.numerical for b, m in zip(coefficients, measured, strict=True))
-    return Estimate(
-        value=value,
-        error=max(math.sqrt(total), float(numerical)),
-        dof=max(1.0, total**2 / curvature) if curvature > 0 else math.inf,
-        numerical=float(numerical),
-    )
+    dof = max(1.0, sum(parts) ** 2 / curvature) if curvature > 0 else math.inf
+    return Estimate(value, error, dof, numerical)
 
 
 def fit_power_law(

@@ -81,7 +81,7 @@ class LineProgress:
         """A stage begins; the one before it ends."""
         self.finish()
         self._label, self._clock, self._spoken = label, Clock(total, parts), time.monotonic()
-        write_error(f"{label}: 0/{total}")
+        write_error(f"{label}: 0/{total}" if total else f"{label}: nothing to do")
 
     def advance(self, amount: int = 1) -> None:
         """Count, and speak if it is time."""

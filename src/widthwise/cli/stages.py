@@ -14,6 +14,7 @@ from widthwise.cli.run_folder import folder_of, made, refuse_file
 from widthwise.cli.streams import is_url
 from widthwise.cli.summary import on_terminal, render_losses, render_theory
 from widthwise.data import Points, load_points
+from widthwise.data.fixed import fixed_stream
 from widthwise.errors import InputError
 from widthwise.infinite_width import has_theory, require_theory, solve_infinite_width
 from widthwise.observables import (
@@ -75,8 +76,9 @@ def open_run(study: Study, out: str | None) -> Iterator[Run]:
     run = Run(study, load_points(study) if treated else None, directory)
     if run.records_path.exists():
         attributes = read_attributes(run.records_path)
-        if run.points is not None and study.is_full_batch_perceptron():
-            layout_of_store(run.records_path, attributes, Layout(study, run.points))
+        if run.points is not None:
+            stream = fixed_stream(study, run.points)
+            layout_of_store(run.records_path, attributes, Layout(study, stream))
         else:  # the points of a stream are seen when it trains
             check_same_study(run.records_path, attributes, study)
     with made(directory):
@@ -155,8 +157,7 @@ def _doubts(theory: xr.Dataset) -> str:
 
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:
     """Train what is not trained yet, and open the records: all of them, more than the study asks for too."""
-    points = run.points if run.study.is_full_batch_perceptron() else None
-    train_ensemble(run.study, run.records_path, points=points, progress=progress)
+    train_ensemble(run.study, run.records_path, points=run.points, progress=progress)
     return open_records(run.records_path)
 
 

@@ -7,18 +7,20 @@ from jaxtyping import Float
 
 from widthwise.data.batch_order import offline_batches
 from widthwise.data.load import load_points
+from widthwise.data.points import Points
 from widthwise.data.stream import Batch, Stream, probes_of
 from widthwise.errors import InputError
 from widthwise.study import Study
 
 
-def fixed_stream(study: Study) -> Stream:
-    """`load_points` as a stream; for convolutional networks the inputs become square images.
+def fixed_stream(study: Study, points: Points | None = None) -> Stream:
+    """The given points, or those of `load_points`, as a stream; for convolutional networks the inputs become
+    square images.
 
     **Errors:** `InputError` as in `load_points`, if `training.batch` exceeds the training points, and if
     inputs are no square images where they should be.
     """
-    points = load_points(study)
+    points = load_points(study) if points is None else points
     inputs = points.inputs
     if study.network.kind in ("cnn", "resnet"):
         inputs = square_images(inputs)

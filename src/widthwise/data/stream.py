@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -13,11 +13,12 @@ from widthwise.errors import InputError
 
 
 class Batch(NamedTuple):
-    """Samples of one step. Inputs: numbers (sample, D), images (sample, row, column, channel), tokens
-    (sample, position). Answers: targets (sample, output), or the next token at every position."""
+    """Samples of one step, as arrays of NumPy or of JAX. Inputs: numbers (sample, D), images (sample, row,
+    column, channel), tokens (sample, position). Answers: targets (sample, output), or the next token at every
+    position."""
 
-    inputs: Num[np.ndarray, "sample *shape"]
-    answers: Float[np.ndarray, "sample output"] | Int[np.ndarray, "sample position"]
+    inputs: Num[Any, "sample *shape"]
+    answers: Float[Any, "sample output"] | Int[Any, "sample position"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,27 @@ class Stream:
     """Data in the order of training, a pure function of the study: the same for all widths and seeds.
 
     **Fields:** `probes`; `batches(start)`, an iterator over the batches of steps `start`, `start` + 1, ...,
-    the same batch for the same step wherever it starts; `digest`, a content hash (hex) of all that the
+    the same batch for the same step wherever it starts; `source`, a content hash (hex) of all that the
     batches depend on and the study does not say (such as the contents of files).
     """
 
     probes: Probes
     batches: Callable[[int], Iterator[Batch]]
-    digest: str
+    source: str
+
+    @property
+    def targets(self) -> Float[np.ndarray, "point output"]:
+        """y at the recorded points."""
+        return self.probes.targets
+
+    @property
+    def splits(self) -> list[str]:
+        """ "train" or "test" for each recorded point."""
+        return self.probes.splits
+
+    def digest(self) -> str:
+        """Content hash (hex, 64 digits) of all that training depends on and the study does not say."""
+        return hashlib.sha256((self.probes.digest() + self.source).encode()).hexdigest()
 
     @property
     def shape(self) -> tuple[int, ...]:

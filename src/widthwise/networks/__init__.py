@@ -3,7 +3,7 @@
 from widthwise.networks.activations import ACTIVATIONS, activation
 from widthwise.networks.build import blueprint
 from widthwise.networks.feedback import Feedback, draw_feedback, feedback_fields
-from widthwise.networks.mlp import MLP, Probe, initialize, preactivations, predict, probe
+from widthwise.networks.mlp import MLP, Probe, preactivations, probe
 from widthwise.networks.tagging import blueprint_of
 
 __all__ = [
@@ -16,8 +16,6 @@ __all__ = [
     "blueprint_of",
     "draw_feedback",
     "feedback_fields",
-    "initialize",
     "preactivations",
-    "predict",
     "probe",
 ]

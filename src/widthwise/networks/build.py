@@ -58,12 +58,4 @@ def _plan_mlp(settings: NetworkSettings, shape: tuple[int, ...], outputs: int, w
         sgd_rate=1 / base,
         inner=1 / (gamma * width),
     )
-    # A perceptron's fields are declared as arrays, which all its other uses need.
-    plan = object.__new__(MLP)
-    for name, value in {
-        "hidden": (first, *[hidden] * (settings.hidden_layers - 1)),
-        "readout": last,
-        "settings": settings,
-    }.items():
-        object.__setattr__(plan, name, value)
-    return plan
+    return MLP((first, *[hidden] * (settings.hidden_layers - 1)), last, settings)

@@ -42,7 +42,7 @@ class CNN(eqx.Module):
 
 
 def as_images(inputs: Num[Array, "point *shape"]) -> Float[Array, "point row column channel"]:
-    """With a channel axis."""
+    """Images (point, row, column, channel); those of (point, row, column) get a channel axis of length 1."""
     return inputs[..., None] if inputs.ndim == 3 else inputs
 
 

@@ -1,16 +1,16 @@
 """A multilayer perceptron in mean-field parametrization, and its layer kernels."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key, Num
+from jaxtyping import Array, Float, Num
 
 from widthwise.networks.activations import activation, derivative
 from widthwise.networks.feedback import Feedback, feedback_fields
+from widthwise.networks.plans import Leaf
 from widthwise.networks.trace import Layer, Trace
 from widthwise.study import NetworkSettings
 
@@ -27,14 +27,18 @@ class MLP(eqx.Module):
     **Source:** Bordelon and Pehlevan (2022), arXiv 2205.09653.
     """
 
-    hidden: tuple[Float[Array, "width _"], ...]
-    readout: Float[Array, "output width"]
+    hidden: tuple[Leaf, ...]
+    readout: Leaf
     settings: NetworkSettings = eqx.field(static=True)
 
     @property
     def width(self) -> int:
-        """N."""
+        """N, the neurons of each hidden layer."""
         return self.readout.shape[1]
+
+    def with_richness(self, richness: float) -> "MLP":
+        """The same weights, read out at another richness."""
+        return MLP(self.hidden, self.readout, replace(self.settings, richness=richness))
 
     def trace(self, inputs: Num[Array, "point *shape"]) -> Trace:
         """The forward pass at every point, layers "hidden 1" .. "hidden L"; images are flattened."""
@@ -60,33 +64,6 @@ class Probe(NamedTuple):
     tangent_kernel: Float[Array, "point point"]
 
 
-def initialize(
-    key: Key[Array, ""],
-    settings: NetworkSettings,
-    sizes: tuple[int, int, int],
-    dtype: DTypeLike = jnp.float32,
-) -> MLP:
-    """A network with independent N(0, 1) weights.
-
-    **Arguments:** `sizes` is (dimension D, width N, outputs C). The same key, settings, sizes and dtype
-    give the same weights, whatever else is computed beside them.
-    """
-    dimension, width, outputs = sizes
-    fan_in = (dimension,) + (width,) * (settings.hidden_layers - 1)
-    shapes = [(width, n) for n in fan_in] + [(outputs, width)]
-    ends = np.cumsum([rows * columns for rows, columns in shapes])
-    # One draw for all tensors: each separate draw would add a tenth of a second of compilation.
-    parts = jnp.split(jax.random.normal(key, (int(ends[-1]),), dtype), [int(end) for end in ends[:-1]])
-    *hidden, readout = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-    return MLP(tuple(hidden), readout, settings)
-
-
-def predict(model: MLP, inputs: Float[Array, "point dimension"]) -> Float[Array, "point output"]:
-    """The output f at every point, not centered."""
-    phi = activation(model.settings)
-    return _read_out(model, phi(preactivations(model, inputs)[-1]))
-
-
 def preactivations(
     model: MLP, inputs: Float[Array, "point dimension"]
 ) -> tuple[Float[Array, "point width"], ...]:
@@ -98,17 +75,23 @@ def preactivations(
     return tuple(fields)
 
 
-def probe(model: MLP, inputs: Float[Array, "point dimension"], feedback: Feedback | None = None) -> Probe:
+def probe(
+    model: MLP,
+    inputs: Float[Array, "point dimension"],
+    feedback: Feedback | None = None,
+    rates: Float[Array, "tensor"] | None = None,
+) -> Probe:
     r"""Predictions and kernels at every point, from one forward and one backward pass.
 
     $$g^L_c = \phi'(h^L) w_c, \qquad g^l_c = \phi'(h^l) W^{lT} g^{l+1}_c / \sqrt{N}, \qquad
-      K = \sum_{l=0}^{L} G^{l+1} \Phi^l$$
+      K = \sum_{l=0}^{L} r_l \, G^{l+1} \Phi^l$$
 
     with Phi^0 = x_m . x_n / D and G^{L+1} = 1, products elementwise. No Jacobian is built: the cost is that
     of C + 1 passes and of 2 L + 1 Gram matrices.
 
     **Arguments:** `feedback`, through which the errors come in training if not through the weights: then G is
-    of its fields g~, and the kernel $K_{mn} = \sum_l <g^{l+1}_m \tilde g^{l+1}_n> \Phi^l_{mn}$.
+    of its fields g~, and the kernel $K_{mn} = \sum_l <g^{l+1}_m \tilde g^{l+1}_n> \Phi^l_{mn}$; `rates` r_l,
+    of W^l over gamma^2 N times the learning rate, 1 if not given, as in mean-field parametrization.
     """
     phi = activation(model.settings)
     fields = preactivations(model, inputs)
@@ -131,7 +114,8 @@ def probe(model: MLP, inputs: Float[Array, "point dimension"], feedback: Feedbac
         pairs = jnp.stack([jnp.einsum("cmi,cni->mn", *two) / (outputs * model.width) for two in both])
     lower = jnp.concatenate([_gram(inputs)[None], feature_kernel])
     upper = jnp.concatenate([pairs, jnp.ones_like(pairs[:1])])
-    return Probe(_read_out(model, features[-1]), feature_kernel, moving, (lower * upper).sum(0))
+    each = lower * upper if rates is None else rates[:, None, None].astype(lower.dtype) * lower * upper
+    return Probe(_read_out(model, features[-1]), feature_kernel, moving, each.sum(0))
 
 
 def _read_out(model: MLP, features: Float[Array, "point width"]) -> Float[Array, "point output"]:

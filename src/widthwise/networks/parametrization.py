@@ -30,11 +30,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from widthwise.networks.tensor_spec import Role, TensorSpec
 from widthwise.study.settings import Optimizer, Parametrization
 
+Number = float | Float[Array, ""]  # an array where a compiled function has it as an argument
 Tree = Any  # a network with tensors, rules, rates or arrays as leaves
 
 
@@ -80,13 +81,13 @@ class Rule(NamedTuple):
     `decays`, whether weight decay applies.
     """
 
-    std: float
-    sgd_rate: float
-    adam_rate: float
-    gradient_scale: float
+    std: Number
+    sgd_rate: Number
+    adam_rate: Number
+    gradient_scale: Number
     decays: bool
 
-    def rate(self, optimizer: Optimizer) -> float:
+    def rate(self, optimizer: Optimizer) -> Number:
         """The relative rate under an optimizer."""
         return self.adam_rate if optimizer in ("adam", "adamw") else self.sgd_rate
 

@@ -57,9 +57,9 @@ def format_rows(heading: str, rows: tuple[TensorRow, ...]) -> str:
 
 
 def _row(path: str, tensor: TensorSpec, base: TensorSpec, rule: Rule) -> TensorRow:
-    std = 0.0 if tensor.start == "zero" else rule.std
+    std = 0.0 if tensor.start == "zero" else float(rule.std)
     starts = "normal" if tensor.start == "normal" else "constant"
-    rates = (rule.sgd_rate, rule.adam_rate)
+    rates = (float(rule.sgd_rate), float(rule.adam_rate))
     return TensorRow(
         path, tensor.shape, tensor.role, growth_of(tensor, base), starts, std, *rates, rule.decays
     )

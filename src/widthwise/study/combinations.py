@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from widthwise.study.require import require
-from widthwise.study.settings import TEXT_KINDS, DataKind, Quantity, TrainingSettings
+from widthwise.study.settings import TEXT_KINDS, DataKind, TrainingSettings
 
 if TYPE_CHECKING:
     from widthwise.study.study import Study
@@ -13,13 +13,7 @@ POINT_KINDS: tuple[DataKind, ...] = ("arrays", "digits", "synthetic")
 IMAGE_KINDS: tuple[DataKind, ...] = ("image_folder", "cifar5m")
 ENDLESS_KINDS: tuple[DataKind, ...] = ("synthetic", "mnist1d")
 MOST_RECORDED_STEPS = 10**6
-CLASSIC: tuple[Quantity, ...] = (
-    "prediction",
-    "loss",
-    "feature_kernel",
-    "gradient_kernel",
-    "tangent_kernel",
-)
+FULL_BATCH = ("gd", "gradient_flow")
 
 
 def is_plain_perceptron(study: "Study") -> bool:
@@ -27,21 +21,11 @@ def is_plain_perceptron(study: "Study") -> bool:
     network, training, data = study.network, study.training, study.data
     return (
         (network.kind, network.parametrization, network.readout) == ("mlp", "mean_field", "normal")
-        and training.optimizer in ("gd", "gradient_flow")
+        and training.optimizer in FULL_BATCH
         and training.schedule == "constant"
         and training.warmup == training.clip == training.weight_decay == 0
         and data.kind in POINT_KINDS
         and data.order == "offline"
-    )
-
-
-def is_full_batch_perceptron(study: "Study") -> bool:
-    """Whether networks are those of the theory, and no more is recorded of them than theory has."""
-    quantities, classic = study.record.quantities, set(CLASSIC)
-    return (
-        is_plain_perceptron(study)
-        and (quantities == "default" or set(quantities) <= classic)
-        and study.record.parameters == "none"
     )
 
 
@@ -99,15 +83,19 @@ def _check_network(study: "Study") -> None:
 def _check_training(study: "Study") -> None:
     network, training = study.network, study.training
     perceptron = (network.kind, network.parametrization) == ("mlp", "mean_field")
-    flow = training.optimizer == "gradient_flow"
-    advice = "is for mean-field perceptrons on fixed points, without schedule, clipping or decay"
-    require(not flow or is_full_batch_perceptron(study), "training.optimizer", training.optimizer, advice)
+    plain = training.schedule == "constant" and not (
+        training.warmup or training.clip or training.weight_decay
+    )
+    flow, advice = training.optimizer == "gradient_flow", "follows the gradient alone"
+    require(
+        not flow or plain, "training.optimizer", training.optimizer, f"{advice}: no schedule, clip or decay"
+    )
     feedback = training.learning_rule != "backpropagation"
     require(
-        not feedback or is_full_batch_perceptron(study),
+        not feedback or (perceptron and training.optimizer in FULL_BATCH and plain),
         "training.learning_rule",
         training.learning_rule,
-        f'{advice}, by "gd" or "gradient_flow"',
+        'is for mean-field perceptrons, by "gd" or "gradient_flow", without schedule, clipping or decay',
     )
     require(
         perceptron or training.reduction == "mean" or network.kind == "mlp",
@@ -150,6 +138,3 @@ def _check_quantities(study: "Study") -> None:
         require(len(study.ensemble.widths) == 1, "record.quantities", wanted, advice)
     if network.kind != "transformer":
         require("attention" not in wanted, "record.quantities", wanted, '"attention" is of transformers')
-    if not is_full_batch_perceptron(study) and network.kind == "mlp" and "gradient_kernel" in wanted:
-        raised = "the gradient kernel is recorded in full-batch training only"
-        require(False, "record.quantities", wanted, raised)

@@ -59,6 +59,16 @@ STREAM_QUANTITIES: tuple[Quantity, ...] = (
     "weight_rms",
     "update_rms",
 )
+FULL_BATCH_QUANTITIES: tuple[Quantity, ...] = (
+    "prediction",
+    "loss",
+    "feature_kernel",
+    "tangent_kernel",
+    "forward_rms",
+    "forward_change_rms",
+    "weight_rms",
+    "update_rms",
+)
 TEXT_KINDS: tuple[DataKind, ...] = ("tokens", "text")
 
 
@@ -209,8 +219,9 @@ class EnsembleSettings:
 class RecordSettings:
     """What is kept, and at which steps: "all", "log" (about eight a decade) or a list.
 
-    By "default" every step and the theory's quantities of full-batch perceptrons, and of all others
-    logarithmic steps and what costs little: predictions, losses, feature kernels, and scales of every tensor.
+    By "default" what costs little: predictions, losses, feature kernels, and scales of every tensor, at
+    logarithmic steps; of perceptrons that have all of their fixed points in every step also tangent kernels,
+    and every step.
     `train_points` of the training points are among the recorded points, at most as many as there are (none of
     an online stream); all of them where training is full-batch. `modes` of the tangent kernel's spectrum are
     kept. `parameters` keeps the weights of the last step or of every recorded one beside the records.
@@ -229,8 +240,8 @@ class RunSettings:
 
     `executor`: this process, or the tasks of a Ray cluster at `address` (a new one on this machine if not
     given), a cell each, with `cpus` and `gpus` reserved and up to `retries` restarts. A checkpoint is written
-    inside a cell every `checkpoint_minutes`: a killed process loses so much, and the up to 64 steps since;
-    of full-batch perceptrons, whose training is one program, the networks under way.
+    inside a cell every `checkpoint_minutes`: a killed process loses so much, and the up to 64 steps since, of
+    full-batch perceptrons up to 1024.
     """
 
     executor: Executor = "process"

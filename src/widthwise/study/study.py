@@ -10,9 +10,9 @@ import numpy as np
 
 from widthwise.errors import InputError
 from widthwise.study.check import TABLES, check_study
-from widthwise.study.combinations import is_full_batch_perceptron, is_plain_perceptron
+from widthwise.study.combinations import is_plain_perceptron
 from widthwise.study.settings import (
-    DEFAULT_QUANTITIES,
+    FULL_BATCH_QUANTITIES,
     STREAM_QUANTITIES,
     DataSettings,
     EnsembleSettings,
@@ -64,13 +64,9 @@ class Study:
         object.__setattr__(self, "record", _without_defaults(self))
         check_study(self)
 
-    def is_full_batch_perceptron(self) -> bool:
-        """Whether networks are those of the theory, and no more is recorded of them than theory has."""
-        return is_full_batch_perceptron(self)
-
     def recorded_train_points(self) -> int:
-        """How many training points are among the recorded ones, if there are so many: all where theory
-        speaks of them all."""
+        """How many training points are among the recorded ones, if there are so many: all of a perceptron
+        that has them all in every step."""
         if self.data.order == "online":
             return 0
         return MOST_POINTS if is_plain_perceptron(self) else self.record.train_points
@@ -120,9 +116,9 @@ def require_study(study: object) -> None:
 
 def _without_defaults(study: Study) -> RecordSettings:
     """What is recorded, spelled out."""
-    record, perceptron = study.record, is_full_batch_perceptron(study)
+    record, full = study.record, is_plain_perceptron(study)
     if record.steps == "default":
-        record = replace(record, steps="all" if perceptron else "log")
+        record = replace(record, steps="all" if full else "log")
     if record.quantities == "default":
-        record = replace(record, quantities=DEFAULT_QUANTITIES if perceptron else STREAM_QUANTITIES)
+        record = replace(record, quantities=FULL_BATCH_QUANTITIES if full else STREAM_QUANTITIES)
     return record

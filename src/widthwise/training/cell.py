@@ -50,7 +50,7 @@ def train_cell(
     return everywhere
 
 
-def sweep_checkpoints(store: RecordStore, pending: list[Cell]) -> None:
+def remove_checkpoints(store: RecordStore, pending: list[Cell]) -> None:
     """Remove checkpoints of cells that are done, and the folder if nothing is left in it."""
     if store.folder is None:
         return

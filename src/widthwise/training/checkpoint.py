@@ -13,6 +13,7 @@ from widthwise.records.folder import Folder
 from widthwise.records.storage_errors import disk_errors
 
 Arrays = Mapping[str, np.ndarray]
+FORM = 2  # of the states of a run; files of another are not read
 
 
 def checkpoint_folder(store: Folder) -> Folder:
@@ -42,7 +43,7 @@ class Checkpoint:
 
     @property
     def file(self) -> str:
-        """Its name in the folder."""
+        """Name of the file in the folder: cell, part and ending."""
         return f"{self.cell.name}.{self.part}.npz"
 
     def load(self) -> dict[str, np.ndarray] | None:
@@ -90,4 +91,4 @@ class Checkpoint:
         self.folder.remove(self.file)
 
     def _identity(self) -> str:
-        return f"{self.training} {self.cell.name} {self.part}"
+        return f"{FORM} {self.training} {self.cell.name} {self.part}"

@@ -4,18 +4,17 @@ import math
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from widthwise.data import Stream
+from widthwise.data import Batch, Stream
 from widthwise.networks.build import blueprint
 from widthwise.networks.parametrization import Rule, is_rule, is_tensor, rules_of
 from widthwise.networks.trace import Trace
 from widthwise.records.schema import QUANTILE_LEVELS
 from widthwise.study import Study
 from widthwise.training.measures import mode_count, tensor_names
-from widthwise.training.network import network_keys
-from widthwise.training.stream_network import Samples, State, Trainer, probe_samples
+from widthwise.training.memory_limits import state_shapes
+from widthwise.training.numerics import numerics
+from widthwise.training.trainer import Trainer, Tree, probe_batch
 
 
 def record_labels(study: Study, stream: Stream) -> dict[str, tuple]:
@@ -24,23 +23,22 @@ def record_labels(study: Study, stream: Stream) -> dict[str, tuple]:
 
     The same at every width: they are read off the narrowest network, of which nothing is computed.
     """
-    trainer = Trainer(study, stream.shape, stream.outputs, min(study.ensemble.widths))
-    key = network_keys(0, np.arange(1), 1)[0]
-    state = jax.eval_shape(trainer.start, key)
-    points = probe_samples(stream.probes, jnp.float32)
     layers: list[str] = []
     blocks: list[str] = []
 
-    def look(state: State, points: Samples) -> Trace:
-        trace = trainer.trace(state, points)
+    def look(weights: Tree, points: Batch) -> Trace:
+        trace = weights.trace(points.inputs)
         layers.extend(trace.layers)  # here, since what comes out is sorted by name
         blocks.extend(trace.attention)
         return trace
 
-    trace = jax.eval_shape(look, state, points)
+    with numerics(study.ensemble.precision):
+        weights = state_shapes(Trainer(study, stream.probes, min(study.ensemble.widths))).weights
+        points = probe_batch(stream.probes, study.ensemble.precision)
+        trace = jax.eval_shape(look, weights, points)
     labels: dict[str, tuple] = {
         "layer": tuple(layers),
-        "tensor": tensor_names(state.weights),
+        "tensor": tensor_names(weights),
         "quantile": QUANTILE_LEVELS,
         "mode": tuple(range(mode_count(stream.probes.train, len(stream.probes.inputs), study.record.modes))),
     }
@@ -68,7 +66,7 @@ def tensor_laws(study: Study, stream: Stream) -> dict[str, tuple]:
 
     def update(rule: Rule) -> float:
         adam = study.training.optimizer in ("adam", "adamw")
-        return rule.adam_rate if adam else rule.sgd_rate / rule.gradient_scale
+        return float(rule.adam_rate if adam else rule.sgd_rate / rule.gradient_scale)
 
     pairs = list(zip(*rules, strict=True))
     weights = [math.log2(wide.std / thin.std) for thin, wide in pairs]

@@ -8,21 +8,21 @@ from widthwise.study import TrainingSettings
 
 
 def total_loss(
-    prediction: Float[Array, "point output"],
-    target: Float[Array, "point output"],
+    output: Float[Array, "point *position output"],
+    answer: Num[Array, "point _"],
     training: TrainingSettings,
 ) -> Float[Array, ""]:
     r"""Loss over the given points: their sum, or their mean if `reduction` is "mean".
 
     $$\ell_{mse} = \tfrac12 \sum_c (y_c - f_c)^2, \qquad \ell_{ce} = -\sum_c y_c \log softmax(f)_c$$
 
-    **Arguments:** `prediction`, centered if the study centers; `target`, for cross-entropy a probability
-    for each class.
+    **Arguments:** `output`, centered if the study centers; `answer`, targets y (for cross-entropy a
+    probability for each class) or, of texts, the next tokens.
 
     >>> total_loss(jnp.array([[1.0], [3.0]]), jnp.zeros((2, 1)), TrainingSettings(reduction="mean")).item()
     2.5
     """
-    each = example_losses(prediction, target, training)
+    each = example_losses(output, answer, training)
     return each.mean() if training.reduction == "mean" else jnp.sum(each)
 
 

@@ -1,4 +1,4 @@
-"""Memory of training on a stream: what is refused before compiling, and how many networks run at once."""
+"""Memory of training: what is refused before compiling, and how many networks run at once."""
 
 from typing import Any
 
@@ -7,22 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from widthwise.data import Stream
+from widthwise.data import Batch, Stream
 from widthwise.data.files import usable_bytes
 from widthwise.errors import InputError
 from widthwise.records import Layout
 from widthwise.records.evidence import usable_processors
-from widthwise.training.measures import OF_TANGENT_KERNEL, Sizes, choose_block, require_room_to_measure
-from widthwise.training.network import network_keys
+from widthwise.training.keys import network_keys
+from widthwise.training.measures import OF_TANGENT_KERNEL, Sizes, choose_block, require_memory_to_measure
 from widthwise.training.sharding import shareable
-from widthwise.training.stream_network import Samples, State, Trainer
+from widthwise.training.trainer import State, Trainer
 
 TANGENT_BYTES = 2**29  # for the gradients of the tangent kernel
 BUDGET_BYTES = 2**31  # what networks of one call may take together
 COPIES = 8  # of a network's state that training it takes on an accelerator, about
 
 
-def require_room(trainer: Trainer, stream: Stream, points: Samples) -> Sizes:
+def require_memory(trainer: Trainer, stream: Stream, points: Batch) -> Sizes:
     """Refuse, before anything is compiled, weights and recorded quantities that cannot fit.
 
     **Returns:** the sizes that decided.
@@ -35,11 +35,11 @@ def require_room(trainer: Trainer, stream: Stream, points: Samples) -> Sizes:
             f"one network of width {trainer.width} takes {weights / 1e9:.1f} GB, and "
             f"{available / 1e9:.1f} GB may be used: lower `ensemble.widths`"
         )
-    trace = jax.eval_shape(trainer.trace, state, points)
+    trace = jax.eval_shape(lambda weights, inputs: weights.trace(inputs), state.weights, points.inputs)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.weights))
     count, record = len(points.inputs), trainer.study.record
     attention = next(iter(trace.attention.values()), None)
-    tangent = set(OF_TANGENT_KERNEL) & set(record.quantities)
+    by_gradients = set(OF_TANGENT_KERNEL) & set(record.quantities) and trainer.study.network.kind != "mlp"
     sizes = Sizes(
         parameters=parameters,
         tensors=len(jax.tree.leaves(state.weights)),
@@ -52,14 +52,14 @@ def require_room(trainer: Trainer, stream: Stream, points: Samples) -> Sizes:
         heads=0 if attention is None else attention.shape[1],
         positions=0 if attention is None else attention.shape[2],
         modes=record.modes,
-        block=choose_block(parameters, count, trainer.outputs, TANGENT_BYTES) if tangent else 2,
+        block=choose_block(parameters, count, trainer.outputs, TANGENT_BYTES) if by_gradients else 0,
         precision=np.dtype(trainer.study.ensemble.precision).itemsize,
     )
-    require_room_to_measure(record.quantities, sizes, available - weights)
+    require_memory_to_measure(record.quantities, sizes, available - weights)
     return sizes
 
 
-def require_room_for_records(layout: Layout) -> None:
+def require_memory_for_records(layout: Layout) -> None:
     """Refuse, before anything is read or written, more recorded steps than can be held until they are.
 
     **Errors:** `InputError` with what is needed and what is there.
@@ -76,14 +76,22 @@ def require_room_for_records(layout: Layout) -> None:
 
 
 def networks_in_a_call(trainer: Trainer, mesh: Mesh | None) -> int:
-    """One on a processor; on accelerators, and on several devices, a block of seeds or what fits."""
+    """One on a processor; on accelerators, and on several devices, a block of seeds or what fits.
+
+    However many seeds there are in all: which networks share a call may touch their last bits.
+    """
     if mesh is None and jax.default_backend() == "cpu":
         return 1
     devices = 1 if mesh is None else mesh.size
-    block = min(trainer.study.ensemble.seeds_per_cell, trainer.study.ensemble.seeds)
     fitting = max(1, BUDGET_BYTES * devices // (COPIES * tree_bytes(state_shapes(trainer))))
-    # Not many more than there are, so that few are computed in vain.
-    return min(shareable(fitting, devices), -(-block // devices) * devices)
+    # Not many more than a block, so that few are computed in vain.
+    block = -(-trainer.study.ensemble.seeds_per_cell // devices) * devices
+    return min(shareable(fitting, devices), block)
+
+
+def groups_held(states: State, workers: int) -> int:
+    """Calls whose networks are in memory together: at least those that run, and what half of it holds."""
+    return max(workers, usable_bytes() // (2 * tree_bytes(states)))
 
 
 def networks_at_once(programs: list[Any], states: State, width: int, processors: int | None) -> int:
@@ -109,5 +117,5 @@ def state_shapes(trainer: Trainer) -> State:
 
 
 def tree_bytes(tree: Any) -> int:
-    """Of all arrays."""
+    """Bytes of all arrays of a tree together, abstract ones included."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

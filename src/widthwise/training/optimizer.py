@@ -1,6 +1,6 @@
 """The optimizer of a study, from the rules of its parametrization, by optax."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,24 @@ from widthwise.study.check import check_training
 from widthwise.study.values import plain_settings
 
 Tree = Any
+Number = float | Float[Array, ""]
+
+
+class Constants(NamedTuple):
+    """The numbers of an optimizer, named as in `TrainingSettings`; arrays where a compiled function has them
+    as arguments."""
+
+    learning_rate: Number
+    momentum: Number
+    beta2: Number
+    epsilon: Number
+    weight_decay: Number
+    clip: Number
+
+
+def constants_of(training: TrainingSettings) -> Constants:
+    """The constants that the settings give, as Python numbers."""
+    return Constants(*(getattr(training, name) for name in Constants._fields))
 
 
 def make_optimizer(rules: Tree, training: TrainingSettings) -> optax.GradientTransformation:
@@ -38,19 +56,27 @@ def make_optimizer(rules: Tree, training: TrainingSettings) -> optax.GradientTra
         raise ValueError(
             '`training.optimizer` = "gradient_flow" takes no steps: choose gd, sgd, momentum, adam or adamw'
         )
+    return chain(rules, training, constants_of(training))
+
+
+def chain(rules: Tree, training: TrainingSettings, constants: Constants) -> optax.GradientTransformation:
+    """The optimizer of checked settings: which stages there are, they say; the numbers are `constants`."""
     stages: list[optax.GradientTransformation] = []
     if training.clip:
-        stages.append(clip_weighted(training.clip, tree_of(rules, lambda rule: rule.sgd_rate)))
+        stages.append(clip_weighted(constants.clip, tree_of(rules, lambda rule: rule.sgd_rate)))
     if training.optimizer in ("adam", "adamw"):
         stages.append(scale_by_tree(tree_of(rules, lambda rule: rule.gradient_scale)))
-        stages.append(optax.scale_by_adam(training.momentum, training.beta2, training.epsilon))
+        adam = optax.scale_by_adam(constants.momentum, constants.beta2, constants.epsilon)  # pyright: ignore[reportArgumentType]
+        stages.append(adam)
     elif training.optimizer == "momentum":
-        stages.append(optax.trace(training.momentum))
+        stages.append(optax.trace(constants.momentum))  # pyright: ignore[reportArgumentType]
     stages.append(scale_by_tree(tree_of(rules, lambda rule: rule.rate(training.optimizer))))
     if training.weight_decay:
-        shares = tree_of(rules, lambda rule: training.weight_decay if rule.decays else 0.0)
-        stages.append(add_weights(shares))
-    return only_ruled(optax.chain(*stages, optax.scale_by_learning_rate(make_schedule(training))), rules)
+        stages.append(
+            add_weights(tree_of(rules, lambda rule: constants.weight_decay if rule.decays else None))
+        )
+    schedule = make_schedule(training, constants.learning_rate)
+    return only_ruled(optax.chain(*stages, optax.scale_by_learning_rate(schedule)), rules)
 
 
 def _check_rules(rules: Tree) -> None:
@@ -63,14 +89,17 @@ def _check_rules(rules: Tree) -> None:
         )
 
 
-def make_schedule(training: TrainingSettings) -> optax.Schedule:
+def make_schedule(training: TrainingSettings, rate: Number | None = None) -> optax.Schedule:
     """The learning rate at each step: a linear rise over `warmup` steps, then constant, cosine or steps.
+
+    **Arguments:** `rate`, the highest, that of `training` if not given.
 
     >>> schedule = make_schedule(TrainingSettings(learning_rate=1.0, warmup=4, steps=5))
     >>> [round(float(schedule(step)), 2) for step in range(5)]
     [0.2, 0.4, 0.6, 0.8, 1.0]
     """
-    rate, warmup, last = training.learning_rate, training.warmup, training.steps - 1
+    rate = training.learning_rate if rate is None else rate
+    warmup, last = training.warmup, training.steps - 1
     match training.schedule:
         case "constant":
             after: optax.Schedule = optax.constant_schedule(rate)
@@ -114,7 +143,7 @@ def add_weights(shares: Tree) -> optax.GradientTransformation:
     """Each tensor's update plus its own share of the tensor itself."""
 
     def added(update: Any, weight: Any, share: Any) -> Any:
-        return update + share * weight if share and update is not None else update
+        return update if share is None or update is None else update + share * weight
 
     # Not optax's: it takes a module that can be called for a function of the weights.
     return optax.stateless(
@@ -122,7 +151,7 @@ def add_weights(shares: Tree) -> optax.GradientTransformation:
     )
 
 
-def clip_weighted(largest: float, weights: Tree) -> optax.GradientTransformation:
+def clip_weighted(largest: Number, weights: Tree) -> optax.GradientTransformation:
     r"""Bound $\sqrt{\sum_W r_W |g_W|^2}$, which is order 1 at every width, by shortening the gradient."""
 
     def clip(updates: Tree, _: Tree) -> Tree:

@@ -1,24 +1,28 @@
 """What the training of a study consists of, wherever it is run: its layout, and a trainer for each width."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import jax
-import numpy as np
 
-from widthwise.data import Points, Stream, load_points, open_stream
+from widthwise.data import Points, open_stream
+from widthwise.data.fixed import fixed_stream
 from widthwise.errors import InputError
 from widthwise.progress import Progress
 from widthwise.records import Layout
 from widthwise.records.folder import Folder
 from widthwise.records.parameters import parameters_folder, write_parameters
 from widthwise.study import Study
-from widthwise.study.combinations import is_full_batch_perceptron
+from widthwise.study.combinations import POINT_KINDS
 from widthwise.training.checkpoint import Checkpoint
-from widthwise.training.network import Trajectory
-from widthwise.training.program import compile_program, require_memory
+from widthwise.training.chunks import units_of
+from widthwise.training.labels import record_labels
+from widthwise.training.measures import tensor_names
+from widthwise.training.preflight import preflight
+from widthwise.training.program import Compiler, compile_program
+from widthwise.training.run import Trajectory, run_networks
+from widthwise.training.trainer import Trainer, Tree
 
 
 @runtime_checkable
@@ -32,35 +36,13 @@ class BlockTrainer(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """**Fields:** `trainer_of(width)` compiles; `units` of progress in a network; `foresee(width)` refuses
+    """**Fields:** `trainer_of(width)` compiles; `units` of progress in a network; `preflight(width)` refuses
     what does not fit into memory, before anything is compiled, and says what takes surprisingly long."""
 
     layout: Layout
     trainer_of: Callable[[int], BlockTrainer]
     units: int
-    foresee: Callable[[int], str] = lambda width: ""
-
-
-@dataclass(frozen=True)
-class Watched:
-    """The recorded points of a stream, as the layout of records wants them."""
-
-    stream: Stream
-
-    @property
-    def targets(self) -> np.ndarray:
-        """y."""
-        return self.stream.probes.targets
-
-    @property
-    def splits(self) -> list[str]:
-        """ "train" or "test" for each point."""
-        return self.stream.probes.splits
-
-    def digest(self) -> str:
-        """Content hash of all that training depends on and the study does not say."""
-        both = self.stream.probes.digest() + self.stream.digest
-        return hashlib.sha256(both.encode()).hexdigest()
+    preflight: Callable[[int], str]
 
 
 def plan_training(
@@ -68,74 +50,41 @@ def plan_training(
     points: Points | None = None,
     store: Folder | None = None,
     processors: int | None = None,
+    *,
+    compiler: Compiler | None = None,
 ) -> Plan:
-    """How to train the study: exactly, where all points are in every step; else along the stream it names.
+    """How to train the study along its stream of batches.
 
     **Arguments:** `points`, those of the study if not given; `store`, beside which weights are kept;
-    `processors` to use at most.
+    `processors` to use at most; `compiler`, see `compile_program`.
     **Errors:** `InputError` if the data cannot be had, or weights are to be kept of a run in memory.
     """
-    if is_full_batch_perceptron(study):
-        return _on_points(study, load_points(study) if points is None else points, processors)
-    if points is not None:
+    if points is not None and (study.data.kind not in POINT_KINDS or study.data.order != "offline"):
         raise InputError(
-            "`points` are for full-batch training of mean-field perceptrons: save them as an .npz and give "
-            'it as data.path with data.kind = "arrays"'
+            f'`points` are a fixed set, and data.kind = "{study.data.kind}", data.order = '
+            f'"{study.data.order}" is none: leave them out, or give the points as data.kind = "arrays"'
         )
     if study.record.parameters != "none" and store is None:
         raise InputError(
             f'`record.parameters` = "{study.record.parameters}": weights are kept in files: give `out`'
         )
-    return _on_stream(study, open_stream(study), store, processors)
-
-
-def _on_points(study: Study, points: Points, processors: int | None) -> Plan:
-    def trainer_of(width: int) -> BlockTrainer:
-        program = compile_program(study, points, width, processors)
-
-        def train(seeds: range, checkpoint: Checkpoint | None, progress: Progress) -> Trajectory:
-            trajectory = program.run(seeds)
-            progress.advance(len(seeds))
-            return trajectory
-
-        return train
-
-    def foresee(width: int) -> str:
-        require_memory(study, points, width)
-        return ""
-
-    return Plan(Layout(study, points), trainer_of, 1, foresee)
-
-
-def _on_stream(study: Study, stream: Stream, store: Folder | None, processors: int | None) -> Plan:
-    from widthwise.training.labels import record_labels
-    from widthwise.training.measures import tensor_names
-    from widthwise.training.preflight import foresee_stream
-    from widthwise.training.stream_network import Trainer, Tree
-    from widthwise.training.stream_program import compile_stream_program
-    from widthwise.training.stream_run import run_stream
-
-    last = int(study.recorded_steps()[-1])
-    kept = {"none": range(0), "final": range(last, last + 1), "recorded": range(last + 1)}[
-        study.record.parameters
-    ]
+    stream = open_stream(study) if points is None else fixed_stream(study, points)
 
     def trainer_of(width: int) -> BlockTrainer:
-        program = compile_stream_program(study, stream, width, processors)
+        program = compile_program(study, stream, width, processors, compiler=compiler)
 
         def keep(seed: int, step: int, weights: Tree) -> None:
-            if step in kept and store is not None:
-                names, leaves = tensor_names(weights), jax.tree.leaves(weights)
-                arrays = {name: np.asarray(leaf) for name, leaf in zip(names, leaves, strict=True)}
-                write_parameters(parameters_folder(store), width, seed, step, arrays)
+            assert store is not None
+            arrays = dict(zip(tensor_names(weights), jax.tree.leaves(weights), strict=True))
+            write_parameters(parameters_folder(store), width, seed, step, arrays)
 
         def train(seeds: range, checkpoint: Checkpoint | None, progress: Progress) -> Trajectory:
-            return run_stream(program, seeds, checkpoint, keep, progress)
+            return run_networks(program, seeds, checkpoint, keep, progress)
 
         return train
 
-    def foresee(width: int) -> str:
-        return foresee_stream(Trainer(study, stream.shape, stream.outputs, width), stream)
+    def before(width: int) -> str:
+        return preflight(Trainer(study, stream.probes, width), stream)
 
-    layout = Layout(study, Watched(stream), record_labels(study, stream))
-    return Plan(layout, trainer_of, max(last, 1), foresee)
+    layout = Layout(study, stream, record_labels(study, stream))
+    return Plan(layout, trainer_of, units_of(study), before)

@@ -4,9 +4,9 @@ import jax
 
 from widthwise.data import Stream
 from widthwise.training.measures import OF_TANGENT_KERNEL, Sizes, backward_passes
-from widthwise.training.memory_limits import require_room, state_shapes
+from widthwise.training.memory_limits import require_memory, state_shapes
 from widthwise.training.numerics import numerics
-from widthwise.training.stream_network import Samples, Trainer, probe_samples
+from widthwise.training.trainer import Trainer, probe_batch
 
 # About what a processor does with gradients of single points, one after another: floating-point operations
 # a second, and seconds for each weight, to write its derivative and multiply it with others.
@@ -14,20 +14,21 @@ OPERATIONS, WEIGHT_SECONDS = 20e9, 5e-9
 LONG_MINUTES = 2.0
 
 
-def foresee_stream(trainer: Trainer, stream: Stream) -> str:
+def preflight(trainer: Trainer, stream: Stream) -> str:
     """Refuse a width that does not fit into memory, and say if its tangent kernels take minutes.
 
     They take a gradient for every point and output, of which a transformer has one a word.
 
-    **Errors:** `InputError` as in `require_room`.
+    **Errors:** `InputError` as in `require_memory`.
     """
     study = trainer.study
     with numerics(study.ensemble.precision):
-        points = probe_samples(stream.probes, study.ensemble.precision)
-        sizes = require_room(trainer, stream, points)
-        if not set(OF_TANGENT_KERNEL) & set(study.record.quantities):
+        points = probe_batch(stream.probes, study.ensemble.precision)
+        sizes = require_memory(trainer, stream, points)
+        if not sizes.block or not set(OF_TANGENT_KERNEL) & set(study.record.quantities):
             return ""
-        forward = jax.jit(trainer.trace).lower(state_shapes(trainer), Samples(*(x[:1] for x in points)))
+        forward = jax.jit(lambda weights, inputs: weights.trace(inputs).output)
+        forward = forward.lower(state_shapes(trainer).weights, points.inputs[:1])
     operations = 3 * float((forward.cost_analysis() or {}).get("flops", 0.0))
     if (study.network.kind, study.network.normalization) == ("resnet", "batch"):
         operations *= sizes.points  # each gradient goes through all of them

@@ -1,132 +1,240 @@
-"""One compiled program a width, run for many seeds at once within bounded memory."""
+"""The training of one width, compiled once, for many seeds within bounded memory."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Key
+from jaxtyping import Array, Int, Key
 
-from widthwise.data import Points
-from widthwise.data.files import usable_bytes
-from widthwise.errors import InputError
-from widthwise.records import Layout
-from widthwise.records.evidence import usable_processors
+from widthwise.data import Batch, Stream
 from widthwise.study import Study
-from widthwise.training.network import Task, Trajectory, network_keys, train_network
+from widthwise.training.chunks import Cut, cut_of
+from widthwise.training.keys import network_keys
+from widthwise.training.memory_limits import (
+    groups_held,
+    networks_at_once,
+    networks_in_a_call,
+    require_memory,
+    tree_bytes,
+)
 from widthwise.training.numerics import numerics
-from widthwise.training.sharding import everywhere, over_seeds, place, seed_mesh, shareable
+from widthwise.training.recording import measure, see
+from widthwise.training.sharding import everywhere, over_seeds, place, seed_mesh
+from widthwise.training.trainer import Numbers, State, Trainer, as_batch, on_device, probe_batch
 
-# What all networks trained at the same time may use together.
-BUDGET_BYTES = 2**31
+Record = dict[str, Array]
+
+
+class Compiler:
+    """Compiles programs, each text once: what differs in learning rate or richness alone is one program."""
+
+    def __init__(self):
+        self.compiled: dict[str, Any] = {}
+
+    def __call__(self, lowered: Any) -> Any:
+        """The compiled program, a function of the arguments that `lowered` was lowered for."""
+        name = hashlib.sha256(lowered.as_text().encode()).hexdigest()
+        if name not in self.compiled:
+            self.compiled[name] = lowered.compile()
+        return self.compiled[name]
 
 
 class Program(NamedTuple):
-    """A compiled training of `together` networks of one width in one call, in the study's precision.
+    """What was compiled for networks of one width; like the ends of chunks, it depends on the study alone.
 
-    Which networks share a call depends on the study alone, so that results are the same to the last bit
-    however a run is divided and resumed.
+    `start(keys)` gives the states of `together` networks, along a first axis; `advance(states, batches,
+    begin, end)` trains them on batches `begin` to `end` - 1, using the states up (None where every call
+    records); `visit(states, batches, edges, count)` records them before each of the first `count` batches of
+    `edges` and trains them up to the one after, and gives records, arrays of `shapes` after the first axis
+    (network) and the second (the most that are recorded in a call), and states. `workers` such calls are made
+    at the same time, and the states of `held` are in memory.
     """
 
-    compiled: jax.stages.Compiled
-    task: Task
-    width: int
-    ensemble_seed: int
-    precision: str
+    study: Study
+    stream: Stream
+    trainer: Trainer
+    start: Callable[[Key[Array, "network"]], State]
+    advance: Callable[[State, Batch, Int[Array, ""], Int[Array, ""]], State] | None
+    visit: Callable[[State, Batch, Int[Array, "edge"], Int[Array, ""]], tuple[Record, State]]
+    shapes: dict[str, tuple[int, ...]]
+    cut: Cut
     together: int
     workers: int
-    mesh: Mesh | None = None
+    held: int
+    mesh: Mesh | None
 
-    def run(self, seeds: Sequence[int] | range) -> Trajectory:
-        """Train the networks of these seeds; every array gets a leading axis `seed`.
-
-        On a processor with several cores, threads each train one network: at widths of 32 to 1024 that is
-        1.1 to 2 times faster than one batched program, whose small operations leave cores idle. Several
-        devices share the networks of one call.
-        """
-        keys = network_keys(self.ensemble_seed, np.array(seeds), self.width)
-        blocks = [keys[i : i + self.together] for i in range(0, len(seeds), self.together)]
-        with ThreadPoolExecutor(self.workers) as pool:
-            try:
-                results = list(pool.map(self._run_block, blocks))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
-
-    def _run_block(self, keys: Key[jax.Array, "seed"]) -> Trajectory:
-        count = len(keys)
-        padded = keys[np.minimum(np.arange(self.together), count - 1)]
-        with numerics(self.precision):
-            padded = place(padded, over_seeds(self.mesh) if self.mesh else None)
-            trajectory = self.compiled(padded, self.task)
-            return jax.tree.map(lambda values: np.asarray(values)[:count], trajectory)
+    @property
+    def width(self) -> int:
+        """N, neurons of a hidden layer or channels, as the study counts them."""
+        return self.trainer.width
 
 
-def compile_program(study: Study, points: Points, width: int, processors: int | None = None) -> Program:
-    """Compile the training of one width; see `Program`.
+def compile_program(
+    study: Study,
+    stream: Stream,
+    width: int,
+    processors: int | None = None,
+    *,
+    compiler: Compiler | None = None,
+) -> Program:
+    """Compile drawing, training and recording of networks of one width; see `Program`.
 
-    **Arguments:** `processors` to use at most, all if not given.
+    On a processor each call trains one network, and threads share the networks: batched by `vmap` a
+    convolution takes two and a half times as long, and small operations leave cores idle. Accelerators, and
+    several devices, take many networks in a call.
+
+    **Arguments:** `processors` to use at most, all if not given; `compiler`, if what was compiled for another
+    study is to be used again.
     **Errors:** `InputError` when one network does not fit into this machine's memory.
     """
-    require_memory(study, points, width)
-    mesh = seed_mesh()
-    one_by_one = jax.default_backend() == "cpu" and mesh is None
-    together = (
-        1 if one_by_one else shareable(networks_together(study, points, width), mesh.size if mesh else 1)
+    trainer, compiler = Trainer(study, stream.probes, width), compiler or Compiler()
+    precision, mesh = study.ensemble.precision, seed_mesh()
+    with numerics(precision):
+        first = as_batch(next(stream.batches(0)), precision)
+        points, values = probe_batch(stream.probes, precision), trainer.numbers()
+        require_memory(trainer, stream, points)
+        together = networks_in_a_call(trainer, mesh)
+        keys = network_keys(study.ensemble.seed, np.arange(together), width)
+        begin, train, look = functions(trainer)
+        states = jax.eval_shape(begin, values, keys)
+        batch = on_device(first, precision)
+        short = partial(look, most=1, between=False)
+        shapes = jax.eval_shape(short, values, points, states, _rows(batch, 1), *_spans(1))[0]
+        weights = sum(leaf.size for leaf in jax.tree.leaves(states.weights)) // together
+        cut = cut_of(study, first, weights, tree_bytes(shapes) // together)
+        recording, training = (_rows(batch, rows) for rows in cut.rows(trainer.full_batch))
+        chunks = cut.chunks(study)
+        between = any(chunk.length > len(chunk.recorded) > 0 for chunk in chunks)
+        look = partial(look, most=cut.records, between=between)
+        # Each is compiled in a thread of its own; a lowering belongs to this one and its precision.
+        seeds, same = (over_seeds(mesh), everywhere(mesh)) if mesh else (None, None)
+        values, points = place((values, points), same)
+        edges, count = _spans(cut.records)
+        lowered = [
+            _jit(begin, (same, seeds), seeds).lower(values, keys),
+            _jit(look, (same, same, seeds, same, same, same), seeds, donate_argnums=2).lower(
+                values, points, states, recording, edges, count
+            ),
+        ]
+        if any(not chunk.recorded for chunk in chunks):
+            jitted = _jit(train, (same, seeds, same, same, same), seeds, donate_argnums=1)
+            lowered.append(jitted.lower(values, states, training, count, count))
+        with ThreadPoolExecutor(len(lowered)) as pool:
+            compiled = list(pool.map(compiler, lowered))
+    workers = networks_at_once(compiled[1:], states, width, processors) if together == 1 else 1
+    start, visit, advance = [*compiled, None][:3]
+    return Program(
+        study,
+        stream,
+        trainer,
+        start=partial(start, values),
+        advance=advance and partial(advance, values),
+        visit=partial(visit, values, points),
+        shapes={name: tuple(info.shape[2:]) for name, info in shapes.items()},
+        cut=cut,
+        together=together,
+        workers=workers,
+        held=groups_held(states, workers),
+        mesh=mesh,
     )
 
-    def train(keys: Key[jax.Array, "seed"], task: Task) -> Trajectory:
-        return jax.vmap(lambda key: train_network(key, task, study, width, points.train))(keys)
 
-    precision = study.ensemble.precision
-    with numerics(precision):
-        task = Task(jnp.asarray(points.inputs, precision), jnp.asarray(points.targets, precision))
-        keys = network_keys(0, np.arange(together), width)
-        if mesh is None:
-            program = jax.jit(train)
-        else:
-            keys, task = place(keys, over_seeds(mesh)), place(task, everywhere(mesh))
-            shardings = {
-                "in_shardings": (over_seeds(mesh), everywhere(mesh)),
-                "out_shardings": over_seeds(mesh),
-            }
-            program = jax.jit(train, **shardings)
-        compiled = program.lower(keys, task).compile()
-    at_once = max(1, BUDGET_BYTES // (together * network_bytes(study, points, width)))
-    workers = min(processors or usable_processors(), at_once) if one_by_one else 1
-    return Program(compiled, task, width, study.ensemble.seed, precision, together, workers, mesh)
+def functions(trainer: Trainer) -> tuple[Callable, Callable, Callable]:
+    """What is compiled: drawing, training, and recording with training in between; see `Program`.
+
+    Each takes the trainer's numbers first; the last then takes the recorded points, `most`, the records that
+    it has room for, and `between`, whether it trains on between them.
+    """
+    precision, full = trainer.study.ensemble.precision, trainer.full_batch
+
+    def begin(values: Numbers, keys: Key[Array, "network"]) -> State:
+        return _each(lambda key: trainer.with_numbers(values).start(key, precision), keys)
+
+    def steps(own: Trainer, state: State, batches: Batch) -> tuple[Callable, Callable]:
+        """Batch i and its base, and one step on it. In full batches nothing about it changes."""
+        base = own.base(state, batches.inputs[0]) if full else None
+
+        def row(i: Int[Array, ""]) -> tuple[Batch, Array | None]:
+            batch = Batch(*(x[0 if full else i] for x in batches))
+            return batch, base if full else own.base(state, batch.inputs)
+
+        return row, lambda i, moving: own.apply(moving, own.move(moving, *row(i)))
+
+    def train(
+        values: Numbers, states: State, batches: Batch, begin: Int[Array, ""], end: Int[Array, ""]
+    ) -> State:
+        def network(state: State) -> State:
+            step = steps(trainer.with_numbers(values), state, batches)[1]
+            return jax.lax.fori_loop(begin, end, step, state)
+
+        return _each(network, states)
+
+    def look(
+        values: Numbers,
+        points: Batch,
+        states: State,
+        batches: Batch,
+        edges: Int[Array, "edge"],
+        count: Int[Array, ""],
+        *,
+        most: int,
+        between: bool,
+    ) -> tuple[Record, State]:
+        own = trainer.with_numbers(values)
+
+        def network(state: State) -> tuple[Record, State]:
+            row, step = steps(own, state, batches)
+            seen = see(own, state, points)
+
+            def record(state: State, i: Int[Array, ""]) -> tuple[Record, State]:
+                batch, base = row(i)
+                move = own.move(state, batch, base)
+                return measure(own, state, seen, (batch, base, move)), own.apply(state, move)
+
+            def one(j: Int[Array, ""], carry: tuple[Record, State]) -> tuple[Record, State]:
+                kept, state = carry
+                values, state = record(state, edges[j])
+                kept = jax.tree.map(lambda rows, value: rows.at[j].set(value), kept, values)
+                if between:
+                    state = jax.lax.fori_loop(edges[j] + 1, edges[j + 1], step, state)
+                return kept, state
+
+            if most == 1 and not between:
+                found, state = record(state, edges[0])
+                return jax.tree.map(lambda value: value[None], found), state
+            infos = jax.eval_shape(record, state, edges[0])[0]
+            empty = jax.tree.map(lambda info: jnp.zeros((most, *info.shape), info.dtype), infos)
+            return jax.lax.fori_loop(0, count, one, (empty, state))
+
+        return _each(network, states)
+
+    return begin, train, look
 
 
-def require_memory(study: Study, points: Points, width: int) -> None:
-    """Raise `InputError` unless one network of this width fits into memory."""
-    needed, available = network_bytes(study, points, width), usable_bytes()
-    if needed > available:
-        raise InputError(
-            f"one network of width {width} and its records take about {needed / 1e9:.1f} GB, and "
-            f"{available / 1e9:.1f} GB may be used: lower `ensemble.widths`, or record less with "
-            '`record.steps` = "log" or fewer `record.quantities`'
-        )
+def _rows(batch: Batch, rows: int) -> Batch:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape), x.dtype), batch)
 
 
-def networks_together(study: Study, points: Points, width: int) -> int:
-    """Networks batched in one call on an accelerator: as many as memory and one write of records allow."""
-    fitting = BUDGET_BYTES // network_bytes(study, points, width)
-    return max(1, min(Layout(study, points).seeds_at_once(), fitting))
+def _spans(most: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    return jax.ShapeDtypeStruct((most + 1,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
 
 
-def network_bytes(study: Study, points: Points, width: int) -> int:
-    """About what training one network takes: weights and their updates, fields, and the records."""
-    (count, dimension), outputs = points.inputs.shape, points.targets.shape[1]
-    layers, steps = study.network.hidden_layers, len(study.recorded_steps())
-    weights = width * (dimension + (layers - 1) * width + outputs)
-    # Frozen feedback takes no more than the weights above the first layer do.
-    frozen = 0 if study.training.learning_rule == "backpropagation" else weights - width * dimension
-    fields = 3 * count * width * layers * (1 + outputs)
-    kernels = {"feature_kernel": layers, "gradient_kernel": layers, "tangent_kernel": 1}
-    recorded = sum(kernels.get(name, 0) for name in study.record.quantities) * count**2 + count * outputs
-    entries = 5 * weights + frozen + fields + 2 * steps * recorded
-    return entries * np.dtype(study.ensemble.precision).itemsize
+def _each(function: Callable[[Any], Any], networks: Any) -> Any:
+    """Of every network along the first axis; of a single one without the batching of its operations."""
+    if jax.tree.leaves(networks)[0].shape[0] > 1:
+        return jax.vmap(function)(networks)
+    found = function(jax.tree.map(lambda x: x[0], networks))
+    return jax.tree.map(lambda x: x[None], found)
+
+
+def _jit(function: Callable, arguments: tuple, result: Any, **options: Any) -> Any:
+    """Compiled for one device, or with the shardings of several."""
+    if result is None:
+        return jax.jit(function, **options)
+    return jax.jit(function, in_shardings=arguments, out_shardings=result, **options)

@@ -11,6 +11,7 @@ from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 from widthwise.study.values import nearest, shown
+from widthwise.training.program import Compiler
 from widthwise.training.train import train_ensemble
 
 
@@ -55,10 +56,11 @@ def train_sweep(
     step, over held-out points where there are some, NaN where the network diverged; coordinates `value`,
     `width`, `seed`; attribute `key`.
     """
-    losses = []
+    losses, compiler = [], Compiler()
     for value, one in zip(values, sweep_studies(study, key, values), strict=True):
         progress.say(f"{key} = {value}")
-        records = train_ensemble(one, Path(out) / f"{key}={value}" / "records.zarr", progress=progress)
+        place = Path(out) / f"{key}={value}" / "records.zarr"
+        records = train_ensemble(one, place, progress=progress, compiler=compiler)
         curves = records["loss"].isel(split=-1)
         ends = {"loss": curves.isel(step=-1), "initial_loss": curves.isel(step=0)}
         losses.append(xr.Dataset({name: end.load().reset_coords(drop=True) for name, end in ends.items()}))

@@ -12,11 +12,12 @@ from widthwise.records.folder import Folder, open_folder
 from widthwise.records.read import layout_of_store, read_attributes, stored_study
 from widthwise.study import Study
 from widthwise.study.study import require_study
-from widthwise.training.cell import sweep_checkpoints
+from widthwise.training.cell import remove_checkpoints
 from widthwise.training.executors.process import run_in_process
 from widthwise.training.executors.ray import run_on_ray
-from widthwise.training.memory_limits import require_room_for_records
+from widthwise.training.memory_limits import require_memory_for_records
 from widthwise.training.plan import Plan, plan_training
+from widthwise.training.program import Compiler
 
 
 def train_ensemble(
@@ -25,6 +26,7 @@ def train_ensemble(
     *,
     points: Points | None = None,
     progress: Progress = SILENT,
+    compiler: Compiler | None = None,
 ) -> xr.Dataset:
     """Train every network of the study and return what was recorded.
 
@@ -36,7 +38,8 @@ def train_ensemble(
     recorded as NaN from its first bad recorded step.
 
     **Arguments:** `out`, the store to write or to go on with, a path or a URL that fsspec knows, None to keep
-    the records in memory; `points`, those of the study if not given; `progress`, told of networks trained.
+    the records in memory; `points`, those of the study if not given; `progress`, told of networks trained;
+    `compiler`, by which several studies that differ in rates or richness alone compile once.
     **Returns:** records of the study's widths and seeds, as in the schema, dimensions (width, seed, ...);
     lazily opened if `out` is given.
     **Errors:** `StoreError` if `out` cannot be used; `InputError` if the data or the disk cannot.
@@ -44,17 +47,17 @@ def train_ensemble(
     require_study(study)
     with said_if_long(progress, "reading the data"):
         folder = None if out is None else open_folder(out)
-        plan = plan_training(study, points, folder)
-        _foresee(plan, folder, progress)
+        plan = plan_training(study, points, folder, compiler=compiler)
+        _preflight(plan, folder, progress)
     with open_store(out, plan.layout) as store:
         pending = store.pending()
         _announce(store, len(pending), progress)
-        sweep_checkpoints(store, pending)
+        remove_checkpoints(store, pending)
         parts = [(plan.units * (cell.stop - cell.start), cell.width) for cell in pending]
         progress.start("training", sum(units for units, _ in parts), parts)
         if pending:
             _run(plan, store, pending, progress, points)
-            sweep_checkpoints(store, [])
+            remove_checkpoints(store, [])
         if out is None:
             return xr.open_zarr(store.group.store, chunks=None).load()
     records, ensemble = open_records(out), study.ensemble
@@ -72,7 +75,7 @@ def _run(
         run_in_process(plan, store, pending, progress)
 
 
-def _foresee(plan: Plan, folder: Folder | None, progress: Progress) -> None:
+def _preflight(plan: Plan, folder: Folder | None, progress: Progress) -> None:
     """Refuse what does not fit into memory at any width that the store does not have, before anything is
     written, and say what will take long at the widest."""
     study, stored = plan.layout.study, set[int]()
@@ -81,8 +84,8 @@ def _foresee(plan: Plan, folder: Folder | None, progress: Progress) -> None:
         layout_of_store(folder.name, attributes, plan.layout)
         stored = set(stored_study(folder.name, attributes)["ensemble"]["widths"])
     if not stored:
-        require_room_for_records(plan.layout)
-    remarks = [plan.foresee(width) for width in sorted({*study.ensemble.widths} - stored)]
+        require_memory_for_records(plan.layout)
+    remarks = [plan.preflight(width) for width in sorted({*study.ensemble.widths} - stored)]
     if remarks and remarks[-1]:
         progress.say(remarks[-1])
 

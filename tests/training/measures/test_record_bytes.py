@@ -21,7 +21,7 @@ from widthwise.training.measures import (
     Sizes,
     preconditioned_sharpness,
     recorded_bytes,
-    require_room_to_measure,
+    require_memory_to_measure,
     tangent_kernel_bytes,
     working_bytes,
 )
@@ -82,11 +82,11 @@ def test_the_greediest_measure_decides():
 
 def test_too_much_is_refused_with_numbers_and_the_culprit():
     wanted = ["prediction", "sharpness", "loss"]
-    require_room_to_measure(wanted, SIZES, 10**9)
+    require_memory_to_measure(wanted, SIZES, 10**9)
     with pytest.raises(
         InputError, match=r"1000000 weights at 20 points.*0\.4\d\d? GB, and 0\.1 GB.*'sharpness'"
     ):
-        require_room_to_measure(wanted, SIZES, 10**8)
+        require_memory_to_measure(wanted, SIZES, 10**8)
 
 
 def test_the_sharpness_program_keeps_to_the_estimate(key):

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from perceptrons import initialize, predict
 
 from widthwise.errors import InputError
-from widthwise.networks import initialize, predict, probe
+from widthwise.networks import probe
 from widthwise.study import NetworkSettings
 from widthwise.training.measures import (
     backward_passes,

@@ -5,18 +5,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from perceptrons import initialize, predict
 
-from widthwise.networks import activation, initialize, preactivations, predict, probe
+from widthwise.data import open_stream
+from widthwise.networks import activation, preactivations, probe
 from widthwise.networks.trace import Layer, Trace
 from widthwise.records.schema import QUANTILE_LEVELS
-from widthwise.study import NetworkSettings
+from widthwise.study import NetworkSettings, Study
+from widthwise.training.labels import record_labels
 from widthwise.training.measures import (
-    attention_names,
     feature_kernels,
     first_attention,
     forward_change_rms,
     forward_rms,
-    layer_names,
     preactivation_quantiles,
     tensor_names,
     tensor_rms,
@@ -54,18 +55,11 @@ def image_trace(seed):
     return Trace(jnp.zeros((POINTS, 2)), layers, attention)
 
 
-def test_names_are_in_the_order_of_the_network_and_cost_nothing(key):
-    model, inputs = perceptron(key)
-    abstract = jax.ShapeDtypeStruct(inputs.shape, inputs.dtype)
-    assert list(eqx.filter_jit(trace_of)(model, inputs).layers) != list(NAMES), "sorted by compilation"
-
-    def shown(x):
-        assert layer_names(lambda: trace_of(model, x)) == NAMES
-        return x.sum()
-
-    jax.eval_shape(shown, abstract)
-    assert layer_names(lambda: image_trace(1)) == ("wide", "narrow", "flat")
-    assert attention_names(lambda: image_trace(1)) == ("wide", "narrow")
+def test_layers_are_named_in_the_order_of_the_network():
+    study = Study(name="deep", network=NetworkSettings(hidden_layers=11))
+    found = record_labels(study, open_stream(study))
+    assert found["layer"] == tuple(f"hidden {number}" for number in range(1, 12))
+    assert found["tensor"] == (*(f"hidden.{number}" for number in range(11)), "readout")
 
 
 def test_feature_kernels_are_the_perceptrons_own(key):

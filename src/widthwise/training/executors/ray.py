@@ -6,6 +6,8 @@ the shared store. If a worker or a node dies, its cells are trained by others, f
 
 import logging
 import os
+import socket
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,10 @@ from widthwise.training.executors.divergence import report_divergence
 from widthwise.training.plan import Plan, plan_training
 
 WAIT_SECONDS = 1.0  # so that Ctrl-C is heard
+ANSWER_SECONDS = 5.0  # for which a cluster's address is tried
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(
+    (0, 0, 0, 4, 0, 0, 0, 0, 0)
+)  # of gRPC, as HTTP/2 has it
 
 
 def run_on_ray(
@@ -50,7 +56,7 @@ def run_on_ray(
         "points": None if points is None else (points.inputs, points.targets, points.train),
     }
     with cluster(study.run) as ray:
-        _require_room(ray, study.run, progress)
+        _require_node(ray, study.run, progress)
         options: dict[str, Any] = {
             "num_cpus": study.run.cpus,
             "num_gpus": study.run.gpus,
@@ -100,7 +106,7 @@ class Collected:
         """Nothing is shown of a part of a cell."""
 
     def say(self, message: str) -> None:
-        """Kept."""
+        """Keep the message until the cell is done."""
         self.messages.append(message)
 
 
@@ -115,20 +121,61 @@ def cluster(run: RunSettings) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    if run.address:
+        _require_answer(run.address)
+    options: dict[str, Any] = {} if run.address else {"include_dashboard": False}
     try:
-        options: dict[str, Any] = {} if run.address else {"include_dashboard": False}
-        with warnings.catch_warnings():  # of JAX, at any fork: Ray's is followed by another program at once
+        with warnings.catch_warnings(), _quiet():
+            # Of JAX, at any fork: Ray's is followed by another program at once.
             warnings.simplefilter("ignore", RuntimeWarning)
-            ray.init(address=run.address, log_to_driver=False, logging_level=logging.ERROR, **options)
+            # Without an address not the one that RAY_ADDRESS or a file of an earlier cluster may name.
+            address = run.address or "local"
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"`run.address` = {run.address!r}: no cluster answers there ({error})") from error
+        raise InputError(_no_cluster(run.address, _short(error))) from error
     try:
         yield ray
     finally:
         ray.shutdown()
 
 
-def _require_room(ray: Any, run: RunSettings, progress: Progress) -> None:
+def _require_answer(address: str) -> None:
+    """Raise `InputError` unless gRPC answers at host:port, for which Ray would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return  # "auto" and the like, which Ray itself looks up
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS) as line:
+            if os.environ.get("RAY_USE_TLS", "0") in ("0", ""):
+                line.sendall(GREETING)
+                if not line.recv(1):
+                    raise ConnectionError("it hangs up")
+    except (OSError, OverflowError) as error:
+        raise InputError(_no_cluster(address, str(error))) from error
+
+
+def _no_cluster(address: str | None, why: str) -> str:
+    if address is None:
+        return f'`run.executor` = "ray": no cluster starts on this machine ({why})'
+    return f"`run.address` = {address!r}: no cluster answers there ({why})"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ray's own lines of a connection that fails, which its threads and C++ write, are left out."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _require_node(ray: Any, run: RunSettings, progress: Progress) -> None:
     """Ray waits for ever for a node that is large enough; a cluster at an address may still grow one."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(node.get("CPU", 0) >= run.cpus and node.get("GPU", 0) >= run.gpus for node in nodes):

@@ -20,7 +20,7 @@ class Sizes:
     `parameters` weights in `tensors` tensors; `points` recorded, `train` of them training points; `outputs`;
     `layers` that are recorded, with `neurons` in all of them and at all positions for one point; of
     transformers, `attention` layers with `heads` heads over `positions`; `modes` asked for; points whose
-    gradients are held together, `block`; `precision` in bytes.
+    gradients are held together, `block`, 0 for perceptrons, of which none are; `precision` in bytes.
     """
 
     parameters: int
@@ -73,7 +73,10 @@ def working_bytes(quantities: Collection[str], sizes: Sizes) -> int:
     forward = 2 * sizes.precision * sizes.points * sizes.neurons
     weights = sizes.precision * sizes.parameters
     needs = [0]
-    if any(name in quantities for name in OF_TANGENT_KERNEL):
+    layered = any(name in quantities for name in OF_TANGENT_KERNEL) and not sizes.block
+    if "gradient_kernel" in quantities or layered:
+        needs.append((1 + sizes.outputs) * forward + recorded_bytes(["gradient_kernel"], sizes))
+    if any(name in quantities for name in OF_TANGENT_KERNEL) and sizes.block:
         shape = (sizes.parameters, sizes.points, sizes.outputs, sizes.block, sizes.precision)
         needs.append(tangent_kernel_bytes(*shape) + 2 * forward)
     if "sharpness" in quantities:
@@ -88,7 +91,7 @@ def working_bytes(quantities: Collection[str], sizes: Sizes) -> int:
     return forward + max(needs) + recorded_bytes(quantities, sizes)
 
 
-def require_room_to_measure(quantities: Collection[str], sizes: Sizes, available: int) -> None:
+def require_memory_to_measure(quantities: Collection[str], sizes: Sizes, available: int) -> None:
     """Raise `InputError`, naming the greediest quantity, unless measuring fits into `available` bytes."""
     needed = working_bytes(quantities, sizes)
     if needed > available:

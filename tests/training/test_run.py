@@ -15,9 +15,10 @@ from widthwise.study import (
     Study,
     TrainingSettings,
 )
-from widthwise.training import train_ensemble
-from widthwise.training.stream_program import compile_stream_program, plan_chunks
-from widthwise.training.stream_run import run_stream
+from widthwise.training import chunks, train_ensemble
+from widthwise.training.chunks import Cut, plan_chunks
+from widthwise.training.program import compile_program
+from widthwise.training.run import run_networks
 
 PERCEPTRON = Study(
     name="perceptron",
@@ -46,10 +47,10 @@ def test_full_batches_of_a_stream_train_as_full_batch_training_does(hidden_layer
         network=replace(PERCEPTRON.network, hidden_layers=hidden_layers),
         training=replace(PERCEPTRON.training, reduction=reduction),
     )
-    names = ("feature_kernel", "tangent_kernel")
+    names = ("feature_kernel", "gradient_kernel", "tangent_kernel", "weight_rms", "update_rms")
     exact = train_ensemble(with_quantities(study, *names))
-    streamed = train_ensemble(with_quantities(study, *names, "weight_rms"))
-    assert study.is_full_batch_perceptron() and "weight_rms" in streamed
+    batched = replace(study.training, optimizer="sgd", batch=8)
+    streamed = train_ensemble(with_quantities(replace(study, training=batched), *names))
     moved = np.abs(exact["prediction"][..., -1, :, :] - exact["prediction"][..., 0, :, :]).max()
     assert moved > 0.1, "the networks hardly learned: nothing was compared"
     for name in ("prediction", "loss", *names):
@@ -97,12 +98,12 @@ class Memory:
 @pytest.mark.parametrize("died_at", [1, 2])
 def test_a_resumed_run_is_the_same_to_the_last_bit(died_at):
     study = with_quantities(ONLINE, "update_rms", "batch_loss")
-    program = compile_stream_program(study, open_stream(study), 48)
-    whole = run_stream(program, range(3))
+    program = compile_program(study, open_stream(study), 48)
+    whole = run_networks(program, range(3))
     memory = Memory(last=died_at)
     with pytest.raises(Interrupted):
-        run_stream(program, range(3), memory)
-    resumed = run_stream(program, range(3), Memory(kept=memory.saved[-1]))
+        run_networks(program, range(3), memory)
+    resumed = run_networks(program, range(3), Memory(kept=memory.saved[-1]))
     assert set(resumed.quantities) == set(whole.quantities)
     for name, values in whole.quantities.items():
         assert values.tobytes() == resumed.quantities[name].tobytes(), name
@@ -110,9 +111,9 @@ def test_a_resumed_run_is_the_same_to_the_last_bit(died_at):
 
 def test_networks_are_the_same_whoever_is_trained_beside_them():
     study = with_quantities(ONLINE)
-    program = compile_stream_program(study, open_stream(study), 24)
-    together = run_stream(program, range(4)).quantities["prediction"]
-    alone = run_stream(program, [2]).quantities["prediction"]
+    program = compile_program(study, open_stream(study), 24)
+    together = run_networks(program, range(4)).quantities["prediction"]
+    alone = run_networks(program, [2]).quantities["prediction"]
     assert together[2].tobytes() == alone[0].tobytes()
 
 
@@ -129,21 +130,45 @@ def test_a_network_that_diverges_is_nan_from_there_on_and_the_cell_ends():
             seen.append(1)
             yield batch
 
-    program = compile_stream_program(study, replace(stream, batches=batches), 24)
-    trajectory = run_stream(program, range(2))
+    program = compile_program(study, replace(stream, batches=batches), 24)
+    trajectory = run_networks(program, range(2))
     assert (trajectory.diverged_at == 30).all()
     assert np.isfinite(trajectory.quantities["prediction"][:, 0]).all()
     assert np.isnan(trajectory.quantities["prediction"][:, 1:]).all()
     assert len(seen) < 200, "training went on"
 
 
-def test_every_step_is_in_one_chunk_and_every_recorded_step_begins_one():
-    for steps in ([0], [5], [0, 1, 2], [3, 20, 21], [0, 100]):
-        chunks = plan_chunks(np.array(steps), 7)
-        covered = [step for chunk in chunks for step in range(chunk.step, chunk.step + chunk.length)]
-        assert covered == list(range(steps[-1]))
-        assert [chunk.step for chunk in chunks if chunk.recorded] == steps
-        assert max(chunk.length for chunk in chunks) <= 7
+@pytest.mark.parametrize(("records", "gaps"), [(1, False), (1, True), (3, True)])
+@pytest.mark.parametrize("steps", [[0], [5], [0, 1, 2], [3, 20, 21, 23, 24, 25, 60], [0, 100]])
+def test_every_step_is_in_one_chunk_and_every_recorded_step_too(steps, records, gaps):
+    chunks = plan_chunks(np.array(steps), Cut(7, records, gaps, frozenset({24})))
+    covered = [step for chunk in chunks for step in range(chunk.step, chunk.step + chunk.length)]
+    assert covered == list(range(steps[-1]))
+    assert [chunk.step + offset for chunk in chunks for offset in chunk.recorded] == steps
+    for chunk in chunks:
+        assert chunk.length <= 7 and len(chunk.recorded) <= records
+        assert not chunk.recorded or chunk.recorded[0] == 0
+        assert gaps or not chunk.recorded or chunk.length <= 1
+        assert chunk.step == 24 or 24 - chunk.step not in chunk.recorded
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "adam"])
+def test_numbers_do_not_depend_on_how_much_is_held_at_once(optimizer, monkeypatch):
+    """Shorter chunks, fewer records in a call, one network in memory at a time, and a checkpoint amid it."""
+    study = PERCEPTRON if optimizer == "gd" else ONLINE
+    study = with_quantities(study, "update_rms", "forward_change_rms")
+    study = replace(study, record=replace(study.record, steps="all"))
+    whole = run_networks(compile_program(study, open_stream(study), 24), range(3))
+    for name, value in {"STEPS": 4, "FULL_BATCH_STEPS": 4, "RECORD_BYTES": 300}.items():
+        monkeypatch.setattr(chunks, name, value)
+    program = compile_program(study, open_stream(study), 24)._replace(held=1, workers=1)
+    assert 1 <= program.cut.records <= 3 and len(program.cut.chunks(study)) >= 5
+    memory = Memory(last=9)
+    with pytest.raises(Interrupted):
+        run_networks(program, range(3), memory)
+    parts = run_networks(program, range(3), Memory(kept=memory.saved[-1]))
+    for name, values in whole.quantities.items():
+        np.testing.assert_allclose(parts.quantities[name], values, rtol=1e-12, atol=1e-14, err_msg=name)
 
 
 def test_the_training_loss_of_a_batch_is_that_before_its_step():
@@ -151,8 +176,8 @@ def test_the_training_loss_of_a_batch_is_that_before_its_step():
     stream = open_stream(study)
     first = next(stream.batches(0))
     assert isinstance(first, Batch)
-    program = compile_stream_program(study, stream, 24)
-    found = run_stream(program, [0]).quantities["batch_loss"][0, 0]
+    program = compile_program(study, stream, 24)
+    found = run_networks(program, [0]).quantities["batch_loss"][0, 0]
     # A centered network is zero at initialization.
     assert found == pytest.approx((0.5 * first.answers**2).sum(axis=1).mean(), rel=1e-9)
 
@@ -165,5 +190,5 @@ def test_progress_counts_networks_times_steps():
             counted.append(amount)
 
     study = with_quantities(ONLINE)
-    run_stream(compile_stream_program(study, open_stream(study), 24), range(2), progress=Counting())
+    run_networks(compile_program(study, open_stream(study), 24), range(2), progress=Counting())
     assert sum(counted) == 2 * 19
