@@ -41,6 +41,14 @@ def test_a_run_says_what_its_audit_says(finished, tmp_path):
     assert json.loads(again.stdout)["claims"] == content["claims"], "the audit of the same folder"
 
 
+def test_names_of_keys_stand_without_marks_of_code_on_the_terminal(finished, tmp_path):
+    folder, ran = finished
+    audited = call("audit", folder / "out", "--out", tmp_path)
+    assert "no attention: record it" in " ".join(audited.stdout.split())
+    assert "`" not in ran.output + audited.output
+    assert "no `attention`: record it" in (folder / "out" / "verdict.json").read_text(), "files keep them"
+
+
 def test_a_report_of_a_run_shows_the_verdict_of_its_audit(finished):
     folder, _ = finished
     before = (folder / "out" / "report.html").read_text()

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from widthwise.analysis import Sufficient, TheorySeries, theory_series, wide_enough
-from widthwise.report.headline import percent, width_words
+from widthwise.report.headline import width_words
+from widthwise.study.wording import percent
 
 WIDTH_IN_FILES = 100
 UNBOUNDED = 100_000  # columns of a file's lines, where nothing should be folded

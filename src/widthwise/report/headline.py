@@ -137,15 +137,6 @@ def count_words(count: int | float) -> str:
     return f"{count:,.0f}" if count < LONGEST_COUNT else f"{count:.2g}"
 
 
-def percent(tolerance: float) -> str:
-    """A tolerance as a reader calls it.
-
-    >>> percent(0.01), percent(0.0025)
-    ('1 %', '0.25 %')
-    """
-    return f"{100 * tolerance:.3g} %"
-
-
 def _limit_card(here, name: str, label: str, detail: str) -> list[Card]:
     value, low, high = (float(here[f"{name}{end}"]) for end in ("", "_low", "_high"))
     if not np.isfinite([value, low, high]).all():

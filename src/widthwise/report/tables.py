@@ -11,7 +11,7 @@ from widthwise.audit import ClaimRow
 from widthwise.audit.against_theory import PREFIX
 from widthwise.report.evidence import evidence_rows
 from widthwise.report.gather import Gathered
-from widthwise.report.headline import count_words, percent, width_words
+from widthwise.report.headline import count_words, width_words
 from widthwise.report.words import (
     QUANTITIES,
     kind_of,
@@ -23,6 +23,7 @@ from widthwise.report.words import (
     unit_of,
     where_words,
 )
+from widthwise.study.wording import percent
 
 COLUMNS = (
     ("Mean", ("mean_with_shift", "mean_infinite_width")),

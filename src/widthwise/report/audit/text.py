@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from widthwise.audit import Audit, ClaimRow, Untested
 from widthwise.report.words import conclude, kind_of, measured_words, where_words
+from widthwise.study.wording import unmarked
 
 COLUMNS = ("claim", "verdict", "estimate [interval]", "expected", "where")
 MOST_ROWS = 12
@@ -108,7 +109,7 @@ def _untested(untested: Sequence[Untested], width: int) -> str:
 
 def _wrapped(text: str, width: int, indent: str = "") -> str:
     return textwrap.fill(
-        printable(text),
+        printable(unmarked(text)),
         width,
         initial_indent=indent,
         subsequent_indent=indent or "  ",
