@@ -18,7 +18,7 @@ def test_a_fault_fails_with_the_table_and_the_tensor():
     with pytest.raises(AssertionError) as caught:
         ww.testing.assert_width_consistent(records_of("faulty"), claims="scales")
     message = str(caught.value)
-    assert "INCONSISTENT" in message and "tensor embedding, update_rms" in message
+    assert "INCONSISTENT" in message and "tensor embedding, size of updates (RMS)" in message
     assert "learning rate scales wrongly" in message.replace("\n    ", " ")
 
 
@@ -57,4 +57,4 @@ def test_a_plain_suite_shows_the_table(tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "tensor embedding, update_rms" in done.stdout and "testing.py" not in done.stdout
+    assert "tensor embedding, size of updates (RMS)" in done.stdout and "testing.py" not in done.stdout

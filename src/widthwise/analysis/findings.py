@@ -21,7 +21,7 @@ from widthwise.analysis.scaling import (
 )
 from widthwise.analysis.signflip import LargestT, student_t
 from widthwise.analysis.verdict import OWN, Test
-from widthwise.study.wording import percent
+from widthwise.wording import percent
 
 SINGLE_EXPONENT, MEAN_EXPONENT = -0.5, -1.0
 # A variance twice theory's, or none, must be visible; so must a shift twice theory's, or none.

@@ -13,7 +13,7 @@ from widthwise.audit.claims.loss_curves import split_names
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 from widthwise.audit.reading import sound
 from widthwise.audit.theory_limit import ensemble_loss, loss_curve
-from widthwise.study.wording import percent
+from widthwise.wording import percent
 
 TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
 MOST_STRETCHES = 2

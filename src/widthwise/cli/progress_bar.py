@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from widthwise.cli.streams import write_error
 from widthwise.progress import SILENT, Parts, Progress, seconds_of_network
-from widthwise.study.wording import unmarked
+from widthwise.wording import unmarked
 
 if TYPE_CHECKING:
     import rich.progress

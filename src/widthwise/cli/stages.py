@@ -35,8 +35,8 @@ from widthwise.report.audit.verdict_file import NAME
 from widthwise.report.evidence import theory_warnings
 from widthwise.study import Study, dump_study
 from widthwise.study.check import LARGEST_WIDTH
-from widthwise.study.wording import unmarked
 from widthwise.training import train_ensemble
+from widthwise.wording import unmarked
 
 # How we know a study file as our own, which may be replaced.
 HEADER = "# The study of this run, complete, as widthwise read it. Written by widthwise; do not edit.\n"

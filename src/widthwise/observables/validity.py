@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from widthwise.study import Study
-from widthwise.study.wording import percent
+from widthwise.wording import percent
 
 SMALL = 0.1  # a relative correction above this is not small
 POINTS_SHARE = 0.5  # training points over width from which the limit N >> P is left
@@ -38,8 +38,9 @@ def _large_variance(theory: xr.Dataset, narrow: int) -> str:
     if not scale or not np.isfinite(scale) or spread <= SMALL * scale:
         return ""
     return (
-        f"At N = {narrow} the variance of the predictions reaches {percent(spread / scale, 1)} of their mean "
-        "square: leading order in 1/N is rough there; trust the wider networks."
+        f"At N = {narrow} the spread of the predictions reaches {percent(np.sqrt(spread / scale), 1)} of "
+        "their root mean square over all points and steps: leading order in 1/N is rough there; trust the "
+        "wider networks."
     )
 
 
@@ -52,7 +53,7 @@ def _large_shift(theory: xr.Dataset, narrow: int) -> str:
         return ""
     return (
         f"At N = {narrow} the mean shift of the predictions reaches {percent(shift / scale, 1)} of their "
-        "size: the next order in 1/N matters there."
+        "root mean square over all points and steps: the next order in 1/N matters there."
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from widthwise.analysis.verdict import overall, remedies
 from widthwise.audit import ClaimRow
 from widthwise.audit.laws import QUANTITIES as SIZES
-from widthwise.study.wording import percent
+from widthwise.wording import percent
 
 TITLES = {
     "scales": "Scales of tensors and layers",

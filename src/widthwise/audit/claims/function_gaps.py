@@ -9,7 +9,7 @@ from jaxtyping import Float
 from widthwise.analysis.gaps import Products, converging_gaps, gap_exponent
 from widthwise.analysis.verdict import SYMPTOM, Test, Where
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
-from widthwise.study.wording import percent
+from widthwise.wording import percent
 
 Block = list[Float[np.ndarray, "_ ..."]]
 

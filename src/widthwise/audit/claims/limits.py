@@ -10,7 +10,7 @@ from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.claims.loss_curves import split_names
 from widthwise.audit.claims.training_rate import rates_of
 from widthwise.audit.ensemble_view import EnsembleView
-from widthwise.study.wording import percent
+from widthwise.wording import percent
 
 CURVES, RATE = "loss_curves", "training_rate"
 

@@ -9,7 +9,7 @@ from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.claims.kernel_modes import KERNEL, has_kernels, kernels_at, modes_of
 from widthwise.audit.ensemble_view import EnsembleView
-from widthwise.study.wording import percent
+from widthwise.wording import percent
 
 CLAIM = "spectra"
 DRAWS = 100

@@ -7,7 +7,7 @@ from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.claims.loss_curves import split_names
 from widthwise.audit.ensemble_view import EnsembleView
-from widthwise.study.wording import percent
+from widthwise.wording import percent
 
 CLAIM = "onset"
 RESOLVED = 2.0

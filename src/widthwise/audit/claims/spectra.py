@@ -7,7 +7,7 @@ from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import Block, comparable, gap_test
 from widthwise.audit.claims.kernel_modes import EIGENVALUE, KERNEL, modes_at, source_of
 from widthwise.audit.ensemble_view import EnsembleView
-from widthwise.study.wording import percent
+from widthwise.wording import percent
 
 CLAIM = "spectra"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from widthwise.audit import Audit, ClaimRow, Untested
 from widthwise.report.words import conclude, kind_of, measured_words, where_words
-from widthwise.study.wording import unmarked
+from widthwise.wording import unmarked
 
 COLUMNS = ("claim", "verdict", "estimate [interval]", "expected", "where")
 MOST_ROWS = 12
