@@ -145,9 +145,12 @@ class EnsembleView:
         found = sound(entry.to_numpy().astype(np.float64)).reshape(len(self.steps), -1).any(axis=1)
         return np.flatnonzero(found | ~self.alive[width, seed])
 
-    def surviving(self, steps: Sequence[int], fewest: int = 2) -> list[int]:
-        """Those of the steps at which every width still has `fewest` networks that count."""
-        return [s for s in steps if (self.usable(s).sum(axis=1) >= fewest).all()]
+    def names(self, dim: str, *coordinates: str) -> list[str]:
+        """Labels along a dimension, by the first of its coordinates that there is, or numbers from 1 on."""
+        for name in (*coordinates, dim):
+            if name in self.records.coords and self.records[name].dims == (dim,):
+                return [str(label) for label in self.records[name].to_numpy()]
+        return [str(number) for number in range(1, self.records.sizes[dim] + 1)]
 
     def products(self, widths: Sequence[int], blocks: Iterator[list[Float[np.ndarray, "_ ..."]]]) -> Products:
         """Inner products of all networks from blocks of elements; each block is one array a width, rows of

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.analysis import point_splits
+from widthwise.analysis.align import step_labels
 from widthwise.report.figure import (
     Control,
     Figure,
@@ -228,16 +229,12 @@ def _show_control(shows: list[tuple[str, int | None]]) -> tuple[Control, ...]:
 def _steps(run: Gathered) -> np.ndarray:
     data = run.numbers if run.numbers is not None else run.theory
     assert data is not None
-    return data["step"].to_numpy() if "step" in data.coords else np.arange(data.sizes["step"])
+    return step_labels(data)
 
 
 def theory_steps(run: Gathered) -> np.ndarray:
     """Theory's steps; none without a theory."""
-    if run.theory is None:
-        return np.zeros(0, dtype=int)
-    return (
-        run.theory["step"].to_numpy() if "step" in run.theory.coords else np.arange(run.theory.sizes["step"])
-    )
+    return np.zeros(0, dtype=int) if run.theory is None else step_labels(run.theory)
 
 
 def number_steps(run: Gathered) -> np.ndarray:
