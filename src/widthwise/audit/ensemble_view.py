@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
+from widthwise.analysis.align import RUN_DIMS
 from widthwise.analysis.gaps import Products
 from widthwise.audit.audit_settings import AuditSettings
 from widthwise.audit.reading import SLAB_BYTES, Place, read_part, sound, thinned
@@ -16,7 +17,6 @@ from widthwise.errors import InputError
 from widthwise.study import Study
 from widthwise.study.stored import known_study
 
-RUN_DIMS = ("width", "seed")
 LARGEST_WIDTH, LARGEST_STEP = 2**40, 2**53
 MOST_STEPS = 4096  # of those recorded that are read
 # Dimensions of which three entries tell whether a step was recorded.

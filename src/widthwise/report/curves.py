@@ -117,7 +117,8 @@ def _panel(
         data.append(line(name, f"@w{index}", "numbers", mean, width=2))
     if curve.value is not None:
         data += _theory_lines(curve, at_theory, width, floor)
-    layout: dict[str, object] = {"xaxis": step_axis(_steps(run)), "yaxis": dict(axis)}
+    steps = theory_steps(run) if run.numbers is None else number_steps(run)
+    layout: dict[str, object] = {"xaxis": step_axis(steps), "yaxis": dict(axis)}
     if target is not None:
         layout["shapes"] = [_target_line(target)]
     reference = None if curve.value is None else ("theory", plain(curve.value[at_theory], 6))
@@ -226,12 +227,6 @@ def _show_control(shows: list[tuple[str, int | None]]) -> tuple[Control, ...]:
     return (Control("Show", tuple(label for label, _ in shows)),) if len(shows) > 1 else ()
 
 
-def _steps(run: Gathered) -> np.ndarray:
-    data = run.numbers if run.numbers is not None else run.theory
-    assert data is not None
-    return step_labels(data)
-
-
 def theory_steps(run: Gathered) -> np.ndarray:
     """Theory's steps; none without a theory."""
     return np.zeros(0, dtype=int) if run.theory is None else step_labels(run.theory)
@@ -239,7 +234,7 @@ def theory_steps(run: Gathered) -> np.ndarray:
 
 def number_steps(run: Gathered) -> np.ndarray:
     """Steps at which networks were measured; none without records."""
-    return np.zeros(0, dtype=int) if run.numbers is None else _steps(run)
+    return np.zeros(0, dtype=int) if run.numbers is None else step_labels(run.numbers)
 
 
 def _positions(run: Gathered) -> tuple[np.ndarray, np.ndarray]:
