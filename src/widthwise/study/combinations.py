@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 POINT_KINDS: tuple[DataKind, ...] = ("arrays", "digits", "synthetic")
 IMAGE_KINDS: tuple[DataKind, ...] = ("image_folder", "cifar5m")
-ENDLESS_KINDS: tuple[DataKind, ...] = ("synthetic", "mnist1d")
 MOST_RECORDED_STEPS = 10**6
 FULL_BATCH = ("gd", "gradient_flow")
 
