@@ -13,8 +13,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from widthwise.analysis import Sufficient, TheorySeries, theory_series, wide_enough
-from widthwise.report.headline import percent, width_words
+from widthwise.analysis import TheorySeries, theory_series, wide_enough
+from widthwise.report.wide import CONDITIONS, percent, wide_words
 
 WIDTH_IN_FILES = 100
 UNBOUNDED = 100_000  # columns of a file's lines, where nothing should be folded
@@ -178,23 +178,11 @@ def _padded(cells: Sequence[tuple[str, str, str]]) -> list[str]:
 
 
 def _wide_table(theory: xr.Dataset, tolerance: float) -> Table:
-    columns = (
-        "spread,\nlast step",
-        "spread, worst\n(at step)",
-        "shift,\nlast step",
-        "shift, worst\n(at step)",
-    )
-    table = _table(f"width from which effects of finite width are below {percent(tolerance)}", "", *columns)
+    title = f"width from which effects of finite width are below {percent(tolerance)}"
+    table = _table(title, "", *(condition.lower().replace(", ", ",\n") for condition in CONDITIONS))
     for row in wide_enough(theory, tolerance):
-        cells = (row.spread_last, row.spread_worst, row.shift_last, row.shift_worst)
-        table.add_row(row.label, *(_width(cell, worst=at % 2 == 1) for at, cell in enumerate(cells)))
+        table.add_row(row.label, *wide_words(row, " ({})", (ABSENT, ABSENT)))
     return table
-
-
-def _width(cell: Sufficient | None, *, worst: bool) -> str:
-    if cell is None:
-        return ABSENT
-    return width_words(cell.width) + (f" ({cell.step})" if worst else "")
 
 
 def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:

@@ -37,8 +37,9 @@ def _large_variance(theory: xr.Dataset, narrow: int) -> str:
     if not scale or not np.isfinite(scale) or spread <= SMALL * scale:
         return ""
     return (
-        f"At N = {narrow} the variance of the predictions reaches {spread / scale:.0%} of their mean square: "
-        "leading order in 1/N is rough there; trust the wider networks."
+        f"At N = {narrow} the spread of the predictions reaches {np.sqrt(spread / scale):.0%} of their "
+        "root mean square over all points and steps: leading order in 1/N is rough there; trust the wider "
+        "networks."
     )
 
 
@@ -50,8 +51,8 @@ def _large_shift(theory: xr.Dataset, narrow: int) -> str:
     if not scale or not np.isfinite(scale) or shift <= SMALL * scale:
         return ""
     return (
-        f"At N = {narrow} the mean shift of the predictions reaches {shift / scale:.0%} of their size: "
-        "the next order in 1/N matters there."
+        f"At N = {narrow} the mean shift of the predictions reaches {shift / scale:.0%} of their root mean "
+        "square over all points and steps: the next order in 1/N matters there."
     )
 
 
