@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from widthwise.analysis import TheorySeries, theory_series, wide_enough
-from widthwise.report.wide import CONDITIONS, percent, wide_words
+from widthwise.report.wide import CONDITIONS, wide_words
+from widthwise.report.words import percent
 
 WIDTH_IN_FILES = 100
 UNBOUNDED = 100_000  # columns of a file's lines, where nothing should be folded
@@ -122,8 +123,8 @@ def render_theory(
     fit into the first; else those between the ends are left out, and said to be.
     """
     console, series = _console(UNBOUNDED), theory_series(theory)
-    counts = range(len(widths), 1, -1)
-    fitting = next((n for n in counts if _fits(console, _theory_table(series, widths[:n]))), 1)
+    breadths = ((n, _breadth(console, _theory_table(series, widths[:n]))) for n in range(len(widths), 1, -1))
+    fitting = next((n for n, breadth in breadths if breadth <= console.width), 1)
     shown = list(widths)
     if not all_widths:
         kept = np.unique(np.rint(np.linspace(0, len(widths) - 1, fitting)).astype(int))
@@ -210,10 +211,6 @@ def _table(title: str, first: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
-
-
-def _fits(console: Console, table: Table) -> bool:
-    return _breadth(console, table) <= console.width
 
 
 def _breadth(console: Console, table: Table) -> int:

@@ -8,8 +8,8 @@ from widthwise.analysis import wide_enough
 from widthwise.audit import ClaimRow
 from widthwise.report.gather import Gathered
 from widthwise.report.study_words import study_words
-from widthwise.report.wide import CONDITIONS, percent, wide_words
-from widthwise.report.words import conclude, measured_words, part_title
+from widthwise.report.wide import CONDITIONS, wide_words
+from widthwise.report.words import conclude, measured_words, part_title, percent
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import math
 from widthwise.analysis import WideEnough, wide_enough
 from widthwise.report.gather import Gathered
 from widthwise.report.tables import Table, table_of
-from widthwise.report.words import part_title
+from widthwise.report.words import part_title, percent
 
 CONDITIONS = ("Spread, last step", "Spread, worst step", "Shift, last step", "Shift, worst step")
 LONGEST_COUNT = 10**8
@@ -68,12 +68,3 @@ def width_words(width: float) -> str:
 def count_words(count: int | float) -> str:
     """A whole number with its thousands apart, or two digits of a very large one."""
     return f"{count:,.0f}" if count < LONGEST_COUNT else f"{count:.2g}"
-
-
-def percent(tolerance: float) -> str:
-    """A tolerance as a reader calls it.
-
-    >>> percent(0.01), percent(0.0025)
-    ('1 %', '0.25 %')
-    """
-    return f"{100 * tolerance:.3g} %"

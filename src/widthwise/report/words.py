@@ -219,7 +219,7 @@ def conclude(rows: Sequence[ClaimRow], alpha: object, summary: Sequence[str] = (
     """What a practitioner should take away from rows judged together at `alpha`, and from the `summary` that
     stands beside it: what fails, what is undecided, and what would decide it."""
     tests = [row for row in rows if row.judges]
-    rate = f"chance of a false alarm anywhere: {_percent(alpha)}"
+    rate = f"chance of a false alarm anywhere: {percent(alpha)}"
     bad, weak = ([row for row in tests if row.verdict == v] for v in ("inconsistent", "underpowered"))
     verdict = overall(rows)
     if verdict == "inconsistent":
@@ -248,5 +248,10 @@ def _claims(rows: Sequence[ClaimRow]) -> str:
     return ", ".join(f"{title} ({count})" for title, count in counts.items())
 
 
-def _percent(alpha: object) -> str:
-    return f"{100 * alpha:.3g} %" if isinstance(alpha, int | float) else "unknown"
+def percent(share: object) -> str:
+    """A share as a reader calls it; "unknown" for what is no number.
+
+    >>> percent(0.01), percent(0.0025)
+    ('1 %', '0.25 %')
+    """
+    return f"{100 * share:.3g} %" if isinstance(share, int | float) else "unknown"

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 POINT_KINDS: tuple[DataKind, ...] = ("arrays", "digits", "synthetic")
 TEXT_KINDS: tuple[DataKind, ...] = ("tokens", "text")
 READ_AS_IMAGES: tuple[DataKind, ...] = ("image_folder", "cifar5m", "digits", "huggingface", "arrays")
-ENDLESS_KINDS: tuple[DataKind, ...] = ("synthetic", "mnist1d")
 MOST_RECORDED_STEPS = 10**6
 FULL_BATCH = ("gd", "gradient_flow")
 NEEDED_PATHS: dict[DataKind, str] = {

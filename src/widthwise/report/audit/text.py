@@ -59,16 +59,7 @@ def _table(rows: Sequence[ClaimRow], width: int) -> str:
     if not rows:
         return ""
     cells = [
-        tuple(
-            printable(cell)
-            for cell in (
-                row.claim,
-                kind_of(row),
-                *measured_words(row),
-                _where(row),
-            )
-        )
-        for row in rows
+        tuple(map(printable, (row.claim, kind_of(row), *measured_words(row), _where(row)))) for row in rows
     ]
     sizes = [max(len(line[at]) for line in [COLUMNS, *cells]) for at in range(len(COLUMNS) - 1)]
     lines = [_line(COLUMNS, sizes), _line(["-" * size for size in [*sizes, len(COLUMNS[-1])]], sizes)]
