@@ -34,7 +34,7 @@ from widthwise.report.audit import write_verdict
 from widthwise.report.audit.verdict_file import NAME
 from widthwise.report.evidence import theory_warnings
 from widthwise.study import Study, dump_study
-from widthwise.study.check import LARGEST_WIDTH
+from widthwise.study.settings import LARGEST_WIDTH
 from widthwise.training import train_ensemble
 from widthwise.wording import unmarked
 
