@@ -33,10 +33,11 @@ MAY_IMPORT = {
     "atomic": set(),
     "errors": set(),
     "progress": set(),
+    "wording": set(),
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 MAY_IMPORT["__main__"] = {"cli"}
-ANYWHERE = {"atomic", "errors", "progress"}
+ANYWHERE = {"atomic", "errors", "progress", "wording"}
 SERIALIZERS = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 LONGEST_FILE = 400
 

@@ -1,5 +1,7 @@
 """Modes of recorded tangent kernels, and how mean kernels would learn."""
 
+import re
+
 import numpy as np
 import pytest
 from description_rows import ROOT, RUN, dataset, rows_of
@@ -77,6 +79,38 @@ def test_mean_kernels_leave_what_their_modes_leave(seed):
     assert set(rows) == {16, 32, 64}
     bare = records.drop_vars("target")
     assert not rows_of(bare, "spectra", "residual curve of the mean kernel")
+
+
+SWAPS = {  # by how much eigenvalues and powers of N = 16 fall short of those of infinite width
+    "eigenvalues": (0.4, 0.0, "eigenvalues carry 100 %: what differs is the eigenvalues"),
+    "both": (0.3, -0.05, "eigenvalues carry [6-9][0-9] %: what differs is the eigenvalues"),
+    "opposed": (
+        0.4,
+        0.1,
+        r"the eigenvalues alone would make 1\.\d+ times as much, which the power of the task in slower modes "
+        "partly undo: what differs is the eigenvalues",
+    ),
+    "powers": (
+        -0.1,
+        -0.3,
+        r"the power of the task in slower modes alone would make 1\.\d+ times as much, which the eigenvalues "
+        "partly undo: what differs is the power of the task in slower modes",
+    ),
+}
+
+
+@pytest.mark.parametrize("swap", SWAPS)
+def test_what_carries_the_gap_is_said_where_one_part_is_more_than_all_of_it_too(seed, swap):
+    slower, weaker, words = SWAPS[swap]
+    near = 16 / np.array(WIDTHS)[:, None, None, None]
+    noise = 1 + 1e-3 * np.random.default_rng(seed).standard_normal((len(WIDTHS), 6, 1, 2))
+    records = dataset(
+        [3],
+        tangent_kernel_eigenvalue=((*RUN, "mode"), np.array([4.0, 1.0]) * (1 - slower * near) * noise),
+        task_power=((*RUN, "mode"), (0.5 + weaker * near * np.array([1.0, -1.0])) * noise),
+    )
+    (row,) = (r for r in audit(records, claims=["spectra"]).rows if r.where["quantity"] == "swap test")
+    assert re.search(words, row.advice), (row.estimate, row.advice)
 
 
 @pytest.mark.parametrize("spoil", [np.nan, np.inf, 1e200])

@@ -153,9 +153,3 @@ def test_all_kinds_keep_the_protocol(stderr):
         stderr(kind())
         with open_progress(quiet) as progress:
             assert isinstance(progress, Progress)
-
-
-def test_a_stage_without_work_says_so(capsys):
-    with open_progress() as progress:
-        progress.start("training", 0)
-    assert capsys.readouterr().err == "training: nothing to do\n"

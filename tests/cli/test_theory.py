@@ -1,6 +1,7 @@
 """What `widthwise theory` says and leaves: numbers, kernels on a terminal, a report."""
 
 import io
+import json
 import re
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from commands import TINY, assert_refused, call, contents
+from commands import TINY, assert_refused, call, contents, copied
 from synthetic_run import Truth, make_theory
 
 from widthwise.cli.kernel_squares import MOST_KERNELS, MOST_POINTS, render_kernels
@@ -198,6 +199,24 @@ def test_the_command_says_numbers_and_writes_a_report(tiny, folder):
     page = (folder / "runs" / "tiny" / "report.html").read_text()
     assert "How wide for 5 %?" in page and "need trained networks" in page
     assert {path.name for path in (folder / "runs" / "tiny").iterdir()} == {"theory.nc", "report.html"}
+
+
+def test_a_width_that_is_asked_for_is_on_the_page_beside_those_of_networks(finished, tiny, folder):
+    runs = copied(finished[0] / "out", folder / "out"), folder / "alone"
+    for out, others in zip(runs, ((4, 8), ()), strict=True):
+        result = call("theory", tiny, "--width", "1000", "--out", out)
+        assert result.exit_code == 0 and "N = 1000" in result.stdout
+        page = (out / "report.html").read_text()
+        found = re.findall(r'<th role="columnheader" scope="col">Seeds at N\xa0=\xa0(\d+)</th>', page)
+        assert found == [str(width) for width in (*others, 1000)]
+        figures = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)[1])
+        assert any("N = 1000" in json.dumps(figure["controls"]) for figure in figures.values())
+
+
+def test_doubts_on_a_theory_are_told_without_marks_of_code():
+    theory = make_theory(TRUTH).assign_attrs(warnings=json.dumps(["raise `theory.sites`: 18 % is noise"]))
+    told = theory_summary(theory, [32], 0.01, all_widths=True)
+    assert told.endswith("\nwarning: raise theory.sites: 18 % is noise")
 
 
 def test_quiet_says_nothing_and_writes_the_same(tiny, folder):

@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 from audited import records_of
+from browsing import CHROMIUM, DESKTOP
 from synthetic_run import Truth, make_records, make_theory
 
 from widthwise.audit import audit
@@ -66,3 +67,36 @@ def make_run(tmp_path):
         return directory
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser, run_directory):
+    """Opens the report of a folder; returns the page, and lists that its errors and requests go to."""
+    contexts = []
+
+    def open_it(directory=run_directory, **options):
+        context = browser.new_context(**(options or DESKTOP))
+        contexts.append(context)
+        page = context.new_page()
+        errors, requests = [], []
+        page.on("console", lambda m: errors.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(f"file://{directory / 'report.html'}")
+        page.wait_for_selector("html[data-ready]", timeout=60_000)
+        return page, errors, requests
+
+    yield open_it
+    for context in contexts:
+        context.close()

@@ -1,50 +1,12 @@
 """The report in a real browser: headless Chromium, as readers open it from disk."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from browsing import CHROMIUM, CLIPPED, DESKTOP, PHONE, open_details
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-DESKTOP = {"viewport": {"width": 1360, "height": 900}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def open_page(browser, run_directory):
-    """Opens the report; the page has lists `errors` and `requests` attached to it."""
-    contexts = []
-
-    def open_it(directory=run_directory, **options):
-        context = browser.new_context(**(options or DESKTOP))
-        contexts.append(context)
-        page = context.new_page()
-        errors, requests = [], []
-        page.on("console", lambda m: errors.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(f"file://{directory / 'report.html'}")
-        page.wait_for_selector("html[data-ready]", timeout=60_000)
-        return page, errors, requests
-
-    yield open_it
-    for context in contexts:
-        context.close()
 
 
 def background(page):
@@ -142,16 +104,10 @@ def test_numbers_of_a_figure_can_be_downloaded(open_page):
     assert any("infinite width" in line for line in lines)
 
 
-# Elements whose text is cut off: they hide or scroll what does not fit. Charts and their menus are Plotly's.
-CLIPPED = """[...document.querySelectorAll('main *, nav *')].filter(element =>
-    element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).overflowX !== 'visible'
-    && !element.closest('.plot, .hidden, thead, pre')).map(element => element.outerHTML.slice(0, 120))"""
-
-
 @pytest.mark.parametrize("width", [390, 768, 1300])
 def test_nothing_is_cut_off_at_any_width(open_page, audited_directory, width):
     page, errors, _ = open_page(audited_directory, viewport={"width": width, "height": 900})
-    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    open_details(page)
     assert errors == []
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     assert page.evaluate(CLIPPED) == []
@@ -159,7 +115,7 @@ def test_nothing_is_cut_off_at_any_width(open_page, audited_directory, width):
 
 def test_on_a_phone_every_cell_names_its_column(open_page, audited_directory):
     page, _, _ = open_page(audited_directory, **PHONE)
-    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    open_details(page)
     labels = page.evaluate(
         "[...document.querySelectorAll('td')].map(c => getComputedStyle(c, '::before').content)"
     )

@@ -18,7 +18,9 @@ from widthwise.report.headline import cards, subject
 from widthwise.report.inputs import RunFiles
 from widthwise.report.layers import layer_figure
 from widthwise.report.richness_scan import richness_figure
-from widthwise.report.tables import matrix_table, wide_table
+from widthwise.report.scatter import distance_figure
+from widthwise.report.tables import matrix_table
+from widthwise.report.wide import wide_table
 
 TRUTH = Truth(seeds=6, steps=5, widths=(16, 64), layers=3, scan=(0.5, 1.0, 2.0), stderr=1e-3)
 
@@ -240,3 +242,19 @@ def test_the_table_is_escaped(make_run):
     page = write_report(directory).read_text()
     rows = re.findall(r'<span class="value">(Feature kernel[^/]*layer.*?)</span>', page)
     assert evil in unescape(rows[0]) and evil not in rows[0]
+
+
+def test_the_dashed_line_is_theorys_distance_of_one_network_at_the_compared_steps(run):
+    theory = run.theory.isel(step=run.theory["step"].isin(run.numbers["step"]))
+    at = np.flatnonzero(theory["split"] == "test")
+    variance, shift = (theory[f"prediction{s}"].to_numpy()[:, at] for s in ("_variance", "_shift"))
+    figure = distance_figure(run)
+    (panel,) = view(figure, list(run.numbers["part"].to_numpy()).index("prediction, test"))
+    widths = np.array(figure.axes["dense"])
+    expected = np.sqrt(variance.mean() / widths + (shift**2).mean() / widths**2)
+    np.testing.assert_allclose(
+        named(panel, "theory, single network")["y"], expected, rtol=5e-4
+    )  # four digits
+    assert np.ptp(expected) > 0
+    (panel,) = view(distance_figure(without(run, "prediction_variance")), 1)
+    assert all(trace["name"] != "theory, single network" for trace in panel.data)

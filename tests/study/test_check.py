@@ -105,6 +105,24 @@ def test_refusals_tell_the_bounds_with_all_their_digits():
         Study(name="a", ensemble=EnsembleSettings(seeds=10**9))
 
 
+def test_a_refusal_can_be_printed_whatever_it_names():
+    with pytest.raises(InputError) as caught:
+        Study(name="a", data=DataSettings(path="\ud800.npz"))
+    assert '`data.path` = "\\ud800.npz": has characters' in str(caught.value).encode().decode()
+
+
+def test_a_whole_number_too_large_for_any_float_is_told_the_bounds():
+    with pytest.raises(InputError, match=r"`training\.steps` = 1000.*: give 1 to 100,000,000; step 0"):
+        Study(name="a", training=TrainingSettings(steps=HUGE))
+
+
+def test_all_wrong_values_of_a_table_are_told_at_once():
+    with pytest.raises(InputError) as caught:
+        Study(name="a", theory=TheorySettings(sites=17, scramblings=1, observables=()))
+    told = ("theory.sites", "theory.scramblings", "theory.observables")
+    assert [line.split("`")[1] for line in str(caught.value).splitlines()] == list(told)
+
+
 def test_arrays_need_a_path():
     with pytest.raises(InputError, match=r"`data\.path` = "):
         Study(name="a", data=DataSettings(kind="arrays"))

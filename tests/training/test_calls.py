@@ -11,7 +11,7 @@ import pytest
 import widthwise as ww
 from widthwise.data import open as stream
 from widthwise.records import folder
-from widthwise.study.check import check_training
+from widthwise.study.combinations import checked_training
 
 KEY = jax.random.key(0)
 # Without the type checks of the test suite, which would refuse some of these calls before the library does.
@@ -90,7 +90,7 @@ def test_no_optimizer_is_made_of_settings_that_no_training_can_have(case):
 
 def test_an_unknown_optimizer_is_none_of_those_there_are():
     with pytest.raises(ValueError, match=r'`training\.optimizer` = "lion": expected "gd"'):
-        check_training(unchecked(ww.TrainingSettings(), optimizer="lion"))
+        checked_training(unchecked(ww.TrainingSettings(), optimizer="lion"))
 
 
 def test_rules_are_not_taken_from_what_holds_none():

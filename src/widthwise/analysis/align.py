@@ -103,7 +103,7 @@ def find_common(theory: xr.Dataset, records: xr.Dataset) -> Common:
             f"theory has {sorted(map(str, theory.data_vars))}, "
             f"records {sorted(map(str, records.data_vars))}: no variable with the same dimensions is in both"
         )
-    labels = {name: _steps(data) for name, data in (("theory", theory), ("records", records))}
+    labels = {name: step_labels(data) for name, data in (("theory", theory), ("records", records))}
     finite = np.ones(theory.sizes["step"], dtype=bool)
     for name in variables:
         values = theory[name].transpose(*ordered_dims(theory[name])).to_numpy()
@@ -154,8 +154,9 @@ def ordered_dims(variable: xr.DataArray) -> tuple[str, ...]:
     return ("step", *rest)
 
 
-def _steps(data: xr.Dataset) -> Int[np.ndarray, "step"]:
-    steps = data["step"].to_numpy() if "step" in data.coords else np.arange(data.sizes["step"])
+def step_labels(data: xr.Dataset) -> Int[np.ndarray, "step"]:
+    """The steps of a file, or their positions where it does not say; none of what has no steps."""
+    steps = data["step"].to_numpy() if "step" in data.coords else np.arange(data.sizes.get("step", 0))
     return steps.astype(np.int64)
 
 

@@ -31,8 +31,7 @@ def number_dataset(
     `distance_mean_resolved`, `largest_z_...` (width, part); `variance_scaling`, `shift_scaling`,
     `exponent_single`, `exponent_mean` (part) with `_low` and `_high`, `amplitude_...` of the fitted lines;
     by step (width, part, step): `scaled_variance` (N s^2, mean over elements) with `_low` and `_high`,
-    `rms_distance`; `theory_scaled_variance`, `..._stderr` (part, step); `rms_value` (part), the root mean
-    square of the infinite-width value.
+    `rms_distance`; `theory_scaled_variance`, `..._stderr` (part, step).
     """
     widths = [int(w) for w in records["width"].to_numpy()]
     found: Labelled = {"seeds": ("width", common.valid.sum(axis=1))}
@@ -43,8 +42,6 @@ def number_dataset(
     found |= _by_width(widths, measured, summaries, alpha)
     found |= _limits(summaries, alpha)
     found |= _by_step(widths, len(common.steps), measured, alpha)
-    theories = [t for result in measured.values() for t in result.theories]
-    found["rms_value"] = ("part", np.array([math.sqrt(float((t.value**2).mean())) for t in theories]))
     numbers = xr.Dataset(found, coords={"width": widths, "step": common.steps, "part": list(summaries)})
     labels = [name for name in ("point", "point_b", "split", "layer", "output") if name in theory.coords]
     kept = {name: theory[name] for name in labels if set(theory[name].dims) <= set(numbers.dims)}

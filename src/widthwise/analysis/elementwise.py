@@ -7,8 +7,6 @@ from jaxtyping import Float
 from widthwise.analysis.align import Common, Part
 from widthwise.analysis.part_theory import companion
 
-NAMES = ("mean", "std", "z_infinite_width", "z_with_shift", "variance_ratio")
-
 
 def whole_theory(theory: xr.Dataset, part: Part, common: Common) -> dict[str, Float[np.ndarray, "..."]]:
     """The variable and those companions that exist, (step, ...), under their suffixes."""

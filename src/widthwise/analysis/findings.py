@@ -21,6 +21,7 @@ from widthwise.analysis.scaling import (
 )
 from widthwise.analysis.signflip import LargestT, student_t
 from widthwise.analysis.verdict import OWN, Test
+from widthwise.wording import percent
 
 SINGLE_EXPONENT, MEAN_EXPONENT = -0.5, -1.0
 # A variance twice theory's, or none, must be visible; so must a shift twice theory's, or none.
@@ -88,7 +89,7 @@ def _mean_test(where: dict, width: int, cells: Cells, theory: PartTheory, alpha:
     what = "theory" if theory.shift is None else "theory with its shift"
     good = f"The ensemble mean agrees with {what}."
     if size > 0:
-        good += f" An error of {bound * noise / size:.1%} of its typical size would have been seen."
+        good += f" An error of {percent(bound * noise / size, 1)} of its typical size would have been seen."
     weak = "" if enough else "One seed has no scatter to compare with: train more seeds."
     if alone and not cell.mismatches and p < alpha:
         weak = ONE_WIDTH

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
+from widthwise.analysis.exponents import slope_coefficients
 from widthwise.analysis.seeds import (
     bootstrap_counts,
     bootstrap_squared_distances,
@@ -206,7 +207,7 @@ def gap_exponent(
         return None
     pairs = [(w, w + 1) for w in range(count - 1)]
     x = np.log([products.widths[a] for a, _ in pairs])
-    slope = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
+    slope = slope_coefficients(x)
     squared = np.array([products.unbiased(a, b) for a, b in pairs])
     noise = np.array([products.floor(a) + products.floor(b) for a, b in pairs])
     if (squared <= 2 * noise).any() or (squared <= 0).any():

@@ -23,12 +23,6 @@ class MeanDistance:
     z: float
 
 
-def seed_products(deviations: Float[np.ndarray, "seed *element"]) -> Float[np.ndarray, "seed seed"]:
-    """G_ij = sum over elements of d_ie d_je."""
-    flat = deviations.reshape(len(deviations), -1)
-    return flat @ flat.T
-
-
 def centered_products(products: Float[np.ndarray, "*b seed seed"]) -> Float[np.ndarray, "*b seed seed"]:
     """The same for deviations from the ensemble mean instead of from theory."""
     rows = products - products.mean(axis=-1, keepdims=True)

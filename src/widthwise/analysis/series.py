@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
-from widthwise.analysis.align import MEASURED, Part, find_parts
+from widthwise.analysis.align import MEASURED, Part, find_parts, step_labels
 from widthwise.analysis.same_study import point_splits
 from widthwise.records.schema import SCAN_VARIABLES
 
@@ -76,8 +76,7 @@ class TheorySeries:
 
 def theory_series(theory: xr.Dataset) -> list[TheorySeries]:
     """Every part of every variable of the theory, in the schema's order."""
-    steps = theory["step"].to_numpy() if "step" in theory.coords else np.arange(theory.sizes.get("step", 0))
-    found = []
+    steps, found = step_labels(theory), []
     for variable in MEASURED:
         if variable in theory and "step" in theory[variable].dims:
             found += [_series(theory, part, steps) for part in find_parts(theory, variable)]

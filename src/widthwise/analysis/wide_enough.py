@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from widthwise.analysis.align import MEASURED, find_parts
 from widthwise.analysis.series import TheorySeries, theory_series
 from widthwise.errors import InputError
 
@@ -77,67 +76,19 @@ def wide_enough(
         spread, shift = series.relative_spread, series.relative_shift
         by_spread = None if spread is None else (spread / tolerance) ** 2
         by_shift = None if shift is None else shift / tolerance
-        last = _last(by_spread, series)
-        found.append(
-            WideEnough(
-                label=series.label,
-                spread_last=last,
-                spread_worst=_worst(by_spread, series),
-                shift_last=_last(by_shift, series),
-                shift_worst=_worst(by_shift, series),
-                seeds=tuple(None if last is None else max(1, math.ceil(last.width / n)) for n in widths),
-            )
-        )
+        last, spread_worst = _last_and_worst(by_spread, series)
+        shift_last, shift_worst = _last_and_worst(by_shift, series)
+        seeds = tuple(None if last is None else max(1, math.ceil(last.width / n)) for n in widths)
+        found.append(WideEnough(series.label, last, spread_worst, shift_last, shift_worst, seeds))
     return found
 
 
-def _last(widths: Float[np.ndarray, "step"] | None, series: TheorySeries) -> Sufficient | None:
-    if widths is None or not np.isfinite(widths[-1]):
-        return None
-    return Sufficient(float(widths[-1]), int(series.steps[-1]))
-
-
-def _worst(widths: Float[np.ndarray, "step"] | None, series: TheorySeries) -> Sufficient | None:
+def _last_and_worst(
+    widths: Float[np.ndarray, "step"] | None, series: TheorySeries
+) -> tuple[Sufficient | None, Sufficient | None]:
     if widths is None or not np.isfinite(widths).any():
-        return None
-    at = int(np.nanargmax(widths))
-    return Sufficient(float(widths[at]), int(series.steps[at]))
-
-
-def relative_distance_terms(theory: xr.Dataset, label: str) -> tuple[float, float] | None:
-    r"""(a, b) of a single network's squared relative distance to infinite width, $a/N + b/N^2$.
-
-    Sums over all steps and elements of the part `label`: a = sum V / sum v^2, b = sum shift^2 / sum v^2.
-    None if theory has no variance of it, or the infinite-width value is zero.
-    """
-    for variable in MEASURED:
-        if f"{variable}_variance" not in theory:
-            continue
-        for part in find_parts(theory, variable):
-            if part.label != label:
-                continue
-
-            def total(name: str, power: int, part=part) -> float:
-                if name not in theory:
-                    return 0.0
-                values = part.elements(theory[name].transpose(*part.dims).to_numpy().astype(np.float64))
-                return float(np.nansum(values**power))
-
-            size = total(variable, 2)
-            if size <= 0:
-                return None
-            return total(f"{variable}_variance", 1) / size, total(f"{variable}_shift", 2) / size
-    return None
-
-
-def sufficient_width(theory: xr.Dataset, label: str, tolerance: float) -> float | None:
-    """Width from which a typical single network is within `tolerance` of infinite width.
-
-    The distance is relative, a root mean square over steps and elements of the part `label`. Solves a/N +
-    b/N^2 = tolerance^2 for N, at leading order; None where theory does not say.
-    """
-    terms = relative_distance_terms(theory, label)
-    if terms is None:
-        return None
-    a, b = terms
-    return (a + math.sqrt(a * a + 4 * b * tolerance**2)) / (2 * tolerance**2)
+        return None, None
+    last, worst = (
+        Sufficient(float(widths[at]), int(series.steps[at])) for at in (-1, int(np.nanargmax(widths)))
+    )
+    return (last if np.isfinite(last.width) else None), worst

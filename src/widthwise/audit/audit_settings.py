@@ -1,9 +1,11 @@
 """What an audit forgives, and what it must be able to see."""
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Annotated
 
 from widthwise.errors import InputError
+from widthwise.study.rules import bounds
+from widthwise.study.tables import checked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,28 +23,19 @@ class AuditSettings:
     **Errors:** `InputError` for a value out of range.
     """
 
-    exponent_tolerance: float = 0.2
-    least_convergence: float = 0.25
-    allowed_gap: float = 0.05
-    visible_exponent: float = 0.5
-    visible_gap: float = 1.4
-    onset: float = 0.02
-    most_steps: int = 8
-    most_points: int = 64
-    seed: int = 0
+    exponent_tolerance: Annotated[float, bounds(0, 10, "such as 0.2")] = 0.2
+    least_convergence: Annotated[float, bounds(0, 10, "such as 0.25")] = 0.25
+    allowed_gap: Annotated[float, bounds(0, 10, "such as 0.05")] = 0.05
+    visible_exponent: Annotated[float, bounds(0, 10, "such as 0.5")] = 0.5
+    visible_gap: Annotated[float, bounds(0, 10, "such as 1.4")] = 1.4
+    onset: Annotated[float, bounds(0, 10, "such as 0.02")] = 0.02
+    most_steps: Annotated[int, bounds(1, 10**9, "such as 8")] = 8
+    most_points: Annotated[int, bounds(1, 10**9, "such as 64")] = 64
+    seed: Annotated[int, bounds(0, 10**9, "such as 0")] = 0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value, whole = getattr(self, field.name), field.type is int
-            kind = int if whole else (int, float)
-            bad = not isinstance(value, kind) or isinstance(value, bool) or not math.isfinite(value)
-            least, most = (0 if field.name == "seed" else 1, 10**9) if whole else (0.0, 10.0)
-            if bad or not least <= value <= most:
-                what = "a whole number" if whole else "a number"
-                raise InputError(
-                    f"`audit.{field.name}` = {value!r}: give {what} from {least} to {most}, "
-                    f"such as {field.default}"
-                )
+        for name, value in checked("audit", vars(self), AuditSettings).items():
+            object.__setattr__(self, name, value)
         if self.exponent_tolerance >= self.visible_exponent:
             raise InputError(
                 f"`audit.exponent_tolerance` = {self.exponent_tolerance} is not below "

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
+from widthwise.analysis.align import RUN_DIMS
 from widthwise.analysis.gaps import Products
 from widthwise.audit.audit_settings import AuditSettings
 from widthwise.audit.reading import SLAB_BYTES, Place, read_part, sound, thinned
@@ -16,7 +17,6 @@ from widthwise.errors import InputError
 from widthwise.study import Study
 from widthwise.study.stored import known_study
 
-RUN_DIMS = ("width", "seed")
 LARGEST_WIDTH, LARGEST_STEP = 2**40, 2**53
 MOST_STEPS = 4096  # of those recorded that are read
 # Dimensions of which three entries tell whether a step was recorded.
@@ -145,9 +145,12 @@ class EnsembleView:
         found = sound(entry.to_numpy().astype(np.float64)).reshape(len(self.steps), -1).any(axis=1)
         return np.flatnonzero(found | ~self.alive[width, seed])
 
-    def surviving(self, steps: Sequence[int], fewest: int = 2) -> list[int]:
-        """Those of the steps at which every width still has `fewest` networks that count."""
-        return [s for s in steps if (self.usable(s).sum(axis=1) >= fewest).all()]
+    def names(self, dim: str, *coordinates: str) -> list[str]:
+        """Labels along a dimension, by the first of its coordinates that there is, or numbers from 1 on."""
+        for name in (*coordinates, dim):
+            if name in self.records.coords and self.records[name].dims == (dim,):
+                return [str(label) for label in self.records[name].to_numpy()]
+        return [str(number) for number in range(1, self.records.sizes[dim] + 1)]
 
     def products(self, widths: Sequence[int], blocks: Iterator[list[Float[np.ndarray, "_ ..."]]]) -> Products:
         """Inner products of all networks from blocks of elements; each block is one array a width, rows of

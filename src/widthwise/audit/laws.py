@@ -47,9 +47,7 @@ def tensor_laws(measured: EnsembleView) -> list[TensorLaw]:
     if "tensor" not in records.dims:
         return []
     count = records.sizes["tensor"]
-    labels = records["tensor"].to_numpy() if "tensor" in records.coords else range(1, count + 1)
-    names = [str(name) for name in labels]
-    roles = _roles(measured, count)
+    names, roles = measured.names("tensor"), _roles(measured, count)
     given = [_numbers(measured, f"tensor_{what}_exponent", count) for what in ("weight", "update")]
     laws = []
     for index, (name, role) in enumerate(zip(names, roles, strict=True)):

@@ -13,6 +13,7 @@ from widthwise.audit.claims.loss_curves import split_names
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 from widthwise.audit.reading import sound
 from widthwise.audit.theory_limit import ensemble_loss, loss_curve
+from widthwise.wording import percent
 
 TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
 MOST_STRETCHES = 2
@@ -146,9 +147,7 @@ def _share(part: float) -> str:
     >>> _share(0.02), _share(0.005), _share(31.2)
     ('2 %', '0.5 %', '31 times its size')
     """
-    if part >= 10:
-        return f"{part:.2g} times its size"
-    return f"{100 * part:.0f} %" if part >= 0.01 else f"{100 * part:.1g} %"
+    return f"{part:.2g} times its size" if part >= 10 else percent(part, 1)
 
 
 def shares(ensembles: Ensembles, limit: float | None) -> list[str]:

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
+from widthwise.analysis.align import step_labels
 from widthwise.analysis.ensembling import losses_of
 from widthwise.audit.claims.bias import Ensembles
 from widthwise.audit.claims.classes import loss_kind, points_of, read_points, targets_at
@@ -49,8 +50,7 @@ def ensemble_loss(theory: xr.Dataset, measured: EnsembleView, ensembles: Ensembl
 
 def _positions(theory: xr.Dataset, labels: Int[np.ndarray, " label"]) -> Int[np.ndarray, " label"]:
     """Where theory has these steps, -1 where it does not."""
-    known = theory["step"].to_numpy() if "step" in theory.coords else np.arange(theory.sizes["step"])
-    place = {int(step): index for index, step in enumerate(known)}
+    place = {int(step): index for index, step in enumerate(step_labels(theory))}
     return np.array([place.get(int(label), -1) for label in labels])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from widthwise.cli.streams import write_error
 from widthwise.progress import SILENT, Parts, Progress, seconds_of_network
+from widthwise.wording import unmarked
 
 if TYPE_CHECKING:
     import rich.progress
@@ -68,7 +69,7 @@ class BarProgress:
 
     def say(self, message: str) -> None:
         """A line above the bars."""
-        self._bars.console.print(message, markup=False, highlight=False)
+        self._bars.console.print(unmarked(message), markup=False, highlight=False)
 
 
 class LineProgress:
@@ -92,7 +93,7 @@ class LineProgress:
 
     def say(self, message: str) -> None:
         """A line."""
-        write_error(message)
+        write_error(unmarked(message))
 
     def finish(self) -> None:
         """Say how long the stage took."""

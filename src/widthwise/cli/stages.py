@@ -34,8 +34,9 @@ from widthwise.report.audit import write_verdict
 from widthwise.report.audit.verdict_file import NAME
 from widthwise.report.evidence import theory_warnings
 from widthwise.study import Study, dump_study
-from widthwise.study.check import LARGEST_WIDTH
+from widthwise.study.settings import LARGEST_WIDTH
 from widthwise.training import train_ensemble
+from widthwise.wording import unmarked
 
 # How we know a study file as our own, which may be replaced.
 HEADER = "# The study of this run, complete, as widthwise read it. Written by widthwise; do not edit.\n"
@@ -152,7 +153,7 @@ def theory_summary(theory: xr.Dataset, widths: Sequence[int], tolerance: float, 
 
 def _doubts(theory: xr.Dataset) -> str:
     """Where its numbers are not to be trusted, a line each."""
-    return "".join(f"\nwarning: {each}" for each in theory_warnings(theory))
+    return "".join(f"\nwarning: {unmarked(each)}" for each in theory_warnings(theory))
 
 
 def train_stage(run: Run, progress: Progress) -> xr.Dataset:
@@ -175,7 +176,7 @@ def audit_stage(
         write_verdict(audited, run.directory)
         table = f"{render_table(audited)}{doubts}\n\nverdict: {run.directory / NAME}"
     except InputError as error:  # as when everything diverged
-        audited, table = None, f"no audit: {error}{doubts}"
+        audited, table = None, f"no audit: {unmarked(str(error))}{doubts}"
         (run.directory / NAME).unlink(missing_ok=True)  # of what was there before
     page = write_report(run.directory, audited=audited, tolerance=tolerance, progress=progress)
     return f"{render_losses(records)}\n\n{table}", page

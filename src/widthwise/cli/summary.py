@@ -13,8 +13,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from widthwise.analysis import Sufficient, TheorySeries, theory_series, wide_enough
-from widthwise.report.headline import percent, width_words
+from widthwise.analysis import TheorySeries, theory_series, wide_enough
+from widthwise.report.wide import CONDITIONS, wide_words
+from widthwise.wording import percent
 
 WIDTH_IN_FILES = 100
 UNBOUNDED = 100_000  # columns of a file's lines, where nothing should be folded
@@ -122,8 +123,8 @@ def render_theory(
     fit into the first; else those between the ends are left out, and said to be.
     """
     console, series = _console(UNBOUNDED), theory_series(theory)
-    counts = range(len(widths), 1, -1)
-    fitting = next((n for n in counts if _fits(console, _theory_table(series, widths[:n]))), 1)
+    breadths = ((n, _breadth(console, _theory_table(series, widths[:n]))) for n in range(len(widths), 1, -1))
+    fitting = next((n for n, breadth in breadths if breadth <= console.width), 1)
     shown = list(widths)
     if not all_widths:
         kept = np.unique(np.rint(np.linspace(0, len(widths) - 1, fitting)).astype(int))
@@ -178,23 +179,11 @@ def _padded(cells: Sequence[tuple[str, str, str]]) -> list[str]:
 
 
 def _wide_table(theory: xr.Dataset, tolerance: float) -> Table:
-    columns = (
-        "spread,\nlast step",
-        "spread, worst\n(at step)",
-        "shift,\nlast step",
-        "shift, worst\n(at step)",
-    )
-    table = _table(f"width from which effects of finite width are below {percent(tolerance)}", "", *columns)
+    title = f"width from which effects of finite width are below {percent(tolerance)}"
+    table = _table(title, "", *(condition.lower().replace(", ", ",\n") for condition in CONDITIONS))
     for row in wide_enough(theory, tolerance):
-        cells = (row.spread_last, row.spread_worst, row.shift_last, row.shift_worst)
-        table.add_row(row.label, *(_width(cell, worst=at % 2 == 1) for at, cell in enumerate(cells)))
+        table.add_row(row.label, *wide_words(row, " ({})", (ABSENT, ABSENT)))
     return table
-
-
-def _width(cell: Sufficient | None, *, worst: bool) -> str:
-    if cell is None:
-        return ABSENT
-    return width_words(cell.width) + (f" ({cell.step})" if worst else "")
 
 
 def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
@@ -222,10 +211,6 @@ def _table(title: str, first: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
-
-
-def _fits(console: Console, table: Table) -> bool:
-    return _breadth(console, table) <= console.width
 
 
 def _breadth(console: Console, table: Table) -> int:

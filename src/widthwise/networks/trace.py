@@ -1,8 +1,8 @@
 """What passes through a network: every architecture shows it under the same names."""
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float
 
 
 class Layer(NamedTuple):
@@ -18,12 +18,3 @@ class Trace(NamedTuple):
     output: Float[Array, "point *position output"]
     layers: dict[str, Layer]
     attention: dict[str, Float[Array, "point head query key"]]
-
-
-@runtime_checkable
-class Network(Protocol):
-    """An Equinox module that shows what it computes; what is not used of a trace is not compiled."""
-
-    def trace(self, inputs: Num[Array, "point *shape"]) -> Trace:
-        """The forward pass at every point."""
-        ...

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from widthwise.study import Study
+from widthwise.wording import percent
 
 SMALL = 0.1  # a relative correction above this is not small
 POINTS_SHARE = 0.5  # training points over width from which the limit N >> P is left
@@ -37,8 +38,9 @@ def _large_variance(theory: xr.Dataset, narrow: int) -> str:
     if not scale or not np.isfinite(scale) or spread <= SMALL * scale:
         return ""
     return (
-        f"At N = {narrow} the variance of the predictions reaches {spread / scale:.0%} of their mean square: "
-        "leading order in 1/N is rough there; trust the wider networks."
+        f"At N = {narrow} the spread of the predictions reaches {percent(np.sqrt(spread / scale), 1)} of "
+        "their root mean square over all points and steps: leading order in 1/N is rough there; trust the "
+        "wider networks."
     )
 
 
@@ -50,8 +52,8 @@ def _large_shift(theory: xr.Dataset, narrow: int) -> str:
     if not scale or not np.isfinite(scale) or shift <= SMALL * scale:
         return ""
     return (
-        f"At N = {narrow} the mean shift of the predictions reaches {shift / scale:.0%} of their size: "
-        "the next order in 1/N matters there."
+        f"At N = {narrow} the mean shift of the predictions reaches {percent(shift / scale, 1)} of their "
+        "root mean square over all points and steps: the next order in 1/N matters there."
     )
 
 
@@ -119,8 +121,8 @@ def _noisy(theory: xr.Dataset, sites: int) -> list[str]:
         size, noise = np.sqrt(_mean_square(theory[name])), np.sqrt(_mean_square(theory[error]))
         if size > 0 and noise > NOISE_SHARE * size:
             found.append(
-                f"The numerical error of {name} is {noise / size:.0%} of it: set theory.fluctuation_sites "
-                f"above the {sites} used, or raise theory.scramblings."
+                f"The numerical error of {name} is {percent(noise / size, 1)} of it: set "
+                f"theory.fluctuation_sites above the {sites} used, or raise theory.scramblings."
             )
     return found
 

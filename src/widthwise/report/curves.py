@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.analysis import point_splits
+from widthwise.analysis.align import step_labels
 from widthwise.report.figure import (
     Control,
     Figure,
@@ -116,7 +117,8 @@ def _panel(
         data.append(line(name, f"@w{index}", "numbers", mean, width=2))
     if curve.value is not None:
         data += _theory_lines(curve, at_theory, width, floor)
-    layout: dict[str, object] = {"xaxis": step_axis(_steps(run)), "yaxis": dict(axis)}
+    steps = theory_steps(run) if run.numbers is None else number_steps(run)
+    layout: dict[str, object] = {"xaxis": step_axis(steps), "yaxis": dict(axis)}
     if target is not None:
         layout["shapes"] = [_target_line(target)]
     reference = None if curve.value is None else ("theory", plain(curve.value[at_theory], 6))
@@ -225,24 +227,14 @@ def _show_control(shows: list[tuple[str, int | None]]) -> tuple[Control, ...]:
     return (Control("Show", tuple(label for label, _ in shows)),) if len(shows) > 1 else ()
 
 
-def _steps(run: Gathered) -> np.ndarray:
-    data = run.numbers if run.numbers is not None else run.theory
-    assert data is not None
-    return data["step"].to_numpy() if "step" in data.coords else np.arange(data.sizes["step"])
-
-
 def theory_steps(run: Gathered) -> np.ndarray:
     """Theory's steps; none without a theory."""
-    if run.theory is None:
-        return np.zeros(0, dtype=int)
-    return (
-        run.theory["step"].to_numpy() if "step" in run.theory.coords else np.arange(run.theory.sizes["step"])
-    )
+    return np.zeros(0, dtype=int) if run.theory is None else step_labels(run.theory)
 
 
 def number_steps(run: Gathered) -> np.ndarray:
     """Steps at which networks were measured; none without records."""
-    return np.zeros(0, dtype=int) if run.numbers is None else _steps(run)
+    return np.zeros(0, dtype=int) if run.numbers is None else step_labels(run.numbers)
 
 
 def _positions(run: Gathered) -> tuple[np.ndarray, np.ndarray]:

@@ -1,18 +1,16 @@
 """What the report says in words: names, the headline, and the numbers on its cards."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.analysis import sufficient_width
+from widthwise.analysis import wide_enough
 from widthwise.audit import ClaimRow
 from widthwise.report.gather import Gathered
 from widthwise.report.study_words import study_words
+from widthwise.report.wide import CONDITIONS, wide_words
 from widthwise.report.words import conclude, measured_words, part_title
-
-TOLERANCES = (0.1, 0.01)
-LONGEST_COUNT = 10**8
+from widthwise.wording import percent
 
 
 @dataclass(frozen=True)
@@ -107,43 +105,17 @@ def favorite_part(run: Gathered) -> str:
 
 
 def _wide_enough(run: Gathered) -> list[Card]:
-    if run.theory is None:
+    """Two numbers of the table of widths, with their conditions in its words: of predictions, test before
+    training points."""
+    rows = () if run.theory is None else wide_enough(run.theory, run.tolerance)
+    mine = [row for row in rows if row.label.startswith("prediction") and row.spread_last is not None]
+    if not mine:
         return []
-    for part in ("prediction, test", "prediction, train", "prediction"):
-        widths = [sufficient_width(run.theory, part, tolerance) for tolerance in TOLERANCES]
-        if all(w is not None for w in widths):
-            near, far = (width_words(w) for w in widths if w is not None)
-            detail = (
-                f"{part_title(part).lower()}, typical single network; 1 % needs N ≈ {far}; over all steps"
-            )
-            return [Card(f"N ≈ {near}", "is wide enough to be within 10 % of infinite width", detail)]
-    return []
-
-
-def width_words(width: float) -> str:
-    """A width rounded up to two digits, as theory knows it to leading order only.
-
-    >>> width_words(0.2), width_words(1234.5), width_words(3.2e9)
-    ('1', '1,300', '3.2e+09')
-    """
-    size = max(width, 1.0)
-    unit = 10.0 ** max(math.floor(math.log10(size)) - 1, 0)
-    rounded = math.ceil(size / unit * (1 - 1e-12)) * unit
-    return count_words(rounded)
-
-
-def count_words(count: int | float) -> str:
-    """A whole number with its thousands apart, or two digits of a very large one."""
-    return f"{count:,.0f}" if count < LONGEST_COUNT else f"{count:.2g}"
-
-
-def percent(tolerance: float) -> str:
-    """A tolerance as a reader calls it.
-
-    >>> percent(0.01), percent(0.0025)
-    ('1 %', '0.25 %')
-    """
-    return f"{100 * tolerance:.3g} %"
+    row = next((row for row in mine if row.label == "prediction, test"), mine[0])
+    spread, _, shift, _ = wide_words(row)
+    also = "" if row.shift_last is None else f"; {CONDITIONS[2].lower()}: N ≈ {shift}"
+    wanted = f"{CONDITIONS[0]}: how wide for {percent(run.tolerance)}"
+    return [Card(f"N ≈ {spread}", wanted, f"{part_title(row.label).lower()}{also}")]
 
 
 def _limit_card(here, name: str, label: str, detail: str) -> list[Card]:

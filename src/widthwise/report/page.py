@@ -31,15 +31,8 @@ from widthwise.report.palette import theme
 from widthwise.report.ratios import ratio_figure
 from widthwise.report.richness_scan import richness_figure
 from widthwise.report.scatter import distance_figure, variance_figure
-from widthwise.report.tables import (
-    Table,
-    compared,
-    evidence_table,
-    matrix_table,
-    row_table,
-    tensor_table,
-    wide_table,
-)
+from widthwise.report.tables import Table, compared, evidence_table, matrix_table, row_table, tensor_table
+from widthwise.report.wide import wide_table
 from widthwise.report.words import AGAINST, conclude, title_of
 from widthwise.study import dump_study
 

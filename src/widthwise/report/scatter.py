@@ -5,7 +5,7 @@ import math
 import numpy as np
 import xarray as xr
 
-from widthwise.analysis import relative_distance_terms
+from widthwise.analysis import theory_series
 from widthwise.report.figure import (
     Control,
     Figure,
@@ -122,10 +122,14 @@ def _theory_distance(run: Gathered, part: str, dense: np.ndarray) -> list[Trace]
     assert run.numbers is not None
     if run.theory is None:
         return []
-    terms, size = relative_distance_terms(run.theory, part), float(run.numbers["rms_value"].sel(part=part))
-    if terms is None:
+    series = next((one for one in theory_series(run.theory) if one.label == part), None)
+    if series is None or series.variance is None:
         return []
-    predicted = size * np.sqrt(terms[0] / dense + terms[1] / dense**2)
+    steps = np.isin(series.steps, run.numbers["step"].to_numpy()) & np.isfinite(series.variance)
+    if not steps.any():
+        return []
+    shift = 0.0 if series.shift_size is None else np.nanmean(series.shift_size[steps] ** 2)
+    predicted = np.sqrt(series.variance[steps].mean() / dense + shift / dense**2)
     return [line("theory, single network", "@ink", "dense", predicted, width=2, dash="dash")]
 
 

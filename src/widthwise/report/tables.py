@@ -1,4 +1,4 @@
-"""Tables of the page: verdicts at a glance and in full, how wide is wide enough, tensors, evidence.
+"""Tables of the page: verdicts at a glance and in full, tensors, evidence.
 
 All have one shape, `Table`, which one macro of the template writes.
 """
@@ -6,12 +6,10 @@ All have one shape, `Table`, which one macro of the template writes.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from widthwise.analysis import Sufficient, WideEnough, wide_enough
 from widthwise.audit import ClaimRow
 from widthwise.audit.against_theory import PREFIX
 from widthwise.report.evidence import evidence_rows
 from widthwise.report.gather import Gathered
-from widthwise.report.headline import count_words, percent, width_words
 from widthwise.report.words import (
     QUANTITIES,
     kind_of,
@@ -48,14 +46,6 @@ ROWS = (
     "Expected: of networks that scale correctly, or that theory predicts. Resolution: the smallest effect "
     "that would have been seen with probability 0.8. p is adjusted for all tests. Brackets: the interval of "
     "the estimate."
-)
-WIDE = (
-    "The width from which a network's relative spread over initializations, √(variance / N), and its "
-    "relative mean shift, shift / N, are below {wanted}: at the last recorded step, and at the worst step "
-    "where the value is not zero. Relative means root mean square over points over that of the value; for "
-    "the loss, over the loss. Seeds: how many networks of that width have a mean that is known to {wanted} "
-    "(standard error) at the last step. Leading order in 1/N throughout; `--tolerance` asks for other than "
-    "{wanted}."
 )
 
 
@@ -209,35 +199,6 @@ def _of_widths(count: int, all_of_them: int) -> str:
     if count < all_of_them:
         return f"{count} of {all_of_them} widths"
     return "the one width" if count == 1 else f"all {count} widths"
-
-
-def wide_table(run: Gathered) -> Table | None:
-    """How wide is wide enough, and how many seeds are many enough; None without a theory."""
-    if run.theory is None:
-        return None
-    wanted, widths = percent(run.tolerance), run.shown_widths
-    columns = ("Quantity", "Spread, last step", "Spread, worst step", "Shift, last step", "Shift, worst step")
-    lines = [_wide_row(row) for row in wide_enough(run.theory, run.tolerance, widths)]
-    seeds = (f"Seeds at N\u00a0=\u00a0{width}" for width in widths)
-    return table_of(f"How wide for {wanted}?", (*columns, *seeds), lines, caption=WIDE.format(wanted=wanted))
-
-
-def _wide_row(row: WideEnough) -> tuple[str, ...]:
-    cells = [
-        _width(row.spread_last, row.spread_worst),
-        _width(row.spread_worst, row.spread_worst, worst=True),
-        _width(row.shift_last, row.shift_worst),
-        _width(row.shift_worst, row.shift_worst, worst=True),
-    ]
-    seeds = ["–" if count is None else count_words(count) for count in row.seeds]
-    return part_title(row.label), *cells, *seeds
-
-
-def _width(cell: Sufficient | None, known: Sufficient | None, *, worst: bool = False) -> str:
-    """A width; of what is known at other steps only a dash, else that it was not computed."""
-    if cell is None:
-        return "not computed" if known is None else "–"
-    return width_words(cell.width) + (f" (step {cell.step})" if worst else "")
 
 
 def evidence_table(run: Gathered) -> Table | None:

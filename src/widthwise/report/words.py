@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from widthwise.analysis.verdict import overall, remedies
 from widthwise.audit import ClaimRow
 from widthwise.audit.laws import QUANTITIES as SIZES
+from widthwise.wording import percent
 
 TITLES = {
     "scales": "Scales of tensors and layers",
@@ -219,7 +220,8 @@ def conclude(rows: Sequence[ClaimRow], alpha: object, summary: Sequence[str] = (
     """What a practitioner should take away from rows judged together at `alpha`, and from the `summary` that
     stands beside it: what fails, what is undecided, and what would decide it."""
     tests = [row for row in rows if row.judges]
-    rate = f"chance of a false alarm anywhere: {_percent(alpha)}"
+    known = percent(alpha) if isinstance(alpha, int | float) else "unknown"
+    rate = f"chance of a false alarm anywhere: {known}"
     bad, weak = ([row for row in tests if row.verdict == v] for v in ("inconsistent", "underpowered"))
     verdict = overall(rows)
     if verdict == "inconsistent":
@@ -246,7 +248,3 @@ def _claims(rows: Sequence[ClaimRow]) -> str:
     """Their claims, with how many rows each."""
     counts = Counter(title_of(row.claim).removeprefix(AGAINST) for row in rows)
     return ", ".join(f"{title} ({count})" for title, count in counts.items())
-
-
-def _percent(alpha: object) -> str:
-    return f"{100 * alpha:.3g} %" if isinstance(alpha, int | float) else "unknown"

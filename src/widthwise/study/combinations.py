@@ -1,19 +1,32 @@
 """Which values of a study go together: kinds of data, network, training and recorded quantities."""
 
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
-from widthwise.study.require import require
-from widthwise.study.settings import TEXT_KINDS, DataKind, TrainingSettings
+from widthwise.errors import InputError
+from widthwise.study.rules import different
+from widthwise.study.settings import DataKind, TrainingSettings
+from widthwise.study.tables import checked
+from widthwise.study.values import shown
 
 if TYPE_CHECKING:
     from widthwise.study.study import Study
 
 POINT_KINDS: tuple[DataKind, ...] = ("arrays", "digits", "synthetic")
-IMAGE_KINDS: tuple[DataKind, ...] = ("image_folder", "cifar5m")
-ENDLESS_KINDS: tuple[DataKind, ...] = ("synthetic", "mnist1d")
+TEXT_KINDS: tuple[DataKind, ...] = ("tokens", "text")
+READ_AS_IMAGES: tuple[DataKind, ...] = ("image_folder", "cifar5m", "digits", "huggingface", "arrays")
 MOST_RECORDED_STEPS = 10**6
 FULL_BATCH = ("gd", "gradient_flow")
+NEEDED_PATHS: dict[DataKind, str] = {
+    "arrays": "the path of an .npz file",
+    "image_folder": "the path of a folder with one folder a class",
+    "cifar5m": "the path of a folder of .npz parts",
+    "tokens": "the path of a text file or of a folder of *.tokens",
+    "huggingface": "the name of a data set or the path of a folder of its files",
+}
+# Whether a rule holds, the key whose value it refuses where it does not, and what to do then.
+Rules = Iterator[tuple[bool, str, str]]
 
 
 def is_plain_perceptron(study: "Study") -> bool:
@@ -31,110 +44,101 @@ def is_plain_perceptron(study: "Study") -> bool:
 
 def check_combinations(study: "Study") -> None:
     """Raise `InputError` for values that are each valid and do not go together."""
-    _check_data(study)
-    _check_network(study)
-    _check_training(study)
-    _check_quantities(study)
+    rules = chain(_of_data(study), _of_network(study), _of_training(study), _of_record(study))
+    _enforce(rules, vars(study))
 
 
-def _check_data(study: "Study") -> None:
-    data = study.data
-    online = data.order == "online"
-    fits = not online or data.kind not in ("arrays", "digits")
-    few = 'is a fixed set: use order = "offline"'
-    require(fits, "data.order", data.order, f'kind = "{data.kind}" {few}')
-    require(
-        not online or study.training.optimizer not in ("gd", "gradient_flow"),
-        "data.order",
-        data.order,
-        'a stream has no full batch: use training.optimizer = "sgd" with training.batch',
-    )
-    held = not online or data.test > 0
-    require(held, "data.test", data.test, "an online stream is judged on held-out points: give 1 or more")
+def checked_training(training: object) -> TrainingSettings:
+    """The same settings in plain Python; raises `InputError` for those that no training can have."""
+    if not isinstance(training, TrainingSettings):
+        raise InputError(f"`training` is {type(training).__name__}: give TrainingSettings(...)")
+    training = TrainingSettings(**checked("training", vars(training), TrainingSettings))
+    _enforce(_of_falls(training), {"training": training})
+    return training
 
 
-def _check_network(study: "Study") -> None:
+def _enforce(rules: Rules, tables: Mapping[str, object]) -> None:
+    """Raise `InputError` at the first rule that does not hold."""
+    for holds, key, advice in rules:
+        if not holds:
+            table, _, name = key.partition(".")
+            value = getattr(tables[table], name)
+            raise InputError(f"`{key}` = {shown('' if value is None else value)}: {advice}")
+
+
+def _of_data(study: "Study") -> Rules:
+    data, online = study.data, study.data.order == "online"
+    if data.kind in NEEDED_PATHS:
+        yield bool(data.path), "data.path", f'kind = "{data.kind}" needs {NEEDED_PATHS[data.kind]}'
+    fixed = data.kind in ("arrays", "digits")
+    advice = f'kind = "{data.kind}" is a fixed set: use order = "offline"'
+    yield not (online and fixed), "data.order", advice
+    advice = 'a stream has no full batch: use training.optimizer = "sgd" with training.batch'
+    yield not (online and study.training.optimizer in FULL_BATCH), "data.order", advice
+    advice = "an online stream is judged on held-out points: give 1 or more"
+    yield not online or data.test > 0, "data.test", advice
+
+
+def _of_network(study: "Study") -> Rules:
     network, data = study.network, study.data
-    texts = data.kind in TEXT_KINDS
-    reads = data.kind == "huggingface" or texts == (network.kind == "transformer")
+    transformer = network.kind == "transformer"
     kinds = ", ".join(f'"{kind}"' for kind in (*TEXT_KINDS, "huggingface"))
-    advice = f'a "transformer" reads texts (data.kind {kinds}), and only it does'
-    require(reads, "network.kind", network.kind, advice)
-    images = network.kind not in ("cnn", "resnet") or data.kind in (
-        *IMAGE_KINDS,
-        "digits",
-        "huggingface",
-        "arrays",
-    )
-    require(images, "network.kind", network.kind, f'it reads images, and data.kind = "{data.kind}" has none')
-    if network.kind == "transformer":
+    reads = data.kind == "huggingface" or (data.kind in TEXT_KINDS) == transformer
+    yield reads, "network.kind", f'a "transformer" reads texts (data.kind {kinds}), and only it does'
+    images = network.kind not in ("cnn", "resnet") or data.kind in READ_AS_IMAGES
+    yield images, "network.kind", f'it reads images, and data.kind = "{data.kind}" has none'
+    if transformer:
+        what = "head_size" if network.head_size else "heads"
         for width in (network.base_width, *study.ensemble.widths):
-            unit = network.head_size or network.heads
-            what = "network.head_size" if network.head_size else "network.heads"
-            require(width % unit == 0, what, unit, f"width {width} is no multiple of it: change either")
-        require(
-            study.training.loss == "cross_entropy",
-            "training.loss",
-            study.training.loss,
-            'a transformer\'s tokens want "cross_entropy"',
-        )
+            fits = width % getattr(network, what) == 0
+            yield fits, f"network.{what}", f"width {width} is no multiple of it: change either"
+        advice = 'a transformer\'s tokens want "cross_entropy"'
+        yield study.training.loss == "cross_entropy", "training.loss", advice
 
 
-def _check_training(study: "Study") -> None:
+def _of_training(study: "Study") -> Rules:
     network, training = study.network, study.training
     perceptron = (network.kind, network.parametrization) == ("mlp", "mean_field")
     plain = training.schedule == "constant" and not (
         training.warmup or training.clip or training.weight_decay
     )
-    flow, advice = training.optimizer == "gradient_flow", "follows the gradient alone"
-    require(
-        not flow or plain, "training.optimizer", training.optimizer, f"{advice}: no schedule, clip or decay"
-    )
-    feedback = training.learning_rule != "backpropagation"
-    require(
-        not feedback or (perceptron and training.optimizer in FULL_BATCH and plain),
-        "training.learning_rule",
-        training.learning_rule,
-        'is for mean-field perceptrons, by "gd" or "gradient_flow", without schedule, clipping or decay',
-    )
-    require(
-        perceptron or training.reduction == "mean" or network.kind == "mlp",
-        "training.reduction",
-        training.reduction,
-        f'a {network.kind} trains on the mean: give "mean"',
-    )
-    small = training.warmup < training.steps
+    flow = training.optimizer == "gradient_flow"
+    advice = "follows the gradient alone: no schedule, clip or decay"
+    yield not flow or plain, "training.optimizer", advice
+    by_weights = training.learning_rule == "backpropagation"
+    treated = perceptron and training.optimizer in FULL_BATCH and plain
+    advice = 'is for mean-field perceptrons, by "gd" or "gradient_flow", without schedule, clipping or decay'
+    yield by_weights or treated, "training.learning_rule", advice
+    means = network.kind == "mlp" or training.reduction == "mean"
+    yield means, "training.reduction", f'a {network.kind} trains on the mean: give "mean"'
     advice = f"the rate would rise beyond the last of {training.steps} steps: lower it"
-    require(small, "training.warmup", training.warmup, advice)
-    check_falls(training)
+    yield training.warmup < training.steps, "training.warmup", advice
+    yield from _of_falls(training)
 
 
-def check_falls(training: TrainingSettings) -> None:
-    """Raise `InputError` unless a rate that falls at steps has them, in order, and no other has."""
+def _of_falls(training: TrainingSettings) -> Rules:
+    """A rate that falls at steps has them, in order, and no other has."""
     decays, stepped = training.decay_steps, training.schedule == "step"
     rising = all(a < b for a, b in pairwise((0, *decays)))
-    require(rising, "training.decay_steps", decays, "give steps above 0, ascending")
+    yield rising, "training.decay_steps", "give steps above 0, ascending"
+    advice = f'the rate does not fall at steps with training.schedule = "{training.schedule}": set "step"'
     if stepped:
         advice = 'training.schedule = "step" needs the steps at which the rate falls, such as [60, 80]'
-    else:
-        advice = f'the rate does not fall at steps with training.schedule = "{training.schedule}": set "step"'
-    require(stepped == bool(decays), "training.decay_steps", decays, advice)
+    yield stepped == bool(decays), "training.decay_steps", advice
 
 
-def _check_quantities(study: "Study") -> None:
-    network, wanted, steps = study.network, study.record.quantities, study.training.steps
-    most = f'that would be {steps:,} of them: give "log" or a list of at most {MOST_RECORDED_STEPS:,} steps'
-    few = study.record.steps != "all" or steps <= MOST_RECORDED_STEPS
-    require(few, "record.steps", study.record.steps, most)
-    if network.kind != "mlp":
-        require(
-            "gradient_kernel" not in wanted,
-            "record.quantities",
-            wanted,
-            '"gradient_kernel" is of perceptrons',
-        )
-    if "attention" in wanted and network.head_size:
-        advice = "heads grow in number with the width and could not be laid out: set network.head_size = 0"
-        require(len(study.ensemble.widths) == 1, "record.quantities", wanted, advice)
-    if network.kind != "transformer":
-        require("attention" not in wanted, "record.quantities", wanted, '"attention" is of transformers')
+def _of_record(study: "Study") -> Rules:
+    network, record, steps = study.network, study.record, study.training.steps
+    if not isinstance(record.steps, str):
+        within = bool(record.steps) and all(0 <= step < steps for step in record.steps)
+        advice = f'give "all", "log", or different steps from 0 to training.steps - 1 = {steps - 1}'
+        yield within and different(record.steps), "record.steps", advice
+    advice = f'that would be {steps:,} of them: give "log" or a list of at most {MOST_RECORDED_STEPS:,} steps'
+    yield record.steps != "all" or steps <= MOST_RECORDED_STEPS, "record.steps", advice
+    key, attention = "record.quantities", "attention" in record.quantities
+    perceptron = network.kind == "mlp"
+    yield perceptron or "gradient_kernel" not in record.quantities, key, '"gradient_kernel" is of perceptrons'
+    advice = "heads grow in number with the width and could not be laid out: set network.head_size = 0"
+    alike = not network.head_size or len(study.ensemble.widths) == 1
+    yield alike or not attention, key, advice
+    yield network.kind == "transformer" or not attention, key, '"attention" is of transformers'

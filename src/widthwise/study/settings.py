@@ -1,18 +1,12 @@
 """What is studied, as plain frozen data. Every table of a study file is one class here."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from widthwise.study.rules import bounds, different, must
 
 DataKind = Literal[
-    "arrays",
-    "digits",
-    "synthetic",
-    "mnist1d",
-    "image_folder",
-    "cifar5m",
-    "tokens",
-    "text",
-    "huggingface",
+    "arrays", "digits", "synthetic", "mnist1d", "image_folder", "cifar5m", "tokens", "text", "huggingface"
 ]
 SyntheticTask = Literal["single_index", "fourier", "sphere"]
 NetworkKind = Literal["mlp", "cnn", "resnet", "transformer"]
@@ -49,27 +43,46 @@ Executor = Literal["process", "ray"]
 Precision = Literal["float32", "float64"]
 
 DEFAULT_QUANTITIES: tuple[TheoryQuantity, ...] = ("prediction", "loss", "feature_kernel", "tangent_kernel")
-STREAM_QUANTITIES: tuple[Quantity, ...] = (
-    "prediction",
-    "loss",
-    "batch_loss",
-    "feature_kernel",
-    "forward_rms",
-    "forward_change_rms",
-    "weight_rms",
-    "update_rms",
+_SCALES: tuple[Quantity, ...] = ("forward_rms", "forward_change_rms", "weight_rms", "update_rms")
+STREAM_QUANTITIES: tuple[Quantity, ...] = ("prediction", "loss", "batch_loss", "feature_kernel", *_SCALES)
+FULL_BATCH_QUANTITIES: tuple[Quantity, ...] = (*DEFAULT_QUANTITIES, *_SCALES)
+LARGEST_SEED = 2**31 - 1
+LARGEST_WIDTH = 2**24
+FEWEST_SITES = 16
+LONGEST_SCAN = 32
+GAMMA = "gamma must be positive; small is lazy, large is rich"
+
+NAMES = must(
+    lambda names: bool(names) and (names == "default" or different(names)), "name at least one, each once"
 )
-FULL_BATCH_QUANTITIES: tuple[Quantity, ...] = (
-    "prediction",
-    "loss",
-    "feature_kernel",
-    "tangent_kernel",
-    "forward_rms",
-    "forward_change_rms",
-    "weight_rms",
-    "update_rms",
+JUDGED = must(
+    lambda names: names == "default" or bool({"prediction", "loss"} & set(names)),
+    'name "prediction" or "loss" among them: a record without either cannot be judged',
 )
-TEXT_KINDS: tuple[DataKind, ...] = ("tokens", "text")
+SOBOL = must(
+    lambda sites: sites & (sites - 1) == 0 and (sites == 0 or sites >= FEWEST_SITES),
+    f"give a power of two from {FEWEST_SITES} on (Sobol points)",
+)
+DIGITS = must(
+    lambda digits: set(digits) <= set(range(10)) and len(digits) >= 2 and different(digits),
+    "name two or more different digits 0 to 9",
+)
+STAGES = must(
+    lambda blocks: 1 <= len(blocks) <= 8 and all(1 <= n <= 100 for n in blocks),
+    "give 1 to 100 residual blocks for each of 1 to 8 stages",
+)
+WIDTHS = must(
+    lambda widths: bool(widths) and all(1 <= width <= LARGEST_WIDTH for width in widths),
+    f"name at least one width, each from 1 to {LARGEST_WIDTH}",
+)
+SCAN = must(
+    lambda scan: different(scan) and len(scan) <= LONGEST_SCAN and all(1e-6 <= g <= 1e6 for g in scan),
+    f"give at most {LONGEST_SCAN} different numbers from 1e-06 to 1e+06; {GAMMA}",
+)
+WRITABLE = must(
+    lambda path: not any("\ud800" <= c <= "\udfff" or c == "\0" for c in path or ""),
+    "has characters that no text file can hold",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,18 +107,18 @@ class DataSettings:
     """
 
     kind: DataKind = "digits"
-    path: str | None = None
-    classes: tuple[int, ...] = (3, 8)
+    path: Annotated[str | None, WRITABLE] = None
+    classes: Annotated[tuple[int, ...], DIGITS] = (3, 8)
     task: SyntheticTask = "single_index"
-    dimension: int = 10
+    dimension: Annotated[int, bounds(1, 10**6, "input dimensions")] = 10
     order: Literal["offline", "online"] = "offline"
-    train: int = 16
-    test: int = 0
-    size: int = 32
-    sequence_length: int = 64
-    vocabulary: int = 1024
+    train: Annotated[int, bounds(1, 10**6, "at least one training point is needed")] = 16
+    test: Annotated[int, bounds(0, 10**6, "test points")] = 0
+    size: Annotated[int, bounds(4, 1024, "pixels of an image's side")] = 32
+    sequence_length: Annotated[int, bounds(2, 2**16, "tokens of a window")] = 64
+    vocabulary: Annotated[int, bounds(2, 2**20, "different tokens")] = 1024
     subset: str | None = None
-    seed: int = 0
+    seed: Annotated[int, bounds(0, LARGEST_SEED, "the points depend on it")] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,20 +141,24 @@ class NetworkSettings:
     """
 
     kind: NetworkKind = "mlp"
-    hidden_layers: int = 1
-    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    hidden_layers: Annotated[int, bounds(1, 1000, "hidden layers")] = 1
+    blocks: Annotated[tuple[int, ...], STAGES] = (2, 2, 2, 2)
     activation: Activation = "tanh"
-    activation_scale: float = 1.0
-    activation_gain: float = 1.0
+    activation_scale: Annotated[float, bounds(1e-6, 1e6, "a in phi(h) = g act(a h) / a must be positive")] = (
+        1.0
+    )
+    activation_gain: Annotated[float, bounds(1e-6, 1e6, "g in phi(h) = g act(a h) / a must be positive")] = (
+        1.0
+    )
     normalization: Normalization = "group"
     preactivation: bool = True
-    heads: int = 4
-    head_size: int = 0
+    heads: Annotated[int, bounds(1, 1024, "attention heads")] = 4
+    head_size: Annotated[int, bounds(0, 2**16, "numbers in a head; 0 for heads that grow with the width")] = 0
     tied_embeddings: bool = False
     parametrization: Parametrization = "mean_field"
-    base_width: int = 64
+    base_width: Annotated[int, bounds(1, LARGEST_WIDTH, "the width at which all parametrizations agree")] = 64
     readout: Literal["normal", "zero"] = "normal"
-    richness: float = 1.0
+    richness: Annotated[float, bounds(1e-6, 1e6, GAMMA)] = 1.0
     centered: bool = True
 
 
@@ -164,21 +181,21 @@ class TrainingSettings:
 
     optimizer: Optimizer = "gd"
     learning_rule: LearningRule = "backpropagation"
-    learning_rate: float = 0.1
-    steps: int = 100
-    batch: int = 64
-    momentum: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float = 0.0
-    clip: float = 0.0
+    learning_rate: Annotated[float, bounds(1e-30, 1e30, "a rate must be positive")] = 0.1
+    steps: Annotated[int, bounds(1, 10**8, "step 0 is initialization")] = 100
+    batch: Annotated[int, bounds(1, 10**7, "samples of a step")] = 64
+    momentum: Annotated[float, bounds(0, 0.9999, "share of the last move that is kept; adam's beta1")] = 0.9
+    beta2: Annotated[float, bounds(0, 0.999999, "adam's memory of squared gradients")] = 0.999
+    epsilon: Annotated[float, bounds(0, 1, "added to adam's denominator")] = 1e-8
+    weight_decay: Annotated[float, bounds(0, 1e6, "share of a weight lost in a step, over the rate")] = 0.0
+    clip: Annotated[float, bounds(0, 1e30, "the largest norm of a gradient; 0 for any")] = 0.0
     schedule: Schedule = "constant"
-    warmup: int = 0
+    warmup: Annotated[int, bounds(0, 10**8, "steps of rising rate")] = 0
     decay_steps: tuple[int, ...] = ()
-    decay_factor: float = 0.1
+    decay_factor: Annotated[float, bounds(1e-30, 1, "it multiplies the rate at each of decay_steps")] = 0.1
     loss: Loss = "mse"
     reduction: Reduction = "sum"
-    substeps: int = 2
+    substeps: Annotated[int, bounds(1, 1024, "Runge-Kutta steps between recorded steps")] = 2
 
     def point_rate(self, train: int) -> float:
         """The rate at which each of `train` points pulls: a mean over points divides `learning_rate`."""
@@ -196,22 +213,22 @@ class TheorySettings:
     are solved, so that signal and noise can be seen against it; empty for none.
     """
 
-    sites: int = 4096
-    fluctuation_sites: int = 0
-    scramblings: int = 8
-    seed: int = 0
-    observables: tuple[TheoryQuantity, ...] = DEFAULT_QUANTITIES
-    richness_scan: tuple[float, ...] = ()
+    sites: Annotated[int, bounds(FEWEST_SITES, 2**22, "Sobol points"), SOBOL] = 4096
+    fluctuation_sites: Annotated[int, bounds(0, 2**22, "Sobol points; 0: what the data affords"), SOBOL] = 0
+    scramblings: Annotated[int, bounds(2, 1024, "their scatter is the standard error")] = 8
+    seed: Annotated[int, bounds(0, LARGEST_SEED, "the scramblings depend on it")] = 0
+    observables: Annotated[tuple[TheoryQuantity, ...], NAMES] = DEFAULT_QUANTITIES
+    richness_scan: Annotated[tuple[float, ...], SCAN] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleSettings:
     """Which finite networks are trained. A cell is (study, width, block of `seeds_per_cell` seeds)."""
 
-    widths: tuple[int, ...] = (32, 64, 128, 256)
-    seeds: int = 64
-    seed: int = 0
-    seeds_per_cell: int = 32
+    widths: Annotated[tuple[int, ...], WIDTHS, must(different, "name each width once")] = (32, 64, 128, 256)
+    seeds: Annotated[int, bounds(1, 10**5, "networks of each width")] = 64
+    seed: Annotated[int, bounds(0, LARGEST_SEED, "the initializations depend on it")] = 0
+    seeds_per_cell: Annotated[int, bounds(1, 10**5, "networks trained together")] = 32
     precision: Precision = "float32"
 
 
@@ -228,9 +245,9 @@ class RecordSettings:
     """
 
     steps: Literal["default", "all", "log"] | tuple[int, ...] = "default"
-    quantities: Literal["default"] | tuple[Quantity, ...] = "default"
-    train_points: int = 64
-    modes: int = 32
+    quantities: Annotated[Literal["default"] | tuple[Quantity, ...], NAMES, JUDGED] = "default"
+    train_points: Annotated[int, bounds(0, 10**6, "training points among the recorded ones")] = 64
+    modes: Annotated[int, bounds(1, 10**5, "eigenvalues of the tangent kernel")] = 32
     parameters: KeptParameters = "none"
 
 
@@ -246,7 +263,7 @@ class RunSettings:
 
     executor: Executor = "process"
     address: str | None = None
-    cpus: float = 1.0
-    gpus: float = 0.0
-    retries: int = 3
-    checkpoint_minutes: float = 2.0
+    cpus: Annotated[float, bounds(0, 10**4, "processors of a cell")] = 1.0
+    gpus: Annotated[float, bounds(0, 10**3, "accelerators of a cell")] = 0.0
+    retries: Annotated[int, bounds(0, 1000, "restarts of a cell")] = 3
+    checkpoint_minutes: Annotated[float, bounds(0, 10**4, "0 for a checkpoint after every few steps")] = 2.0

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from widthwise.errors import StoreError
 from widthwise.study.read import study_from_tables
 from widthwise.study.study import Study
+from widthwise.study.tables import KINDS
 
 DEEPEST = 64  # tables in tables; what reads them calls itself for each
 Tables = dict[str, dict[str, Any]]
@@ -68,12 +68,12 @@ def study_of(attributes: Mapping[Any, object], name: str) -> Study | None:
     tables = study_tables(attributes, name)
     if tables is None:
         return None
-    kept: Tables = {"study": {"name": tables.get("study", {}).get("name", "unnamed")}}
-    for each in fields(Study):
-        if each.name in tables:
-            known = {entry.name for entry in fields(each.default_factory)}  # pyright: ignore[reportArgumentType]
-            # A key without a value stands for its default, as in a study file.
-            kept[each.name] = {k: v for k, v in tables[each.name].items() if k in known and v is not None}
+    kept: Tables = {}
+    for table, kind in KINDS.items():
+        # A key without a value stands for its default, as in a study file.
+        given, known = tables.get(table, {}), kind.__dataclass_fields__
+        kept[table] = {key: value for key, value in given.items() if key in known and value is not None}
+    kept["study"].setdefault("name", "unnamed")
     try:
         return study_from_tables(kept)
     except ValueError as error:

@@ -3,14 +3,12 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import PurePath
 from typing import Literal
 
 import numpy as np
 
 from widthwise.errors import InputError
-from widthwise.study.check import TABLES, check_study
-from widthwise.study.combinations import is_plain_perceptron
+from widthwise.study.combinations import check_combinations, is_plain_perceptron
 from widthwise.study.settings import (
     FULL_BATCH_QUANTITIES,
     STREAM_QUANTITIES,
@@ -22,7 +20,8 @@ from widthwise.study.settings import (
     TheorySettings,
     TrainingSettings,
 )
-from widthwise.study.values import plain_settings
+from widthwise.study.tables import TABLES, Heading, checked
+from widthwise.study.values import plain
 
 Part = Literal["study", "data", "network", "training", "theory", "ensemble", "record", "run"]
 STEPS_PER_DECADE = 8
@@ -54,15 +53,17 @@ class Study:
     folder: str = field(default=".", compare=False)
 
     def __post_init__(self) -> None:
-        for table in TABLES:
-            settings, kind = getattr(self, table), type(self).__dataclass_fields__[table].default_factory
+        checked("study", {"name": self.name}, Heading)
+        for table, kind in TABLES.items():
+            settings = getattr(self, table)
             if type(settings) is not kind:
-                raise InputError(f"`{table}` = {settings!r}: give {getattr(kind, '__name__', kind)}(...)")
-            object.__setattr__(self, table, plain_settings(settings))
-        if isinstance(self.folder, PurePath):
-            object.__setattr__(self, "folder", str(self.folder))
+                raise InputError(f"`{table}` = {settings!r}: give {kind.__name__}(...)")
+            object.__setattr__(self, table, kind(**checked(table, vars(settings), kind)))
+        object.__setattr__(self, "folder", plain(self.folder))
+        if not isinstance(self.folder, str):
+            raise InputError(f"`folder` = {self.folder!r}: expected the path of a folder as text")
         object.__setattr__(self, "record", _without_defaults(self))
-        check_study(self)
+        check_combinations(self)
 
     def recorded_train_points(self) -> int:
         """How many training points are among the recorded ones, if there are so many: all of a perceptron

@@ -1,17 +1,14 @@
-"""Values of settings: brought to plain Python, compared with their type, and described in words."""
+"""Values of settings: brought to plain Python, and described in words."""
 
 import difflib
 import json
-import math
 from collections.abc import Iterable
-from dataclasses import fields, replace
 from pathlib import Path, PurePath
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 
-Settings = TypeVar("Settings")
 LONGEST_SHOWN = 120
 # What keys and choices are called elsewhere, in plain small letters.
 _OTHER_NAMES = {
@@ -52,59 +49,23 @@ WORDS = {
 }
 
 
-def plain_settings(settings: Settings) -> Settings:
-    """The same settings with lists and arrays as tuples and whole numbers as floats where floats belong.
+def plain(value: Any) -> Any:
+    """What a study file would hold in place of a value: lists, ranges and arrays as tuples, NumPy's numbers
+    and paths as Python's.
 
-    So `widths=[32, 64]`, `widths=2 ** np.arange(5, 7)` and `richness=2` in code mean, compare and hash the
-    same as what is read from a file.
+    >>> plain([np.int64(3), np.arange(2), Path("a")])
+    (3, (0, 1), 'a')
     """
-    hints = get_type_hints(type(settings))
-    plain = {
-        entry.name: _plain(getattr(settings, entry.name), hints[entry.name])
-        for entry in fields(settings)  # pyright: ignore[reportArgumentType]
-    }
-    return replace(settings, **plain)  # pyright: ignore[reportArgumentType, reportCallIssue]
-
-
-def _plain(value: Any, hint: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, list | range):
-        value = tuple(value)
-    if isinstance(value, tuple):
-        inner = get_args(hint)[0] if get_origin(hint) is tuple else None
-        return tuple(_plain(item, inner) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool) and matches(value, float):
-        return float(value)
+    match value:
+        case np.generic() | np.ndarray():
+            return plain(value.tolist())
+        case PurePath():
+            return str(value)
+        case list() | tuple() | range():
+            return tuple(plain(item) for item in value)
+        case dict():
+            return {key: plain(item) for key, item in value.items()}
     return value
-
-
-def matches(value: object, hint: Any) -> bool:
-    """Whether a plain value is of the type `hint`; numbers must be finite, and a bool is no number.
-
-    >>> matches(2, float), matches(True, int), matches(float("nan"), float), matches("adam", Literal["gd"])
-    (True, False, False, False)
-    """
-    origin, choices = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return isinstance(value, str) and value in choices
-    if origin is tuple:
-        return isinstance(value, tuple) and all(matches(item, choices[0]) for item in value)
-    if origin in (Union, UnionType):
-        return any(matches(value, choice) for choice in choices)
-    if hint in (int, float):
-        kinds = int if hint is int else int | float
-        return isinstance(value, kinds) and not isinstance(value, bool) and _finite(value)
-    return isinstance(value, hint)
-
-
-def _finite(value: int | float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond the floats
-        return False
 
 
 def from_home(text: str) -> Path:
@@ -174,30 +135,17 @@ def shown(value: object) -> str:
     "100" [1, 2] true
     """
     try:
-        text = toml_value(value)
-    except (TypeError, ValueError):
-        text = repr(value)
+        text = str(None) if value is None else toml_value(value)
+        text = text.encode("utf-8", "backslashreplace").decode()
+    except (TypeError, ValueError, RecursionError):
+        text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
 def toml_value(value: object) -> str:
-    """One value of a study file as TOML.
+    """One value of a study file as TOML, which is JSON's form of it but for one escape.
 
     >>> print(toml_value((0.5, "tab\\t", True)))
     [0.5, "tab\\t", true]
     """
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float():
-            return repr(value)
-        case str():
-            # JSON's escapes are TOML's, except that TOML also wants DEL escaped.
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        case tuple() | list():
-            return f"[{', '.join(toml_value(item) for item in value)}]"
-        case dict():
-            return f"{{ {', '.join(f'{key} = {toml_value(item)}' for key, item in value.items())} }}"
-    raise TypeError(f"{type(value).__name__} has no form in a study file")
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")

@@ -26,15 +26,10 @@ def dump_study(study: Study, folder: str | PathLike[str] | None = None) -> str:
     tables = study.tables()
     if folder is not None and study.data.path is not None:
         tables["data"]["path"] = _path_from(study, Path(folder))
-    blocks = (
-        "\n".join(
-            [
-                f"[{table}]",
-                *(f"{key} = {toml_value(item)}" for key, item in content.items() if item is not None),
-            ]
-        )
-        for table, content in tables.items()
-    )
+    blocks = []
+    for table, content in tables.items():
+        lines = (f"{key} = {toml_value(item)}" for key, item in content.items() if item is not None)
+        blocks.append("\n".join([f"[{table}]", *lines]))
     return "\n\n".join(blocks) + "\n"
 
 

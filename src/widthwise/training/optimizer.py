@@ -9,8 +9,7 @@ from jaxtyping import Array, Float
 
 from widthwise.networks.parametrization import Rule, is_rule
 from widthwise.study import TrainingSettings
-from widthwise.study.check import check_training
-from widthwise.study.values import plain_settings
+from widthwise.study.combinations import checked_training
 
 Tree = Any
 Number = float | Float[Array, ""]
@@ -49,8 +48,7 @@ def make_optimizer(rules: Tree, training: TrainingSettings) -> optax.GradientTra
     **Errors:** `ValueError` for "gradient_flow", which takes no steps; for settings that no training can
     have; for `rules` that hold other things than rules.
     """
-    training = plain_settings(training) if isinstance(training, TrainingSettings) else training
-    check_training(training)
+    training = checked_training(training)
     _check_rules(rules)
     if training.optimizer == "gradient_flow":
         raise ValueError(

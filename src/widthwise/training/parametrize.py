@@ -6,16 +6,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key, UInt
 
 from widthwise.data.open import open_stream
+from widthwise.errors import InputError
 from widthwise.networks.build import blueprint
 from widthwise.networks.parametrization import TABLE, draw, is_rule, rules_of
 from widthwise.networks.rule_table import TensorRow, format_rows, table_rows
 from widthwise.networks.tagging import blueprint_of
 from widthwise.study import Study
-from widthwise.study.check import require_width
-from widthwise.study.settings import Parametrization
+from widthwise.study.settings import LARGEST_WIDTH, Parametrization
 from widthwise.study.study import require_study
 
 Tree = Any  # a module, or one with rules or tensors in place of its weights
@@ -79,7 +80,7 @@ def parametrize(
     if parametrization not in TABLE:
         raise ValueError(f"`parametrization` = {parametrization!r}: expected one of {', '.join(TABLE)}")
     for name, value in (("width", width), ("base_width", base_width)):
-        require_width(name, value)
+        _require_width(name, value)
     if not callable(make):
         raise ValueError(f"`make` = {type(make).__name__}: give a function of the width, such as make(width)")
     if getattr(key, "dtype", None) is None:
@@ -117,7 +118,7 @@ def describe_parametrization(study: Study, width: int) -> str:
     **Errors:** `InputError` if the data cannot be read, or not by such a network; for what is no width.
     """
     require_study(study)
-    require_width("width", width)
+    _require_width("width", width)
     stream, network = open_stream(study), study.network
     plan, base = (
         blueprint(network, stream.shape, stream.outputs, size) for size in (width, network.base_width)
@@ -125,6 +126,12 @@ def describe_parametrization(study: Study, width: int) -> str:
     rows = table_rows(plan, base, rules_of(plan, base, network.parametrization))
     same = "all parametrizations the same"
     return format_rows(_heading(network.parametrization, width, network.base_width, same), rows)
+
+
+def _require_width(name: str, width: Any) -> None:
+    whole = isinstance(width, int | np.integer) and not isinstance(width, bool)
+    if not whole or not 1 <= width <= LARGEST_WIDTH:
+        raise InputError(f"`{name}` = {width!r}: give a whole number from 1 to {LARGEST_WIDTH:,}")
 
 
 def _heading(parametrization: str, width: int, base_width: int, same: str) -> str:

@@ -32,7 +32,7 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
     found = [] if fixed else _initial(measured)
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, "attention"))
     steps = [s for s in steps if s > 0] or steps
-    for block, name in enumerate(heads.block_names(measured)):
+    for block, name in enumerate(measured.names("block")):
         found += _later(measured, (widths, steps), block, name)
         found += heads.entropy_test(measured, block, name)
     return found or Untested(claim=CLAIM, why="no row of `attention` has weights of two keys or more")
@@ -52,7 +52,7 @@ def _later(measured: EnsembleView, grid: tuple[list[int], list[int]], block: int
 
 def _initial(measured: EnsembleView) -> list[Test]:
     found = []
-    for block, name in enumerate(heads.block_names(measured)):
+    for block, name in enumerate(measured.names("block")):
         spread = []
         for width in range(len(measured.widths)):
             logits = _logits(heads.read_heads(measured, width, 0, block))

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from widthwise.analysis.gaps import Products, converging_gaps, gap_exponent
 from widthwise.analysis.verdict import SYMPTOM, Test, Where
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
+from widthwise.wording import percent
 
 Block = list[Float[np.ndarray, "_ ..."]]
 
@@ -67,7 +68,7 @@ def gap_test(
 def _agreement(wide: float, narrow: float, allowed: float) -> str:
     if wide <= narrow:
         return "converge"
-    return f"agree to {allowed:.0%}" if wide <= allowed else "may converge, as far as seeds can tell"
+    return f"agree to {percent(allowed)}" if wide <= allowed else "may converge, as far as seeds can tell"
 
 
 def too_few(products: Products, widths: int) -> str:

@@ -38,7 +38,7 @@ def recorded_entropy_tests(measured: EnsembleView) -> list[Test]:
     candidates = measured.some_steps(measured.settings.most_steps, "attention_entropy")
     widths, steps = comparable(measured, candidates)
     counted, found = counting(measured, steps), []
-    for block, name in enumerate(block_names(measured)):
+    for block, name in enumerate(measured.names("block")):
         values = [_recorded(measured, width, block)[counted[width]][:, steps] for width in widths]
         where = {"block": name, "quantity": "entropy of rows", "until_step": int(measured.steps[steps[-1]])}
         products = measured.products(widths, iter([values]))
@@ -54,17 +54,9 @@ def descriptions(measured: EnsembleView) -> list[Test]:
         return []
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, "attention"))
     found = []
-    for block, name in enumerate(block_names(measured)):
+    for block, name in enumerate(measured.names("block")):
         found += _divergences(measured, (widths, steps[-1]), block, name)
     return found
-
-
-def block_names(measured: EnsembleView) -> list[str]:
-    """Names of blocks, or their numbers."""
-    records = measured.records
-    known = "block" in records.coords and records["block"].dims == ("block",)
-    labels = records["block"].to_numpy() if known else range(1, records.sizes["block"] + 1)
-    return [str(label) for label in labels]
 
 
 def read_heads(

@@ -7,7 +7,6 @@ from jaxtyping import Float
 
 from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
-from widthwise.audit.claims.scales import layer_names
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 from widthwise.audit.reading import SLAB_BYTES
 
@@ -48,7 +47,7 @@ def _tests_of(measured: EnsembleView, name: str, claim: str, what: str) -> list[
     if claim == CHANGE and len(steps) < 2:
         raise NothingToCompare(f"`{name}` was recorded at one step that counts: record more of them")
     counted, until = counting(measured, steps), int(measured.steps[steps[-1]])
-    layers = layer_names(measured) if name == FEATURE else [""]
+    layers = measured.names("layer", "layer_name") if name == FEATURE else [""]
     together = max(1, SLAB_BYTES * len(layers) // (len(steps) * measured.step_bytes(name)))
     found = []
     for start in range(0, len(layers), together):

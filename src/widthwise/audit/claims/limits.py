@@ -10,6 +10,7 @@ from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.claims.loss_curves import split_names
 from widthwise.audit.claims.training_rate import rates_of
 from widthwise.audit.ensemble_view import EnsembleView
+from widthwise.wording import percent
 
 CURVES, RATE = "loss_curves", "training_rate"
 
@@ -82,7 +83,7 @@ def _wider_is_better(curves: list[Float[np.ndarray, "_ step"]], where: dict) -> 
             },
             estimate=share,
             expected=1.0,
-            advice_good=f"At {share:.0%} of the recorded steps after the first, over all pairs of "
+            advice_good=f"At {percent(share, 1)} of the recorded steps after the first, over all pairs of "
             "neighboring widths, the wider networks' mean loss is not the larger one.",
         )
     ]

@@ -9,6 +9,7 @@ from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.function_gaps import comparable
 from widthwise.audit.claims.kernel_modes import KERNEL, has_kernels, kernels_at, modes_of
 from widthwise.audit.ensemble_view import EnsembleView
+from widthwise.wording import percent
 
 CLAIM = "spectra"
 DRAWS = 100
@@ -53,8 +54,8 @@ def descriptions(measured: EnsembleView) -> list[Test]:
                 interval=recentered_interval(moved, gap, measured.alpha),
                 expected=0.0,
                 advice_good=f"Where they are furthest apart the mean kernel of N = {n} leaves {narrow:.2g} "
-                f"of the task, that of N = {last} {wide:.2g}; {MOST:.0%} of the task lies in {modes[index]} "
-                f"of its {len(targets)} modes, of N = {last} in {modes[-1]}.",
+                f"of the task, that of N = {last} {wide:.2g}; {percent(MOST)} of the task lies in "
+                f"{modes[index]} of its {len(targets)} modes, of N = {last} in {modes[-1]}.",
             )
         )
     return found

@@ -7,6 +7,7 @@ from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.claims.loss_curves import split_names
 from widthwise.audit.ensemble_view import EnsembleView
+from widthwise.wording import percent
 
 CLAIM = "onset"
 RESOLVED = 2.0
@@ -40,7 +41,7 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
         off = (gap > settings.onset * unit) & (gap > RESOLVED * errors[at])
         twice = np.flatnonzero(off[:-1] & off[1:])
         when = int(measured.steps[steps[twice[0]]]) if len(twice) else None
-        share = f"{100 * settings.onset:.3g} % of the initial loss"
+        share = f"{percent(settings.onset)} of the initial loss"
         told = f"N = {n} is first more than {share} away from {name} at step {when}."
         if when is None:
             told = f"N = {n} follows {name} within {share} to the last step, {last}."

@@ -7,7 +7,6 @@ from widthwise.analysis.distributions import raw_moments, shape_of, wasserstein
 from widthwise.analysis.seeds import bootstrap_counts, recentered_interval
 from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.function_gaps import comparable
-from widthwise.audit.claims.scales import layer_names
 from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "preactivations"
@@ -32,7 +31,7 @@ def descriptions(measured: EnsembleView) -> list[Test]:
     if len(widths) < 2:
         return []
     found = []
-    for layer, name in enumerate(layer_names(measured)):
+    for layer, name in enumerate(measured.names("layer", "layer_name")):
         curves = [_curves(measured, w, steps[-1], layer) for w in widths]
         if not all(c.size and len(c) > 1 for c in curves):
             continue

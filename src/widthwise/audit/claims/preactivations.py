@@ -6,7 +6,6 @@ import numpy as np
 
 from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
-from widthwise.audit.claims.scales import layer_names
 from widthwise.audit.ensemble_view import EnsembleView
 
 CLAIM = "preactivations"
@@ -28,7 +27,7 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, name))
     weights = _weights(measured)
     found = []
-    for layer, name in enumerate(layer_names(measured)):
+    for layer, name in enumerate(measured.names("layer", "layer_name")):
         products = measured.products(widths, _blocks(measured, (widths, steps), layer, weights))
         where = {"layer": name, "until_step": int(measured.steps[steps[-1]])}
         found.append(

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.analysis.verdict import Test, Untested
-from widthwise.audit.claims.scales import early_step, layer_names
+from widthwise.audit.claims.scales import early_step
 from widthwise.audit.claims.width_exponent import exponent_test
 from widthwise.audit.ensemble_view import EnsembleView
 
@@ -35,14 +35,15 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
         pairs = [measured.numbers(name) for name in ("forward_change_rms", "forward_rms")]
         with np.errstate(all="ignore"):
             ratios = [change[:, late] / whole[:, 0] for change, whole in zip(*pairs, strict=True)]
-        meters = [[ratio[:, layer] for ratio in ratios] for layer in range(len(layer_names(measured)))]
+        layers = range(measured.records.sizes["layer"])
+        meters = [[ratio[:, layer] for ratio in ratios] for layer in layers]
     else:
         return Untested(
             claim=CLAIM,
             why="the records have no `feature_kernel` and no `forward_change_rms` with `forward_rms`",
         )
     found = []
-    for name, meter in zip(layer_names(measured), meters, strict=True):
+    for name, meter in zip(measured.names("layer", "layer_name"), meters, strict=True):
         where = {"layer": name, "step": int(measured.steps[late])}
         what = f"The relative change of features in layer `{name}` until step {where['step']}"
         test = exponent_test(

@@ -115,7 +115,7 @@ def _tensor_scales(
 def _layer_scales(measured: EnsembleView, name: str, wanted: list[int]) -> list[Scale]:
     if not measured.has(name, "layer", "step"):
         return []
-    numbers, labels = measured.numbers(name), layer_names(measured)
+    numbers, labels = measured.numbers(name), measured.names("layer", "layer_name")
     sizes = measured.numbers("forward_rms") if measured.has("forward_rms", "layer", "step") else None
     found = []
     for index, label in enumerate(labels):
@@ -132,15 +132,6 @@ def _layer_scales(measured: EnsembleView, name: str, wanted: list[int]) -> list[
                 step = int(measured.steps[position])
                 found.append(Scale("layer", name, label, step, exponent, 0.0, 0.0, seeds, widths))
     return found
-
-
-def layer_names(measured: EnsembleView) -> list[str]:
-    """Names of layers, or their numbers."""
-    records = measured.records
-    for coordinate in ("layer_name", "layer"):
-        if coordinate in records.coords and records[coordinate].dims == ("layer",):
-            return [str(label) for label in records[coordinate].to_numpy()]
-    return [str(number) for number in range(1, records.sizes["layer"] + 1)]
 
 
 def _positions(series: list[Float[np.ndarray, "_ step"]], wanted: list[int], last: int) -> list[int]:

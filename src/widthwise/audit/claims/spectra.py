@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from widthwise.analysis.spectrum_exchange import residual_curves, residual_times, swap_test
+from widthwise.analysis.spectrum_exchange import Swap, residual_curves, residual_times, swap_test
 from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.function_gaps import Block, comparable, gap_test
 from widthwise.audit.claims.kernel_modes import EIGENVALUE, KERNEL, modes_at, source_of
 from widthwise.audit.ensemble_view import EnsembleView
+from widthwise.wording import percent
 
 CLAIM = "spectra"
 
@@ -46,18 +47,25 @@ def _swap(measured: EnsembleView, both: tuple[Block, Block], where: dict) -> Tes
     values, powers = both
     rng = np.random.default_rng(measured.settings.seed)
     swap = swap_test((values[0], powers[0]), (values[-1], powers[-1]), measured.alpha, rng)
-    low, high = swap.interval
-    which = "eigenvalues that differ" if low > 0.5 else "power of the task in slower modes that differs"
-    what = (
-        f"carry {swap.share:.0%}: it is the {which}"
-        if not low <= 0.5 <= high
-        else "carry what seeds leave open"
-    )
     return Test(
         claim=CLAIM,
         where=where | {"quantity": "swap test"},
         estimate=swap.share,
         interval=swap.interval,
         advice_good="Of the gap between the narrowest and the widest network's residual curve, "
-        f"{swap.largest:.2g} of the task where it is largest, eigenvalues {what}.",
+        f"{swap.largest:.2g} of the task where it is largest, {_carried(swap)}.",
     )
+
+
+def _carried(swap: Swap) -> str:
+    """What of the gap comes with the eigenvalues, where one part may be larger than the whole."""
+    low, high = swap.interval
+    if low <= 0.5 <= high:
+        return "seeds leave open how much eigenvalues carry"
+    parts = ("the eigenvalues", "the power of the task in slower modes")
+    most, least = parts if low > 0.5 else parts[::-1]
+    more = max(swap.share, 1 - swap.share)
+    told = f"eigenvalues carry {percent(min(max(swap.share, 0.0), 1.0), 1)}"
+    if more >= 1.005:  # beyond rounding
+        told = f"{most} alone would make {more:.3g} times as much, which {least} partly undo"
+    return f"{told}: what differs is {most}"

@@ -3,7 +3,6 @@
 from widthwise.analysis.ensembling import variance_exponent
 from widthwise.analysis.verdict import Test
 from widthwise.audit.claims.function_gaps import comparable
-from widthwise.audit.claims.scales import layer_names
 from widthwise.audit.claims.width_exponent import power
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 
@@ -18,7 +17,7 @@ def descriptions(measured: EnsembleView) -> list[Test]:
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, NAME))
     usable, found = measured.usable(steps[-1]), []
     blocks = [measured.read(NAME, w, steps[-1:])[usable[w]][:, 0] for w in widths]  # (seed, layer, ...)
-    for layer, name in enumerate(layer_names(measured)):
+    for layer, name in enumerate(measured.names("layer", "layer_name")):
         try:
             products = measured.products(widths, iter([[kernels[:, layer] for kernels in blocks]]))
         except NothingToCompare:

@@ -49,10 +49,8 @@ def rows_csv(rows: Sequence[ClaimRow]) -> str:
         known: dict[str, object] = {name: row.where.get(name) for name in FIRST[4:]}
         known |= {"claim": row.claim, "verdict": row.verdict, "where": where_words(row.where)}
         known |= {"kind": "test" if row.judges else "description"}
-        known |= {"estimate": row.estimate, "low": low, "high": high, "expected": row.expected}
-        known |= {"resolution": row.resolution, "p_value": row.p_value, "more_seeds": row.more_seeds}
-        known["advice"] = row.advice
-        lines.append([known[name] for name in columns])
+        known |= {"low": low, "high": high}
+        lines.append([known[name] if name in known else getattr(row, name) for name in columns])
     return _table(columns, lines)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from widthwise.audit import Audit, ClaimRow, Untested
 from widthwise.report.words import conclude, kind_of, measured_words, where_words
+from widthwise.wording import unmarked
 
 COLUMNS = ("claim", "verdict", "estimate [interval]", "expected", "where")
 MOST_ROWS = 12
@@ -59,16 +60,7 @@ def _table(rows: Sequence[ClaimRow], width: int) -> str:
     if not rows:
         return ""
     cells = [
-        tuple(
-            printable(cell)
-            for cell in (
-                row.claim,
-                kind_of(row),
-                *measured_words(row),
-                _where(row),
-            )
-        )
-        for row in rows
+        tuple(map(printable, (row.claim, kind_of(row), *measured_words(row), _where(row)))) for row in rows
     ]
     sizes = [max(len(line[at]) for line in [COLUMNS, *cells]) for at in range(len(COLUMNS) - 1)]
     lines = [_line(COLUMNS, sizes), _line(["-" * size for size in [*sizes, len(COLUMNS[-1])]], sizes)]
@@ -108,7 +100,7 @@ def _untested(untested: Sequence[Untested], width: int) -> str:
 
 def _wrapped(text: str, width: int, indent: str = "") -> str:
     return textwrap.fill(
-        printable(text),
+        printable(unmarked(text)),
         width,
         initial_indent=indent,
         subsequent_indent=indent or "  ",
