@@ -19,9 +19,11 @@ def test_a_run_under_another_rule_is_complete_but_for_order_one_over_width(tiny,
         "study.toml",
         "theory.nc",
         "records.zarr",
+        "verdict.json",
         "report.html",
     }
-    assert "mean infinite width" in result.stdout
+    claims = json.loads((folder / "out" / "verdict.json").read_text())["claims"]
+    assert "theory: mean_infinite_width" in {row["claim"] for row in claims}, "networks meet infinite width"
     with read_theory("out/theory.nc") as theory:
         assert not [name for name in theory.data_vars if str(name).endswith(("_variance", "_shift"))]
         assert float(abs(theory["prediction"]).max()) > 0.01

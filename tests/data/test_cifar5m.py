@@ -115,7 +115,7 @@ def test_a_damaged_compressed_part_is_named_when_it_is_read(tmp_path):
         ({"size": 64}, r"`data\.size` = 64"),
         ({"train": 17}, "has 20 images"),
         ({"order": "online", "test": 20}, "has 20 images"),
-        ({"path": "none"}, "none: No such file"),
+        ({"path": "none"}, "none: there is no such file"),
         ({"path": "empty"}, "empty: holds no .npz parts"),
         ({"path": "p/part0.npz"}, "cannot be read as a folder"),
     ],

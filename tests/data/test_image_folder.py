@@ -111,7 +111,7 @@ def test_an_empty_class_folder_is_named(folder):
 
 
 @pytest.mark.parametrize(
-    ("path", "message"), [("none", "No such file"), ("i/ant", "0 folders"), ("f", "folder")]
+    ("path", "message"), [("none", "no such file"), ("i/ant", "0 folders"), ("f", "folder")]
 )
 def test_paths_that_are_no_image_folders_are_named(folder, path, message):
     (folder.parent / "f").write_text("")

@@ -16,7 +16,7 @@ from widthwise.study import (
     TrainingSettings,
 )
 from widthwise.training import chunks, train_ensemble
-from widthwise.training.chunks import Cut, plan_chunks
+from widthwise.training.chunks import STEPS, Cut, plan_chunks
 from widthwise.training.program import compile_program
 from widthwise.training.run import run_networks
 
@@ -98,6 +98,11 @@ class Memory:
 @pytest.mark.parametrize("died_at", [1, 2])
 def test_a_resumed_run_is_the_same_to_the_last_bit(died_at):
     study = with_quantities(ONLINE, "update_rms", "batch_loss")
+    study = replace(
+        study,
+        training=replace(study.training, steps=3 * STEPS),
+        record=replace(study.record, steps="log"),
+    )
     program = compile_program(study, open_stream(study), 48)
     whole = run_networks(program, range(3))
     memory = Memory(last=died_at)
