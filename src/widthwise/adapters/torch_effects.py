@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from widthwise.adapters.torch_forward import tensor_in
 from widthwise.adapters.torch_isolation import require_torch
-from widthwise.adapters.torch_model import clean
 from widthwise.adapters.torch_numbers import rms
 
 
@@ -129,9 +129,7 @@ def _output(module: Any, tensors: Mapping[str, Any], call: Call) -> Any:
     """The first tensor that the module returns with these weights."""
     torch = require_torch()
     found = torch.func.functional_call(module, dict(tensors), call.arguments, call.keywords)
-    while not isinstance(found, torch.Tensor):
-        found = found["logits"] if "logits" in found else found[0]
-    return found.float()
+    return tensor_in(found).float()
 
 
 def _copied(value: Any) -> Any:
@@ -142,8 +140,3 @@ def _copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copied(each) for key, each in value.items()}
     return type(value)(_copied(each) for each in value) if type(value) in (tuple, list) else value
-
-
-def name_of(model: Any, tensor: Any) -> str:
-    """The name of a tensor in a model, for messages."""
-    return next((clean(name) for name, each in model.named_parameters() if each is tensor), "a tensor")

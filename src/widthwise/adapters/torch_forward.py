@@ -55,7 +55,7 @@ def choose_modules(model: Any, layers: Sequence[str | type] | None) -> dict[str,
 def without_readout(seen: Forward) -> list[str]:
     """Layers but the last called, if it has as many outputs as the model."""
     names = list(seen.layers)
-    logits = _tensor_in(seen.raw)
+    logits = tensor_in(seen.raw)
     if names and logits is not None and logits.ndim and seen.layers[names[-1]].ndim:
         last = seen.layers[names[-1]].shape[-1]
         if last == logits.shape[-1] or last == seen.prediction.shape[-1]:
@@ -110,7 +110,7 @@ def _keeper(found: dict[str, Any], name: str, place: int | None = None) -> Calla
     """A hook that keeps copies, since what comes after may change the output in place."""
 
     def keep(module: Any, arguments: Any, output: Any) -> None:
-        tensor = _tensor_in(output) if place is None else output[place]
+        tensor = tensor_in(output) if place is None else output[place]
         if tensor is not None and tensor.is_floating_point():
             found.setdefault(name, []).append(tensor.detach().to(require_torch().float32, copy=True))
 
@@ -160,16 +160,16 @@ def _call(model: Any, probes: Any) -> Any:
     return model(ready(probes))
 
 
-def _tensor_in(output: Any) -> Any:
+def tensor_in(output: Any) -> Any:
     """The tensor that a module returned, its `logits`, or the first of several."""
     torch = require_torch()
     if isinstance(output, torch.Tensor):
         return output
     logits = _part_of(output, "logits")
     if logits is not None:
-        return _tensor_in(logits)
+        return tensor_in(logits)
     if isinstance(output, tuple | list) and len(output):
-        return _tensor_in(output[0])
+        return tensor_in(output[0])
     return None
 
 
@@ -180,7 +180,7 @@ def _part_of(output: Any, name: str) -> Any:
 
 def _prediction(raw: Any, outputs: Callable[[Any], Any] | None) -> Any:
     """(point, output); of texts (point, position, output) that of the last position."""
-    found = _tensor_in(raw) if outputs is None else outputs(raw)
+    found = tensor_in(raw) if outputs is None else outputs(raw)
     if isinstance(found, require_torch().Tensor):
         if outputs is None and found.ndim == 3:
             found = found[:, -1]
