@@ -1,5 +1,6 @@
 """What an update does: the change that it makes at the output of its own tensor."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ class UpdateEffects:
         self.told = told
         self.owners: dict[str, tuple[Any, str]] = {}
         names = {id(tensor): name for name, tensor in tensors.items()}
-        for _, module in model.named_modules():
+        for module in model.modules():
             for attribute, tensor in module._parameters.items():
                 if id(tensor) in names:
                     self.owners.setdefault(names[id(tensor)], (module, attribute))
@@ -64,38 +65,28 @@ class UpdateEffects:
     def measured(self, before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, float]:
         """The effect by name of tensor, NaN where its module was not called; `before`, the tensors before
         the update, `changes`, what was added to them. Forgets the inputs."""
-        old = {id(self.owners[name][0]): {} for name in before if name in self.owners}
-        for name, tensor in before.items():
-            if name in self.owners:
-                module, attribute = self.owners[name]
-                old[id(module)][attribute] = tensor
+        old: dict[int, dict[str, Any]] = {}
+        for name, (module, attribute) in self.owners.items():
+            old.setdefault(id(module), {})[attribute] = before[name]
         found = {}
         for name, change in changes.items():
             if change.ndim <= 1:
                 found[name] = rms(change) * self.told.get(name, 1.0)
-            elif name in self.owners:
-                module, attribute = self.owners[name]
-                parts = [
-                    self._effect(name, call, old[id(module)], change)
-                    for call in self.calls.get(id(module), ())
-                ]
-                found[name] = (
-                    rms(require_torch().cat([p.reshape(-1) for p in parts])) if parts else float("nan")
-                )
-            else:
-                found[name] = float("nan")
+                continue
+            module = id(self.owners[name][0])
+            parts = [self._effect(name, call, old[module], change) for call in self.calls.get(module, ())]
+            found[name] = rms(require_torch().cat([p.reshape(-1) for p in parts])) if parts else math.nan
         self.calls = {}
         return found
 
     def _effect(self, name: str, call: Call, old: Mapping[str, Any], change: Any) -> Any:
         module, attribute = self.owners[name]
-        torch, told = require_torch(), self.told.get(name)
-        linear = _linear(module, attribute, call, change, trust=told is not None)
-        if linear is not None:
-            return linear if told is None else linear * told
-        new = {**old, attribute: old[attribute] + change}
-        difference = _output(module, new, call) - _output(module, old, call)
-        return difference if told is None else difference * torch.tensor(told)
+        told = self.told.get(name)
+        effect = _linear(module, attribute, call, change, trust=told is not None)
+        if effect is None:
+            new = {**old, attribute: old[attribute] + change}
+            effect = _output(module, new, call) - _output(module, old, call)
+        return effect if told is None else effect * told
 
 
 def _linear(module: Any, attribute: str, call: Call, change: Any, *, trust: bool) -> Any:
