@@ -34,6 +34,7 @@ DECISIVE = ("prediction", "loss", "batch_loss")
 # Dimensions whose entries have names of their own.
 NAMED = {"layer": "layer_name", "tensor": "tensor", "block": "block", "split": "split"}
 ROLES = ("input", "hidden", "readout", "scalar")
+FEEDS = ("network", "output", "attention", "gate", "tied")
 LONGEST_NAME, LARGEST_NUMBER = 200, 2**53
 
 

@@ -13,7 +13,15 @@ from widthwise.adapters.steps import Steps, log_steps, rule_of
 from widthwise.adapters.torch_batches import BatchWatch
 from widthwise.adapters.torch_callbacks import lightning_callback, trainer_callback
 from widthwise.adapters.torch_effects import UpdateEffects
-from widthwise.adapters.torch_forward import Forward, choose_modules, observe, without_readout
+from widthwise.adapters.torch_forward import (
+    Forward,
+    call_model,
+    choose_modules,
+    observe,
+    tensor_in,
+    without_readout,
+)
+from widthwise.adapters.torch_graph import feeds_of
 from widthwise.adapters.torch_isolation import all_random_states_kept, require_torch, untouched
 from widthwise.adapters.torch_model import is_recording_rank, module_name, tensors_of, unwrap
 from widthwise.adapters.torch_numbers import (
@@ -59,8 +67,8 @@ class Recorder:
     arguments or a dictionary of keywords, points first; `width`, `seed`, which run this is; `out`, a folder
     for all runs; `steps`, "log" (about eight a decade), "all", numbers such as `log_steps(last)`, or a
     function of the step; `layers`, names as in `model.named_modules()` or types whose outputs are measured,
-    by default Linear, Conv, LayerNorm and Embedding without the readout; `outputs`, from what the model
-    returns to predictions (point, output), by default that tensor or its `logits`, of texts at the last
+    by default Linear, Conv, Embedding, LayerNorm and RMSNorm without the readout; `outputs`, from what the
+    model returns to predictions (point, output), by default that tensor or its `logits`, of texts at the last
     position; `targets`, y of the probes, or class numbers; `loss_function`, of what the model returns and
     `targets`, by which `loss` is measured on the probes: without it `loss` is the one given to `step`, else
     that is `batch_loss`; `loss_kind`, "mse" or "cross_entropy", known of PyTorch's own functions; `splits`,
@@ -154,6 +162,7 @@ class Recorder:
             probes=as_numbers(self.probes),
             tensor_shapes=self._shapes,
             tensor_roles=self._roles,
+            tensor_feeds=self._feeds(),
             loss_kind=self._loss_kind,
             attributes={"recorder": "torch", "model": module_name(self.model), "probe_mode": self._mode},
         )
@@ -217,6 +226,11 @@ class Recorder:
                 watch_attention=bool(self._wanted & {"attention", "attention_entropy"}),
             )
             return seen._replace(loss=self._loss_on(seen)) if self._loss_function is not None else seen
+
+    def _feeds(self) -> dict[str, str]:
+        """What the output of each tensor feeds: see `torch_graph`."""
+        with untouched(self.model, training=self._mode == "train"):
+            return feeds_of(lambda: tensor_in(call_model(self.model, self.probes)), self._tensors)
 
     def _loss_on(self, seen: Forward) -> dict[str, float]:
         """The loss of each split of the probes."""
