@@ -1,7 +1,7 @@
 """What the output of each trained tensor feeds, read off the graph of one forward pass."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from widthwise.adapters.torch_isolation import require_torch
 
@@ -11,38 +11,84 @@ VIEWS = (
     "Select", "Expand", "Unsqueeze", "Squeeze", "Permute", "ToCopy", "Clone", "Alias", "Chunk", "Unbind",
 )  # fmt: skip
 PRODUCTS = ("Mm", "Addmm", "Bmm", "Baddbmm", "Linear", "Convolution", "Mv", "Dot")
+SOFTMAX = ("Softmax", "SafeSoftmax")
 LEAF = "torch::autograd::AccumulateGrad"
 
 
-def find_feeds(outputs: Any, tensors: Mapping[str, Any]) -> dict[str, str]:
-    """Of each tensor that is met on the way back from `outputs`, what its product with the activations feeds:
+class Graph(NamedTuple):
+    """What a pass shows: what each tensor's output `feeds`, and over how many entries attention's scores sum
+    (`head_size`, 0 if there are none or several)."""
+
+    feeds: dict[str, str]
+    head_size: int = 0
+
+
+def read_graph(run: Callable[[], Any], tensors: Mapping[str, Any]) -> Graph:
+    """Of the tensor that `run` returns; empty where its graph does not lead to the tensors, as with layers
+    that compute their own gradients.
+
+    **Arguments:** `tensors`, by name.
+    """
+    with require_torch().enable_grad():
+        output = run()
+    if getattr(output, "grad_fn", None) is None:
+        return Graph({})
+    names = {id(tensor): name for name, tensor in tensors.items()}
+    nodes = list(_reachable([output.grad_fn], lambda node: True))
+    products = _score_products(nodes)
+    sizes = {size for node in products if (size := _summed(node))}
+    return Graph(_feeds(output.grad_fn, nodes, products, names), sizes.pop() if len(sizes) == 1 else 0)
+
+
+def _feeds(root: Any, nodes: list[Any], products: list[Any], names: Mapping[int, str]) -> dict[str, str]:
+    """Of each tensor that is met on the way back from the output, what its product with the activations feeds:
 
     - "output": the model's output, with no further matrix between (read-outs, one or several heads);
     - "attention": the scores of attention, a product of activations that a softmax follows (queries, keys);
     - "gate": a softmax directly (routers);
     - "tied": looked up as an embedding, and also a read-out;
     - "network": further layers.
-
-    **Arguments:** `outputs`, a tensor computed with gradients; `tensors`, by name.
     """
-    names = {id(tensor): name for name, tensor in tensors.items()}
-    nodes = list(_reachable([outputs.grad_fn], lambda node: True))
     found = {name: "network" for node in nodes for name in _weights(node, names)}
     looked_up = {
         name for node in nodes if _kind(node).startswith("Embedding") for name in _weights(node, names)
     }
-    gates, scores = [], []
-    for node in nodes:
-        kind = _kind(node)
-        if "ScaledDotProduct" in kind:
-            scores += _inputs(node)[:2]
-        elif kind in ("Softmax", "SafeSoftmax", "Sigmoid"):
-            met = list(_reachable(_inputs(node), lambda n: _kind(n) not in PRODUCTS))
-            scores += [below for n in met if _is_bilinear(n) for below in _inputs(n)]
-            gates += [n for n in met if kind != "Sigmoid" and _kind(n) in PRODUCTS and not _is_bilinear(n)]
-    for roots, label in ((gates, "gate"), (scores, "attention"), ([outputs.grad_fn], "output")):
+    gates = [
+        node
+        for softmax in nodes
+        if _kind(softmax) in SOFTMAX
+        for node in _before(softmax)
+        if _kind(node) in PRODUCTS and not _is_bilinear(node)
+    ]
+    scores = [below for node in products for below in _inputs(node)[:2]]
+    for roots, label in ((gates, "gate"), (scores, "attention"), ([root], "output")):
         found |= {name: label for name in _first_matrices(roots, names)}
     return found | {name: "tied" for name in looked_up if found.get(name) == "output"}
+
+
+def _score_products(nodes: Iterable[Any]) -> list[Any]:
+    """Products of activations that a softmax follows, or the whole of attention where it is one operation."""
+    found = []
+    for node in nodes:
+        if "ScaledDotProduct" in _kind(node):
+            found.append(node)
+        elif _kind(node) in SOFTMAX:
+            found += [each for each in _before(node) if _is_bilinear(each)]
+    return found
+
+
+def _before(softmax: Any) -> list[Any]:
+    """What a softmax takes, back to the products before it."""
+    return list(_reachable(_inputs(softmax), lambda node: _kind(node) not in PRODUCTS))
+
+
+def _summed(product: Any) -> int:
+    """Over how many entries a product sums; 0 if it does not tell."""
+    for name in ("_saved_query", "_saved_self", "_saved_batch1"):
+        saved = getattr(product, name, None)
+        if saved is not None:
+            return int(saved.shape[-1])
+    return 0
 
 
 def _first_matrices(roots: Iterable[Any], names: Mapping[int, str]) -> Iterator[str]:
@@ -108,11 +154,3 @@ def _kind(node: Any) -> str:
     'Softmax'
     """
     return node.name().rsplit("::", 1)[-1].split("Backward")[0]
-
-
-def feeds_of(run: Callable[[], Any], tensors: Mapping[str, Any]) -> dict[str, str]:
-    """`find_feeds` of the tensor that `run` returns; empty where its graph does not lead to the tensors, as
-    with layers that compute their own gradients."""
-    with require_torch().enable_grad():
-        output = run()
-    return {} if getattr(output, "grad_fn", None) is None else find_feeds(output, tensors)

@@ -36,7 +36,10 @@ class SlopePower:
     """Of a null |estimate - expected| <= `tolerance` tested by Student's t.
 
     **Fields:** `estimates`, all of which must leave the interval; `seeds`, at the width with the fewest;
-    `sides`, 2 where the null is a point and its p-value two-sided.
+    `sides`, 2 where the null is a point and its p-value two-sided; `beyond`, how far each
+    estimate lies outside of what is expected (negative inside), and `alpha`, at which their intervals exclude
+    larger effects: a test of equivalence, at its own level, since all must pass for a "consistent". An effect
+    is excluded if any of the estimates does, each at its share of `alpha`.
 
     >>> test = SlopePower((Estimate(1.0, 0.05, 10.0),), 0.1, 6)
     >>> round(test.smallest(0.05), 3), test.smallest(0.05) > test.smallest(0.05, more=6)
@@ -47,19 +50,24 @@ class SlopePower:
     tolerance: float
     seeds: int
     sides: int = 1
+    beyond: tuple[float, ...] = ()
+    alpha: float = 0.05
 
     def smallest(self, level: float, more: int = 0, finer: float = 1.0) -> float:
-        """Tolerance plus critical value plus the 80 % point of the noise."""
+        """Tolerance plus critical value plus the 80 % point of the noise, or what the interval excludes."""
         growth = (self.seeds + more) / self.seeds
-        largest = 0.0
-        for estimate in self.estimates:
+        largest, excluded = 0.0, []
+        beyond = self.beyond or (math.inf,) * len(self.estimates)
+        for estimate, distance in zip(self.estimates, beyond, strict=True):
             if math.isinf(estimate.error):
                 return math.inf
             noise = math.sqrt(max(estimate.error**2 - estimate.numerical**2, 0.0) / growth)
             error = math.hypot(noise, estimate.numerical / math.sqrt(finer))
-            critical = float(stats.t.isf(level / self.sides, estimate.dof * growth))
-            largest = max(largest, self.tolerance + (critical + float(stats.norm.ppf(POWER))) * error)
-        return largest
+            dof = estimate.dof * growth
+            critical = float(stats.t.isf(level / self.sides, dof)) + float(stats.norm.ppf(POWER))
+            largest = max(largest, self.tolerance + critical * error)
+            excluded.append(distance + float(stats.t.isf(self.alpha / len(beyond), dof)) * error)
+        return max(min(largest, *excluded), 0.0)
 
 
 @dataclass(frozen=True)
