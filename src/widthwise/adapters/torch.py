@@ -77,9 +77,9 @@ class Recorder:
     what the model returns to weights (point, head, query, key) of each block, by default those of
     `MultiheadAttention` or the output's `attentions`; `mode`, "eval" (no dropout, running statistics) or
     "train" while measuring; `multipliers`, by name of tensor, where the network multiplies it by a factor
-    that depends on the width: recorded are weights, updates and outputs with and gradients without it; `tensor_roles`,
-    where shapes do not tell: "input", "hidden", "readout" or "scalar"; `optimizer`, one or a list, read only:
-    with it `update_rms` and `update_effect_rms` leave out what decoupled weight decay does.
+    that depends on the width: recorded are weights, updates and outputs with and gradients without it;
+    `tensor_roles`, where shapes do not tell: "input", "hidden", "readout" or "scalar"; `optimizer`, one or a
+    list, read only: with it `update_rms` and `update_effect_rms` leave out what decoupled decay does.
     **Errors:** `InputError` if PyTorch is missing or an argument is wrong; sharded models (FSDP) cannot be
     recorded.
     """

@@ -9,7 +9,6 @@ from widthwise.adapters.torch_forward import tensor_in
 from widthwise.adapters.torch_isolation import require_torch
 from widthwise.adapters.torch_numbers import rms
 
-
 SAME_OUTPUT = 1e-3  # relative; further off, a module has factors of its own
 
 
@@ -83,8 +82,8 @@ class UpdateEffects:
         return found
 
     def factor_outside(self, module: Any, output: Any) -> float:
-        """The told factor of a module's matrix where the module's `output` does not hold it yet: what the next
-        module receives is the output times that factor."""
+        """The told factor of a module's matrix where the module's `output` does not hold it yet, else 1: what
+        the next module receives is the output times that factor."""
         for name, (owner, attribute) in self.owners.items():
             if owner is module and attribute == "weight" and name in self.told and self.calls.get(id(module)):
                 weight, bias = module.weight.detach(), getattr(module, "bias", None)

@@ -41,7 +41,7 @@ def read_graph(run: Callable[[], Any], tensors: Mapping[str, Any]) -> Graph:
 
 
 def _feeds(root: Any, nodes: list[Any], products: list[Any], names: Mapping[int, str]) -> dict[str, str]:
-    """Of each tensor that is met on the way back from the output, what its product with the activations feeds:
+    """Of each tensor on the way back from the output, what its product with the activations feeds:
 
     - "output": the model's output, with no further matrix between (read-outs, one or several heads);
     - "attention": the scores of attention, a product of activations that a softmax follows (queries, keys);

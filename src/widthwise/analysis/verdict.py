@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-from widthwise.analysis.power import Power, Remedy, settle
+from widthwise.analysis.power import Power, Remedy, decisive, settle
 from widthwise.analysis.signflip import holm
 
 Verdict = Literal["consistent", "inconsistent", "underpowered", "open"]
@@ -108,10 +108,10 @@ def judge(tests: Sequence[Test], alpha: float) -> tuple[ClaimRow, ...]:
     """Judge all tests by Holm's method at `alpha`; worst first.
 
     A test is inconsistent if its adjusted p-value is below `alpha`. One that does not fail is consistent only
-    if its resolution is `useful`: silence of a test that could not have spoken is no evidence. The resolution
-    is the effect that would be seen at the level of Holm's first step, or the smaller one that the interval
-    of an exponent already excludes. A test is undecided else: underpowered if it is one of a core claim,
-    open if not; and the advice says what would decide it.
+    if its resolution, at the level of Holm's first step, is `useful`, as silence of a test that could not
+    have spoken is no evidence, or if the interval of an exponent excludes effects that large. A test is
+    undecided else: underpowered if it is one of a core claim, open if not; and the advice says what would
+    decide it.
     """
     judged = [test for test in tests if test.p_value is not None and not test.trouble]
     p_values = [1.0 if test.p_value is None else test.p_value for test in judged]
@@ -150,10 +150,13 @@ def _rule(test: Test, adjusted: float | None, tests: int, alpha: float) -> Claim
         verdict, advice = "underpowered", test.trouble
     elif adjusted is not None and adjusted < alpha:
         verdict, advice = "inconsistent", test.advice_bad
-    elif adjusted is not None and resolution is not None and not resolution <= test.useful:
-        assert test.power is not None
+    elif (
+        adjusted is not None
+        and test.power is not None
+        and not ((seen := decisive(test.power, level)) <= test.useful)
+    ):
         remedy = settle(test.power, level, test.useful)
-        verdict, advice = "underpowered", _ask(resolution, test, remedy)
+        verdict, advice = "underpowered", _ask(seen, test, remedy)
         if test.p_value is not None and test.p_value < alpha:
             chance = f"It is off by more than its own noise, which chance does somewhere among {tests} tests "
             advice = f"{chance}(p = {adjusted:.2g}, adjusted): undecided. {advice}"

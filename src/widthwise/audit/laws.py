@@ -45,9 +45,9 @@ class TensorLaw:
     """One tensor: its role and what it `feeds` ("" if unknown), and the exponents allowed of its initial
     weights, of entries of its updates, and of what an update does at its output; None if unknown.
 
-    Lower ends allow what fades with training, not with the width: sums of random signs that are N^-1/2 smaller
-    than what learning aligns. The gradients of queries and keys begin so, a read-out's first steps, and
-    all that lies behind a layer of fixed size inside of the network.
+    Lower ends allow what fades with training, not with the width: sums of random signs that are N^-1/2
+    smaller than what learning aligns. The gradients of queries and keys begin so, a read-out's first steps,
+    and all that lies behind a layer of fixed size inside of the network.
     """
 
     name: str
@@ -139,26 +139,6 @@ def matrices_of(measured: EnsembleView) -> np.ndarray:
     return found if found.any() else np.ones(count, dtype=bool)
 
 
-QUANTITIES = {
-    "weight_rms": "size of weights (RMS)",
-    "update_rms": "size of updates (RMS)",
-    "update_effect_rms": "effect of updates (RMS)",
-    "forward_rms": "size of activations (RMS)",
-    "forward_change_rms": "change of activations (RMS)",
-}
-
-
-def describe(quantity: str) -> str:
-    """What to look at where a scale is wrong."""
-    return {
-        "weight_rms": "its initialization, or the factor it is multiplied with, scales wrongly with width.",
-        "update_rms": "its learning rate scales wrongly with width.",
-        "update_effect_rms": "its learning rate scales wrongly with width.",
-        "forward_rms": "look at the initialization of the tensors before this layer.",
-        "forward_change_rms": "the tensors before this layer learn too fast or too slowly as width grows.",
-    }[quantity]
-
-
 def _roles(measured: EnsembleView, count: int) -> Sequence[str]:
     records = measured.records
     if "tensor_role" in records and records["tensor_role"].dims == ("tensor",):
@@ -215,7 +195,8 @@ def _feeds(measured: EnsembleView, names: Sequence[str], roles: Sequence[str]) -
 def _factor_outside(measured: EnsembleView, index: int, *, tied: bool) -> float | None:
     """The power of N by which a read-out is multiplied outside of its array: 0, -1/2 or -1.
 
-    Predictions at initialization, less their mean over points, go as its weights times N^1/2 times that power.
+    Predictions at initialization, less their mean over points, go as its weights times N^1/2 times that
+    power.
     Without them, what its initial weights say if one power makes them right; None if nothing tells.
     """
     weights = _exponent(measured, "weight_rms", index)
@@ -232,7 +213,7 @@ def _factor_outside(measured: EnsembleView, index: int, *, tied: bool) -> float 
 
 
 def _exponent(measured: EnsembleView, name: str, index: int | None) -> float | None:
-    """Of the root mean square of a tensor's numbers, or of predictions, at the first step; None if unknown."""
+    """Of the root mean square of a tensor's numbers, or of predictions, at the first step, if known."""
     if len(measured.widths) < 2 or not measured.has(name, "step"):
         return None
     if index is None:

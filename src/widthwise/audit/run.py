@@ -13,6 +13,7 @@ from widthwise.audit.against_theory import CLAIM as THEORY
 from widthwise.audit.against_theory import theory_rows, theory_tests
 from widthwise.audit.audit_settings import AuditSettings
 from widthwise.audit.claims import CLAIMS, CORE, DESCRIPTIONS
+from widthwise.audit.coordinate_check import CoordinateCheck, coordinate_check
 from widthwise.audit.ensemble_curves import EnsembleCurves, ensemble_curves
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare, measure
 from widthwise.audit.gap_series import Gaps, measure_gaps
@@ -31,7 +32,8 @@ class Audit:
     **Fields:** `rows`, worst first; `untested`, what the records do not allow; `evidence`, widths, seeds,
     steps, alpha, versions; `summary`, sentences for a practitioner; `gaps` between widths at each step, and
     `ensembles`, losses of ensembles at every width, where the records allow; `comparison`, measured against
-    predicted, where there was a theory of the same study (no file keeps its numbers).
+    predicted, where there was a theory of the same study (no file keeps its numbers); `coordinates`, sizes of
+    layers and effects of updates against width.
     """
 
     rows: tuple[ClaimRow, ...]
@@ -41,6 +43,7 @@ class Audit:
     gaps: Gaps | None = field(default=None, compare=False, repr=False)
     ensembles: EnsembleCurves | None = field(default=None, compare=False, repr=False)
     comparison: Comparison | None = field(default=None, compare=False)
+    coordinates: CoordinateCheck | None = field(default=None, compare=False, repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -124,6 +127,7 @@ def audit(
         gaps=measure_gaps(measured, progress),
         ensembles=ensemble_curves(measured),
         comparison=None if numbers is None else Comparison(numbers, theory_rows(rows), alpha),
+        coordinates=coordinate_check(measured),
     )
 
 

@@ -247,7 +247,7 @@ def audit(
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Where verdict.json and report.html go; the run's folder, or audit/, if not given.",
+            help="Where verdict.json and report.html go; the folder audited, or audit/, if not given.",
             show_default=False,
         ),
     ] = None,
@@ -276,18 +276,30 @@ def audit(
             "--set", metavar="audit.KEY=VALUE", help="Set a threshold; may be repeated.", show_default=False
         ),
     ] = None,
+    limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="mup|ntk|standard", help="The infinite width that is meant; mup.", show_default=False
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Wait for every claim, not the core ones.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Do networks of several widths, from any training code, behave as one model?
 
-    Writes DIR/verdict.json and DIR/report.html. Exit status: 0 consistent, 1 inconsistent, 3 underpowered
-    (none inconsistent), 2 a wrong call or a bad input.
+    Writes DIR/verdict.json and DIR/report.html. Exit status: 0 no claim is inconsistent and all core claims
+    (set-up of training, scales, attention at initialization, richness) are consistent; 1 one is inconsistent;
+    3 none is, but a core claim lacks data; 2 a wrong call or a bad input.
     """
     with guarded() as guard:
         from widthwise.cli import audit as auditing
         from widthwise.cli.audit_options import read_settings
 
-        chosen = read_settings(settings, overrides or [])
+        wanted = [] if limit is None else [f"audit.limit={limit!r}"]
+        wanted += ["audit.strict=true"] if strict else []
+        chosen = read_settings(settings, [*(overrides or []), *wanted])
         question = auditing.Question(tuple(paths), alpha, auditing.claims_of(claims), chosen)
         directory = auditing.place_of(question, out)
         guard.directory = directory

@@ -12,11 +12,19 @@ from widthwise.audit.claims.common_factor import common_factor
 from widthwise.audit.claims.scale_series import EFFECT, Scale, layer_scales, tensor_scales
 from widthwise.audit.claims.width_exponent import exponent_test
 from widthwise.audit.ensemble_view import EnsembleView
-from widthwise.audit.laws import QUANTITIES, TensorLaw, describe, tensor_laws
+from widthwise.audit.laws import TensorLaw, tensor_laws
 from widthwise.audit.patterns import whole_parametrization
+from widthwise.audit.remedies import change, optimizers_of
 
 CLAIM = "scales"
 UPDATES = ("update_rms", EFFECT)
+QUANTITIES = {
+    "weight_rms": "size of weights (RMS)",
+    "update_rms": "size of updates (RMS)",
+    EFFECT: "effect of updates (RMS)",
+    "forward_rms": "size of activations (RMS)",
+    "forward_change_rms": "change of activations (RMS)",
+}
 
 
 def tests(measured: EnsembleView) -> list[Test] | Untested:
@@ -104,7 +112,7 @@ def _own_update(
 
 
 def _test(measured: EnsembleView, scale: Scale) -> Test:
-    size = QUANTITIES[scale.quantity]
+    size, optimizers = QUANTITIES[scale.quantity], optimizers_of(measured)
     when = f"until step {scale.step}" if scale.several else f"at step {scale.step}"
     test = exponent_test(
         measured,
@@ -116,7 +124,7 @@ def _test(measured: EnsembleView, scale: Scale) -> Test:
             "until_step" if scale.several else "step": scale.step,
         },
         what=f"{size[:1].upper()}{size[1:]} of {scale.kind} `{scale.name}` {when}",
-        fix=describe(scale.quantity).rstrip("."),
+        fix=change(scale.quantity, scale.deviation(), optimizers.get(scale.name, "")),
         low=scale.low,
         high=scale.high,
         tolerance=scale.share * measured.settings.exponent_tolerance,

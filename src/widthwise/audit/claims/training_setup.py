@@ -59,8 +59,8 @@ def _same(measured: EnsembleView, name: str, check: str, what: str, remedy: str)
     return _test(
         check,
         False,
-        f"{what} depends on the width: at step {label} it is {table[0, step]:.3g} at N = {measured.widths[0]} "
-        f"and {table[width, step]:.3g} at N = {measured.widths[width]}: {remedy}.",
+        f"{what} depends on the width: at step {label} it is {table[0, step]:.3g} at N = "
+        f"{measured.widths[0]} and {table[width, step]:.3g} at N = {measured.widths[width]}: {remedy}.",
         step=label,
     )
 
@@ -116,9 +116,10 @@ def _schedule(measured: EnsembleView) -> Test | None:
             return _test(
                 "schedule",
                 False,
-                f"The learning rate follows another schedule at N = {measured.widths[width]}: relative to its "
-                f"first value it is {relative[width, step]:.3g} at step {label}, and {relative[0, step]:.3g} at "
-                f"N = {measured.widths[0]} (`{name}`): take the same warm-up and decay at every width.",
+                f"The learning rate follows another schedule at N = {measured.widths[width]}: relative to "
+                f"its first value it is {relative[width, step]:.3g} at step {label}, and "
+                f"{relative[0, step]:.3g} at N = {measured.widths[0]} (`{name}`): take the same warm-up and "
+                "decay at every width.",
                 step=label,
             )
     return _test("schedule", True, "Learning rates follow the same schedule at every width.")
@@ -136,7 +137,8 @@ def _momentum(measured: EnsembleView) -> Test | None:
                 return _test(
                     "optimizer",
                     False,
-                    f"`{label}` has another {what} at N = {at} than at N = {measured.widths[0]}: take the same.",
+                    f"`{label}` has another {what} at N = {at} than at N = {measured.widths[0]}: take the "
+                    "same.",
                 )
         tested = _test("optimizer", True, "Optimizers and their averages are the same at every width.")
     return tested
@@ -149,14 +151,14 @@ def _decay(measured: EnsembleView) -> Test | None:
     shares = _means(measured.numbers("learning_rate")) * _means(measured.numbers("weight_decay"))
     steps = max(int(measured.steps[-1]), 1)
     for tensor, name in enumerate(measured.names("tensor")):
-        with np.errstate(all="ignore"):
-            mean = np.nanmean(shares[..., tensor], axis=1)
+        mean = _over_steps(shares[..., tensor])
         if np.isfinite(mean).all() and mean[-1] * steps > LEAST_DECAY and mean[-1] > (1 + SAME) * mean[0]:
             return _test(
                 "weight decay",
                 False,
                 f"Weight decay takes {mean[-1] / mean[0]:.3g} times more of `{name}` at N = "
-                f"{measured.widths[-1]} than at N = {measured.widths[0]} in a step: keep rate times decay the same.",
+                f"{measured.widths[-1]} than at N = {measured.widths[0]} in a step: keep rate times decay "
+                "the same.",
             )
     return _test("weight decay", True, "Weight decay takes no more of the weights of wider networks.")
 
@@ -166,8 +168,7 @@ def _epsilon(measured: EnsembleView) -> Test | None:
         return None
     shares = _means(measured.numbers("epsilon_share"))
     matrices = matrices_of(measured)
-    with np.errstate(all="ignore"):
-        share = np.nanmean(shares[..., matrices], axis=1)  # (width, tensor)
+    share = np.stack([_over_steps(shares[..., k]) for k in np.flatnonzero(matrices)], axis=1)
     known = np.isfinite(share).all(axis=0)
     if not known.any():
         return None
@@ -178,8 +179,8 @@ def _epsilon(measured: EnsembleView) -> Test | None:
     return _test(
         "epsilon",
         False,
-        f"Adam's eps is not small beside the gradients, which shrink with the width: it makes steps smaller by "
-        f"{told}: take a smaller eps, such as a thousandth of it, or divide it by the width.",
+        "Adam's eps is not small beside the gradients, which shrink with the width: it makes steps smaller "
+        f"by {told}: take a smaller eps, such as a thousandth of it, or divide it by the width.",
     )
 
 
@@ -194,17 +195,15 @@ def _precision(measured: EnsembleView) -> Test | None:
             return _test("precision", False, f"Weights have another dtype at N = {at}: take the same.")
     few = np.nanmin(table, axis=(0, 1)) < FULL_PRECISION if np.isfinite(table).any() else np.zeros(0, bool)
     if few.any() and measured.has("unmoved_share", "step", "tensor"):
-        with np.errstate(all="ignore"):
-            unmoved = np.nanmean(
-                _means(measured.numbers("unmoved_share"))[..., matrices][..., few], axis=(1, 2)
-            )
+        shares = _means(measured.numbers("unmoved_share"))[..., matrices][..., few]
+        unmoved = np.mean([_over_steps(shares[..., k]) for k in range(shares.shape[2])], axis=0)
         if unmoved[-1] - unmoved[0] > ROUNDED:
             return _test(
                 "precision",
                 False,
-                f"Weights of half precision (dtype such as bfloat16) lose updates: {percent(unmoved[-1])} of "
-                f"the entries do not move in a step at N = {measured.widths[-1]}, {percent(unmoved[0])} at N = "
-                f"{measured.widths[0]}: keep the weights in float32, and cast only what is computed.",
+                f"Weights of half precision (dtype such as bfloat16) lose updates: {percent(unmoved[-1])} "
+                f"of the entries do not move in a step at N = {measured.widths[-1]}, {percent(unmoved[0])} "
+                f"at N = {measured.widths[0]}: keep the weights in float32, and cast only what is computed.",
             )
     return _test("precision", True, "Weights have the same precision, and updates are not rounded away.")
 
@@ -213,6 +212,12 @@ def _means(numbers: Sequence[Float[np.ndarray, "seed step ..."]]) -> Float[np.nd
     """Over the seeds that count."""
     with np.errstate(all="ignore"):
         return np.stack([np.nansum(v, axis=0) / np.isfinite(v).sum(axis=0) for v in numbers])
+
+
+def _over_steps(table: Curve) -> Float[np.ndarray, " width"]:
+    """Mean over the steps at which every width has a number; NaN if there are none."""
+    able = np.isfinite(table).all(axis=0)
+    return table[:, able].mean(axis=1) if able.any() else np.full(len(table), np.nan)
 
 
 def _differing(table: Curve) -> tuple[int, int] | None:
