@@ -14,9 +14,9 @@ from widthwise.records.schema import (
     BOOKKEEPING,
     COORDINATES,
     RECORD_DIMS,
-    RECORDED_WITH,
     Variable,
     variable,
+    with_errors,
 )
 from widthwise.study import EnsembleSettings, Study
 
@@ -134,11 +134,9 @@ class Layout:
         own = {name: _labels(values) for name, values in self.labels.items() if name not in fixed}
         return fixed | named | own
 
-    def quantities(self) -> tuple[str, ...]:
-        """Names of all that is recorded of a network: what the study asks for, and what goes with it."""
-        asked = self.study.record.quantities
-        beside = [name for quantity in asked for name in RECORDED_WITH.get(quantity, ())]
-        return (*asked, *beside)
+    def quantities(self, asked: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Names of what is `asked` for, or else of all that the study asks for, and what goes with it."""
+        return with_errors(self.study.record.quantities if asked is None else asked)
 
     def cells(self, asked: EnsembleSettings | None = None) -> list[Cell]:
         """Every cell, or those of the widths and seeds that are `asked` for, widths in their order."""
@@ -150,9 +148,9 @@ class Layout:
         start = cell.start // block * block
         return replace(cell, start=start, stop=min(start + block, self.study.ensemble.seeds))
 
-    def network_bytes(self) -> int:
-        """Size of all that is recorded of one network."""
-        return sum(self._bytes(name) for name in self.quantities())
+    def network_bytes(self, asked: Sequence[str] | None = None) -> int:
+        """Size of all that is recorded of one network, or of what is `asked` for and what goes with it."""
+        return sum(self._bytes(name) for name in self.quantities(asked))
 
     def seeds_at_once(self) -> int:
         """Networks recorded in one write: a divisor of `seeds_per_cell`, so that no cells share a chunk."""

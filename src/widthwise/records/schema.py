@@ -1,5 +1,6 @@
 """The one vocabulary: names, dimensions and meanings of every variable in theory and records."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 SCHEMA_VERSION = 1
@@ -64,6 +65,13 @@ QUANTITIES: dict[str, Variable] = VARIABLES | RECORD_VARIABLES
 
 # What is recorded beside a quantity, unasked: its error.
 RECORDED_WITH: dict[str, tuple[str, ...]] = {"sharpness": ("sharpness_residual",)}
+
+
+def with_errors(quantities: Iterable[str]) -> tuple[str, ...]:
+    """The quantities, and then what is recorded beside them."""
+    asked = tuple(quantities)
+    return (*asked, *(beside for name in asked for beside in RECORDED_WITH.get(name, ())))
+
 
 # Levels of the recorded quantiles: symmetric, finer in the tails, dense enough for distances between
 # distributions (Wasserstein-1 by the trapezoidal rule).

@@ -20,13 +20,11 @@ from widthwise.training.memory_limits import (
     groups_held,
     networks_at_once,
     networks_in_a_call,
-    require_memory,
     tree_bytes,
 )
-from widthwise.training.numerics import numerics
 from widthwise.training.recording import measure, see
 from widthwise.training.sharding import everywhere, over_seeds, place, seed_mesh
-from widthwise.training.trainer import Numbers, State, Trainer, as_batch, on_device, probe_batch
+from widthwise.training.trainer import Numbers, State, Trainer, as_batch, numerics, on_device, probe_batch
 
 Record = dict[str, Array]
 
@@ -98,7 +96,6 @@ def compile_program(
     with numerics(precision):
         first = as_batch(next(stream.batches(0)), precision)
         points, values = probe_batch(stream.probes, precision), trainer.numbers()
-        require_memory(trainer, stream, points)
         together = networks_in_a_call(trainer, mesh)
         keys = network_keys(study.ensemble.seed, np.arange(together), width)
         begin, train, look = functions(trainer)

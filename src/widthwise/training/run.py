@@ -12,13 +12,12 @@ from jaxtyping import Array, Float, Int
 
 from widthwise.data import Batch
 from widthwise.progress import SILENT, Progress
-from widthwise.records.schema import RECORDED_WITH, variable
+from widthwise.records.schema import variable, with_errors
 from widthwise.training.chunks import Chunk, units_of
 from widthwise.training.keys import network_keys
-from widthwise.training.numerics import numerics
 from widthwise.training.program import Program
 from widthwise.training.sharding import everywhere, over_seeds, place
-from widthwise.training.trainer import State, Tree, on_device
+from widthwise.training.trainer import State, Tree, numerics, on_device
 
 Keep = Callable[[int, int, Tree], None]
 
@@ -203,9 +202,7 @@ class _Run:
 
     def trajectory(self) -> Trajectory:
         """What the study records, and what goes with it, the step where the schema has it."""
-        asked = self.program.study.record.quantities
-        beside = [name for quantity in asked for name in RECORDED_WITH.get(quantity, ())]
-        wanted = {name: self.records[name] for name in (*asked, *beside)}
+        wanted = {name: self.records[name] for name in with_errors(self.program.study.record.quantities)}
         axes = {name: 1 + variable(name).dims.index("step") for name in wanted}
         found = {name: np.moveaxis(rows, 1, axes[name]) for name, rows in wanted.items()}
         return Trajectory(found, self.diverged_at)

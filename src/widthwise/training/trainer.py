@@ -1,5 +1,7 @@
 """One network in training: how it is drawn, what one step does to it, and how it is seen."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -181,6 +183,13 @@ class Trainer:
         flat = batch.inputs.reshape(len(batch.inputs), -1)
         pull = pull * jnp.asarray(self.output_scale, pull.dtype)
         return loss, feedback_gradient(weights, feedback, flat, pull)
+
+
+@contextmanager
+def numerics(precision: str) -> Iterator[None]:
+    """JAX settings of one precision for this thread: true float32 or float64, products included."""
+    with jax.enable_x64(precision == "float64"), jax.default_matmul_precision("highest"):
+        yield
 
 
 def last_output(output: Float[Array, "point *position output"]) -> Float[Array, "point output"]:
