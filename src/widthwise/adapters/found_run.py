@@ -2,31 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 import numpy as np
-
-# What to take along each axis of one run's array: positions, or a range of them.
-Selection = tuple[np.ndarray | slice, ...]
-
-
-@runtime_checkable
-class RunArray(Protocol):
-    """One quantity of one run, dimensions of the schema (with `step`, without width and seed)."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes along the dimensions of the quantity, the step among them."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the numbers."""
-        ...
-
-    def read(self, selection: Selection) -> np.ndarray:
-        """The part of it at these positions of each axis."""
-        ...
+import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -51,7 +29,8 @@ class Labels:
 class Run:
     """One (width, seed).
 
-    **Fields:** `origin`, the store's name for messages; `done`, whether its training is over; `diverged_at`,
+    **Fields:** `origin`, the store's name for messages; `arrays`, each quantity with the dimensions of the
+    schema, `step` among them, read when it is asked for; `done`, whether its training is over; `diverged_at`,
     first step that is not finite, -1 if none.
     """
 
@@ -59,34 +38,10 @@ class Run:
     width: int
     seed: int
     steps: np.ndarray
-    arrays: Mapping[str, RunArray]
+    arrays: Mapping[str, xr.Variable]
     labels: Labels
     done: bool = True
     diverged_at: int = -1
 
     def __str__(self) -> str:
         return f"width {self.width}, seed {self.seed} ({self.origin})"
-
-
-@dataclass(frozen=True)
-class Held:
-    """A quantity held in memory."""
-
-    values: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes along the dimensions of the quantity, the step among them."""
-        return self.values.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the numbers."""
-        return self.values.dtype
-
-    def read(self, selection: Selection) -> np.ndarray:
-        """The part of the array, chosen along each axis by itself."""
-        found = self.values
-        for axis, chosen in enumerate(selection):
-            found = found[(slice(None),) * axis + (chosen,)]
-        return found

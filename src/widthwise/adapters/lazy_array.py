@@ -15,23 +15,16 @@ class RunsArray(BackendArray):
 
     A run without the quantity, without one of the steps, or that diverged before it, is NaN there.
 
-    **Arguments:** `runs`, by their place (index of the width, of the seed); `steps`, the common ones; `axis`,
-    of `step` among the axes after width and seed.
+    **Arguments:** `runs`, by their place (index of the width, of the seed); `steps`, the common ones.
     """
 
     def __init__(
-        self,
-        name: str,
-        runs: Mapping[tuple[int, int], Run],
-        grid: tuple[int, int],
-        steps: np.ndarray,
-        axis: int,
+        self, name: str, runs: Mapping[tuple[int, int], Run], grid: tuple[int, int], steps: np.ndarray
     ):
-        self._name, self._runs, self._steps, self._axis = name, runs, steps, axis
         arrays = [run.arrays[name] for run in runs.values() if name in run.arrays]
-        shape = list(arrays[0].shape)
-        shape[axis] = len(steps)
-        self.shape = (*grid, *shape)
+        self._name, self._runs, self._steps = name, runs, steps
+        self._axis = arrays[0].dims.index("step")
+        self.shape = (*grid, *(arrays[0].sizes | {"step": len(steps)}).values())
         self.dtype = np.result_type(*[array.dtype for array in arrays])
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
@@ -59,7 +52,7 @@ class RunsArray(BackendArray):
             return
         chosen = [*places[: self._axis], at[there], *places[self._axis + 1 :]]
         selection = tuple(as_slice(each) for each in chosen)
-        out[(slice(None),) * self._axis + (there,)] = run.arrays[self._name].read(selection)
+        out[(slice(None),) * self._axis + (there,)] = run.arrays[self._name][selection].to_numpy()
 
 
 def as_slice(places: np.ndarray) -> np.ndarray | slice:

@@ -32,9 +32,8 @@ class Sizes:
     """What the memory of recording one network depends on.
 
     `parameters` weights; `points` recorded, with `outputs` each; `layers` that are recorded, with `neurons`
-    in all of them and at all positions for one point; points whose gradients are held together, `block`, 0 for
-    perceptrons, of which none are; `precision` in bytes; `recorded`, bytes that each quantity adds to the
-    records at one step.
+    in all of them and at all positions for one point; `block`, of points whose gradients are held together,
+    0 for perceptrons; `precision` in bytes; `recorded`, bytes that a quantity adds to the records at a step.
     """
 
     parameters: int
