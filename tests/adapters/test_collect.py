@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 import widthwise as ww
 from widthwise.adapters import RecordWriter, open_runs, stores
-from widthwise.adapters.found_run import Labels, Run
-from widthwise.adapters.lazy_array import RunsArray
+from widthwise.adapters.found_run import Labels, Run, RunsArray
 from widthwise.errors import InputError, StoreError
 
 WIDTHS, SEEDS, STEPS = (8, 16, 32), (0, 1), (0, 1, 2, 3)

@@ -10,11 +10,10 @@ import xarray as xr
 from xarray.core import indexing
 
 from widthwise.adapters.csv import runs_of_csv
-from widthwise.adapters.found_run import Labels, Run
-from widthwise.adapters.lazy_array import RunsArray
-from widthwise.adapters.names import NAMED, coordinate, recordable, require_same_names
-from widthwise.adapters.publish import INTERRUPTED
+from widthwise.adapters.found_run import Labels, Run, RunsArray, coordinates_of
+from widthwise.adapters.names import NAMED, recordable, require_same_names
 from widthwise.adapters.roles import infer_roles
+from widthwise.adapters.run_store import INTERRUPTED
 from widthwise.adapters.stores import runs_of_store
 from widthwise.atomic import PARTIAL
 from widthwise.errors import InputError, StoreError
@@ -73,7 +72,11 @@ def combine(runs: Sequence[Run]) -> xr.Dataset:
     for name, values in kept.items():
         meaning = BOOKKEEPING[name]
         found[name] = xr.Variable(meaning.dims, values, {"long_name": meaning.long_name})
-    coordinates = _coordinates(labels, sizes, {"width": widths, "seed": seeds, "step": steps})
+    own = {"width": np.array(widths), "seed": np.array(seeds), "step": steps}
+    coordinates = {
+        name: xr.Variable((dim,), values, {"long_name": COORDINATES[name].long_name})
+        for name, (dim, values) in coordinates_of(labels, sizes, own).items()
+    }
     extra, roles = infer_roles(runs, widths, labels.names.get("tensor", ()) if "tensor" in sizes else ())
     laws = first.labels.exponents if "tensor" in sizes else {}
     exponents = {name: xr.Variable(("tensor",), values) for name, values in laws.items()}
@@ -223,25 +226,6 @@ def _common_quantities(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
         if name not in common
     ]
     return common, notes
-
-
-def _coordinates(
-    labels: Labels, sizes: Mapping[str, int], own: Mapping[str, object]
-) -> dict[str, xr.Variable]:
-    """Values along every dimension, and names."""
-    found: dict[str, tuple[str, object]] = {name: (name, values) for name, values in own.items()}
-    for dim, size in sizes.items():
-        names = labels.names.get(dim)
-        if dim not in own and dim != "split" and (names is None or dim == "layer"):
-            found[dim] = (dim, coordinate(dim, size))
-        if names is not None:
-            found[NAMED[dim]] = (dim, np.array(names, dtype=object))
-    if labels.splits and "point" in sizes:
-        found["split"] = ("point", np.array(labels.splits, dtype=object))
-    return {
-        name: xr.Variable((dim,), values, {"long_name": COORDINATES[name].long_name})
-        for name, (dim, values) in found.items()
-    }
 
 
 def _attributes(runs: Sequence[Run]) -> dict[str, object]:

@@ -12,8 +12,7 @@ import zarr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from widthwise.adapters.found_run import Labels, Run
-from widthwise.adapters.lazy_array import as_slice
+from widthwise.adapters.found_run import Labels, Run, as_slice
 from widthwise.adapters.names import (
     EXTRA_VARIABLES,
     LARGEST_NUMBER,

@@ -12,10 +12,9 @@ from jaxtyping import Float
 
 from widthwise.records.schema import (
     BOOKKEEPING,
-    COORDINATES,
+    QUANTITIES,
     RECORD_DIMS,
     Variable,
-    variable,
     with_errors,
 )
 from widthwise.study import EnsembleSettings, Study
@@ -169,15 +168,14 @@ class Layout:
     def arrays(self) -> dict[str, ArrayPlan]:
         """Plan of every array with dimensions (width, seed, ...), `done` last."""
         plans = {name: self._quantity(name) for name in self.quantities()}
-        sizes = self._sizes()
-        shape = tuple(sizes[dim] for dim in RECORD_DIMS)
-        chunks = (1, self.study.ensemble.seeds_per_cell)
-        plans["diverged_at"] = ArrayPlan(BOOKKEEPING["diverged_at"], RECORD_DIMS, shape, chunks, "int32", -1)
-        plans["done"] = ArrayPlan(BOOKKEEPING["done"], RECORD_DIMS, shape, chunks, "bool", False)
+        ensemble = self.study.ensemble
+        shape, chunks = (len(ensemble.widths), ensemble.seeds), (1, ensemble.seeds_per_cell)
+        for name, dtype, fill in (("diverged_at", "int32", -1), ("done", "bool", False)):
+            plans[name] = ArrayPlan(BOOKKEEPING[name], RECORD_DIMS, shape, chunks, dtype, fill)
         return plans
 
     def _quantity(self, name: str) -> ArrayPlan:
-        sizes, meant = self._sizes(), variable(name)
+        sizes, meant = self._sizes(), QUANTITIES[name]
         dims = RECORD_DIMS + meant.dims
         seeds = self.seeds_at_once()
         step_bytes = seeds * self._bytes(name) // sizes["step"]
@@ -193,7 +191,7 @@ class Layout:
     def _bytes(self, name: str) -> int:
         """Size of one network's record of a quantity."""
         sizes = self._sizes()
-        entries = math.prod(sizes[dim] for dim in variable(name).dims)
+        entries = math.prod(sizes[dim] for dim in QUANTITIES[name].dims)
         return entries * np.dtype(self.study.ensemble.precision).itemsize
 
 
@@ -205,11 +203,6 @@ def cells_of(stored: EnsembleSettings, asked: EnsembleSettings | None = None) ->
         for width in wanted.widths
         for start in range(0, wanted.seeds, block)
     ]
-
-
-def coordinate_meaning(name: str) -> Variable:
-    """Dimensions of a coordinate (its own name, but `point` for `split`) and what it is."""
-    return COORDINATES[name]
 
 
 def _labels(values: Sequence) -> np.ndarray:

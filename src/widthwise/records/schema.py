@@ -128,12 +128,3 @@ COORDINATES: dict[str, Variable] = {
 # Companions of a variable `v`: `v_variance` is N times its variance over initializations, `v_shift` is
 # N (mean at width N - infinite-width value); each and `v` itself has a numerical standard error.
 COMPANIONS = ("stderr", "variance", "variance_stderr", "shift", "shift_stderr")
-
-
-def variable(name: str) -> Variable:
-    """What a quantity's name means.
-
-    >>> variable("sharpness").dims
-    ('step',)
-    """
-    return QUANTITIES[name]

@@ -56,8 +56,9 @@ def write_picture(directory: str | Path, path: str | Path, *, progress: Progress
         FigureCanvasAgg(figure)
         left, middle, right = figure.subplots(1, 3)
         _draw_curve(left, run, "loss", (0,), "Training loss", "loss")
-        point, title = _shown_point(run)
-        _draw_curve(middle, run, "prediction", (point, 0), title, "output f")
+        splits = point_splits(run.theory) if run.theory is not None else []
+        point, kind = (splits.index("test"), "test") if "test" in splits else (0, "training")
+        _draw_curve(middle, run, "prediction", (point, 0), f"Prediction at a {kind} point", "output f")
         _draw_variance(right, run)
         handles, labels = right.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -65,15 +66,6 @@ def write_picture(directory: str | Path, path: str | Path, *, progress: Progress
         figure.savefig(buffer, format="png", dpi=160, facecolor="white")
     write_bytes(Path(path), buffer.getvalue())
     return Path(path)
-
-
-def _shown_point(run: Gathered) -> tuple[int, str]:
-    """The first test point, or else the first training point."""
-    assert run.theory is not None
-    splits = point_splits(run.theory)
-    if "test" in splits:
-        return splits.index("test"), "Prediction at a test point"
-    return 0, "Prediction at a training point"
 
 
 def _colors(run: Gathered) -> list[str]:

@@ -14,11 +14,10 @@ from widthwise.data.files import usable_bytes
 from widthwise.errors import InputError
 from widthwise.records import Layout
 from widthwise.records.evidence import usable_processors
-from widthwise.training.keys import network_keys
 from widthwise.training.measures.sharpness import ITERATIONS
 from widthwise.training.measures.tangent import choose_block, tangent_kernel_bytes
 from widthwise.training.sharding import shareable
-from widthwise.training.trainer import State, Trainer
+from widthwise.training.trainer import State, Trainer, network_keys
 
 TANGENT_BYTES = 2**29  # for the gradients of the tangent kernel
 BUDGET_BYTES = 2**31  # what networks of one call may take together

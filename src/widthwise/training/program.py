@@ -14,8 +14,7 @@ from jaxtyping import Array, Int, Key
 
 from widthwise.data import Batch, Stream
 from widthwise.study import Study
-from widthwise.training.chunks import Cut, cut_of
-from widthwise.training.keys import network_keys
+from widthwise.training.chunks import Cut, cut_of, plan_chunks
 from widthwise.training.memory_limits import (
     groups_held,
     networks_at_once,
@@ -24,7 +23,16 @@ from widthwise.training.memory_limits import (
 )
 from widthwise.training.recording import measure, see
 from widthwise.training.sharding import everywhere, over_seeds, place, seed_mesh
-from widthwise.training.trainer import Numbers, State, Trainer, as_batch, numerics, on_device, probe_batch
+from widthwise.training.trainer import (
+    Numbers,
+    State,
+    Trainer,
+    as_batch,
+    network_keys,
+    numerics,
+    on_device,
+    probe_batch,
+)
 
 Record = dict[str, Array]
 
@@ -106,7 +114,7 @@ def compile_program(
         weights = sum(leaf.size for leaf in jax.tree.leaves(states.weights)) // together
         cut = cut_of(study, first, weights, tree_bytes(shapes) // together)
         recording, training = (_rows(batch, rows) for rows in cut.rows(trainer.full_batch))
-        chunks = cut.chunks(study)
+        chunks = plan_chunks(study.recorded_steps(), cut)
         between = any(chunk.length > len(chunk.recorded) > 0 for chunk in chunks)
         look = partial(look, most=cut.records, between=between)
         # Each is compiled in a thread of its own; a lowering belongs to this one and its precision.

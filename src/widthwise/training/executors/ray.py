@@ -77,7 +77,7 @@ def train_in_worker(order: dict[str, Any], cell: dict[str, int]) -> dict[str, An
 
     **Returns:** `diverged_at` and `messages`, or the `error` that a user can mend and no retry will.
     """
-    said = Collected()
+    said = _Collected()
     try:
         study = study_from_tables(order["tables"], order["folder"])
         points = None if order["points"] is None else Points(*order["points"])
@@ -92,20 +92,19 @@ def train_in_worker(order: dict[str, Any], cell: dict[str, int]) -> dict[str, An
     return {"diverged_at": diverged_at, "messages": said.messages}
 
 
-class Collected:
+class _Collected:
     """Progress of a worker: its messages, told with its result."""
 
     def __init__(self):
         self.messages: list[str] = []
 
     def start(self, label: str, total: int, parts: Parts = ()) -> None:
-        """Nothing is shown of a part of a cell."""
+        pass
 
     def advance(self, amount: int = 1) -> None:
-        """Nothing is shown of a part of a cell."""
+        pass
 
     def say(self, message: str) -> None:
-        """Keep the message until the cell is done."""
         self.messages.append(message)
 
 
