@@ -19,10 +19,10 @@ def coordinate_figure(check: CoordinateCheck) -> Figure:
     return Figure(
         id="audit-coordinates",
         title="Coordinate check",
-        caption="Root mean square, geometric mean over seeds, against width at steps early in training: of each "
-        "layer's activations, of their change since initialization, and of what one update changes at its "
-        "tensor's output. Where scaling is right lines are flat, but for what narrow networks miss of it and "
-        "for what starts at N^-1/2 and is overtaken by learning (read-outs at initialization, queries, keys).",
+        caption="Root mean square, geometric mean over seeds, against width at steps early in training: of "
+        "each layer's activations, of their change since initialization, and of what one update changes at "
+        "its tensor's output. Where scaling is right lines are flat, but for what narrow networks miss of it "
+        "and for what starts at N^-1/2 and is overtaken by learning (read-outs, queries, keys).",
         panels=("",),
         views=views,
         controls=(Control("Show", tuple(f"{TITLES[quantity]}: {name}" for quantity, name in names)),),
