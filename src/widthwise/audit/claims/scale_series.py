@@ -17,7 +17,7 @@ LATE_AGREEMENT = 0.3
 LEAST_CHANGE = (
     1e-5  # of preactivations, and of effects beside the largest one, relative: below it is rounding
 )
-EARLY, LATE = 0.75, 2.25  # of the tolerance, of means over the steps of a window; scalars take twice that
+EARLY, LATE = 0.75, 2.25  # of the tolerance, of means over the steps of a window; scalars take at least 2
 Series = list[Float[np.ndarray, "_ step"]]
 
 
@@ -111,7 +111,7 @@ def _effects(measured: EnsembleView, laws: Sequence[TensorLaw]) -> Iterator[Scal
                 continue
             with np.errstate(all="ignore"):
                 means = [np.exp(np.log(values[:, able]).mean(axis=1)) for values in series]
-            share = tolerance * (2 if law.role == "scalar" else 1)
+            share = max(tolerance, 2.0) if law.role == "scalar" else tolerance
             named, positions = ("tensor", EFFECT, law.name), [window[p] for p in able]
             yield from _scale(measured, named, means, positions, law.effect, share)
 

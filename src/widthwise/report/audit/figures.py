@@ -21,8 +21,8 @@ BUDGETS = {"networks n": 0, "neurons n · N": 1, "parameters n · N²": 2}
 
 
 def audit_figures(audited: Audited, rows: Sequence[ClaimRow] | None = None) -> list[Figure]:
-    """The coordinate check, gaps and ensembles, if they were measured, then a figure a claim of `rows`, all if
-    None; that with the worst row first."""
+    """The coordinate check, gaps and ensembles, if they were measured, then a figure a claim of `rows`, or of
+    all; that with the worst row first."""
     rows = audited.audit.rows if rows is None else rows
     claims = list(dict.fromkeys(row.claim for row in rows))
     found = [] if audited.audit.coordinates is None else [coordinate_figure(audited.audit.coordinates)]
