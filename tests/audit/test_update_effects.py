@@ -1,4 +1,4 @@
-"""What updates do at their tensors' outputs: the law that holds for every optimizer, and what is told of it."""
+"""What updates do at their tensors' outputs: a law for every optimizer, and what is told of it."""
 
 import numpy as np
 import pytest
@@ -60,14 +60,14 @@ def test_queries_and_keys_may_begin_as_random_signs(rng):
 
 
 def test_what_bends_toward_its_law_is_finite_width_however_many_seeds_see_it(rng):
-    """A factor 1 + 4 / sqrt(N): exponent -.2 over all widths, less over the wider ones; 60 seeds know both."""
+    """1 + 4 / sqrt(N): the exponent is -.2 over all widths, less over the wider ones; 60 seeds know both."""
     records = with_effects(rng, bends={"block.up": 4.0}, seeds=60)
     assert judged(records)[0].verdict == "consistent"
 
 
 def test_a_small_power_that_persists_is_found(rng):
     """-.28 at every pair of widths, as of a Muon update that is clipped by its norm."""
-    found, bad = judged(with_effects(rng, {"block.up": -0.28}, seeds=12, noise=0.05))
+    _, bad = judged(with_effects(rng, {"block.up": -0.28}, seeds=12, noise=0.05))
     assert bad[0].where["tensor"] == "block.up"
 
 
