@@ -17,8 +17,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # No accelerator is looked for, and float64 stays off unless code asks for it, as in a user's session.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-# Most time goes into compiling programs that run for a moment, so they are optimized less, which halves it.
-QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+# Most time goes into compiling programs that run for a moment, so they are optimized less, which halves it:
+# not at all by default, and with the fixture `optimized` as far as these flags let them be.
+QUICK = "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false"
 
 
 def compile_quickly_and_once() -> None:
@@ -33,6 +34,7 @@ def compile_quickly_and_once() -> None:
             subprocess.run(trial, env=os.environ | {"XLA_FLAGS": QUICK}, capture_output=True).returncode == 0
         )
         os.environ["XLA_FLAGS"] = QUICK if known else ""
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="widthwise-compiled-")
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
@@ -79,3 +81,13 @@ def key(seed):
     import jax
 
     return jax.random.key(seed)
+
+
+@pytest.fixture
+def optimized():
+    """For tests that compute for longer than they compile: half a minute of theory takes a third less."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", "JAX_DISABLE_MOST_OPTIMIZATIONS" in os.environ)
