@@ -1,6 +1,7 @@
 """What all tests share: seeds from names, and properties tried on the same examples every time."""
 
 import atexit
+import gc
 import os
 import shutil
 import subprocess
@@ -50,6 +51,13 @@ settings.load_profile("widthwise")
 
 def pytest_addoption(parser):
     parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails")
+
+
+def pytest_collection_finish():
+    """What was imported is searched for garbage no more, and the rest less often: 6 % of all time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def failed_if_skipped(report, config):

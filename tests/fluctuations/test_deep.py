@@ -84,7 +84,7 @@ def test_two_tanh_layers_have_the_tabulated_variances():
     of seeds for each number. Without the response terms predictions would be off by a third.
     """
     names = ("prediction", "feature_kernel")
-    settings = deep_study(2, 8, recorded=(4, 7), sites=4096, scramblings=16, observables=names)
+    settings = deep_study(2, 8, recorded=(4, 7), sites=4096, scramblings=8, observables=names)
     theory = solve_fluctuations(solve_infinite_width(settings, points=ONE))
     prediction = theory.isel(point=0, output=0)
     kernel = theory.isel(point=0, point_b=0)
