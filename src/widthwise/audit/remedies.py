@@ -46,6 +46,10 @@ def change(quantity: str, deviation: float, optimizer: str = "") -> str:
 
 def optimizers_of(measured: EnsembleView) -> dict[str, str]:
     """The class of each tensor's optimizer, "" where it is not known."""
+    return measured.once("optimizers", lambda: _optimizers(measured))
+
+
+def _optimizers(measured: EnsembleView) -> dict[str, str]:
     names = measured.names("tensor") if "tensor" in measured.records.dims else []
     if not measured.has("optimizer_hash", "step", "tensor"):
         return dict.fromkeys(names, "")

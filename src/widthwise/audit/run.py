@@ -12,7 +12,7 @@ from widthwise.analysis.verdict import OWN, ClaimRow, Test, Untested, Verdict, j
 from widthwise.audit.against_theory import CLAIM as THEORY
 from widthwise.audit.against_theory import theory_rows, theory_tests
 from widthwise.audit.audit_settings import AuditSettings
-from widthwise.audit.claims import CLAIMS, CORE, DESCRIPTIONS
+from widthwise.audit.claims import CLAIMS
 from widthwise.audit.coordinate_check import CoordinateCheck, coordinate_check
 from widthwise.audit.ensemble_curves import EnsembleCurves, ensemble_curves
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare, measure
@@ -97,7 +97,7 @@ def audit(
     progress.start("auditing", len(own))
     for name in own:
         try:
-            found = CLAIMS[name](measured)
+            found = CLAIMS[name].tests(measured)
             if not isinstance(found, Untested):
                 found += _described(name, measured)
         except NothingToCompare as reason:
@@ -133,9 +133,9 @@ def audit(
 
 def _with_core(tests: list[Test], strict: bool) -> list[Test]:
     """Each test with whether the verdict waits for it; where none of a core claim's was possible, for all."""
-    found = {
-        id(test) for test in tests if test.claim in CORE and (test.claim != "attention" or test.depth == OWN)
-    }
+    core = {name for name, claim in CLAIMS.items() if claim.core}
+    # Of attention only its scale at initialization: later, it compares functions.
+    found = {id(t) for t in tests if t.claim in core and (t.claim != "attention" or t.depth == OWN)}
     if strict or not any(id(test) in found and test.p_value is not None for test in tests):
         return tests
     return [replace(test, core=test.core and id(test) in found) for test in tests]
@@ -144,7 +144,7 @@ def _with_core(tests: list[Test], strict: bool) -> list[Test]:
 def _described(name: str, measured: EnsembleView) -> list[Test]:
     """What is told beside a claim's tests; nothing where there is nothing to tell."""
     found: list[Test] = []
-    for describe in DESCRIPTIONS.get(name, ()):
+    for describe in CLAIMS[name].descriptions:
         with contextlib.suppress(NothingToCompare):
             found += describe(measured)
     return found

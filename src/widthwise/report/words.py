@@ -7,25 +7,12 @@ from dataclasses import dataclass, replace
 
 from widthwise.analysis.verdict import overall, remedies
 from widthwise.audit import ClaimRow
+from widthwise.audit.claims import CLAIMS as AUDITED
+from widthwise.audit.claims import EXPONENT
 from widthwise.audit.claims.scales import QUANTITIES as SIZES
 from widthwise.wording import percent
 
-TITLES = {
-    "scales": "Scales of tensors and layers",
-    "loss_curves": "Loss curves",
-    "predictions": "Predictions",
-    "feature_kernel": "Feature kernels",
-    "kernel_change": "Change of kernels",
-    "preactivations": "Distribution of preactivations",
-    "attention": "Attention",
-    "variance_scaling": "Variance over initializations",
-    "narrow_bias": "Bias of narrower width",
-    "large_rate": "Large learning rate",
-    "spectra": "Spectra and task power",
-    "richness": "Richness",
-    "training_rate": "Rate of training",
-    "onset": "Onset of deviation",
-}
+TITLES = {name: claim.title for name, claim in AUDITED.items()}
 CLAIMS = {
     "mean_with_shift": "Mean, with theory's shift",
     "mean_infinite_width": "Mean",
@@ -60,15 +47,8 @@ BEFORE = {
     "until_step": "up to step ",
 }
 KINDS = {"weak": "infinite ensembles", "strong": "infinite ensemble against one"}
-EXPONENT = "exponent of the width N"
 # What estimates are, where their place does not say.
-UNITS = {
-    "scales": EXPONENT,
-    "richness": EXPONENT,
-    "variance_scaling": EXPONENT,
-    "narrow_bias": "loss, relative to the wider network's",
-    "onset": "step",
-    "large_rate": "share of networks",
+UNITS = {name: claim.unit for name, claim in AUDITED.items()} | {
     "theory: variance": "networks / theory",
     "theory: variance_scaling": "networks / theory",
     "theory: shift_scaling": "networks / theory",

@@ -1,6 +1,7 @@
 """One claim about correct networks a file; `CLAIMS` is the table of all."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims import (
@@ -29,38 +30,65 @@ from widthwise.audit.claims import (
 )
 from widthwise.audit.ensemble_view import EnsembleView
 
-Claim = Callable[[EnsembleView], list[Test] | Untested]
-Description = Callable[[EnsembleView], list[Test]]
+EXPONENT = "exponent of the width N"
 
-# Claims that the verdict waits for; the others may stay open.
-CORE = ("training_setup", "scales", "attention", "richness")
 
-CLAIMS: dict[str, Claim] = {
-    "training_setup": training_setup.tests,
-    "scales": scales.tests,
-    "loss_curves": loss_curves.tests,
-    "predictions": predictions.tests,
-    "feature_kernel": kernels.tests,
-    "kernel_change": kernels.change_tests,
-    "preactivations": preactivations.tests,
-    "attention": attention.tests,
-    "variance_scaling": variance.tests,
-    "narrow_bias": bias.tests,
-    "large_rate": large_rate.tests,
-    "spectra": spectra.tests,
-    "richness": richness.tests,
-    "training_rate": training_rate.tests,
-    "onset": onset.tests,
-}
+@dataclass(frozen=True)
+class Claim:
+    """A claim about correct networks: a new one is a file beside this one, and a line in `CLAIMS`.
 
-# What is told beside a claim's tests: numbers of each width without a p-value, which judge nothing.
-DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
-    "loss_curves": (limits.descriptions,),
-    "predictions": (infinite_width.descriptions, classes.descriptions),
-    "feature_kernel": (spread.descriptions,),
-    "preactivations": (preactivation_shapes.descriptions,),
-    "attention": (heads.descriptions,),
-    "large_rate": (sharpening.descriptions,),
-    "spectra": (mean_kernel.descriptions,),
-    "training_rate": (limits.rate_descriptions,),
+    **Fields:** `name`, as records of verdicts and `--claims` have it; `title`, as a reader calls it;
+    `tests`, its hypotheses, measured but not yet judged, or why there are none; `unit` of estimates whose
+    place does not say it; `core`, whether the verdict waits for it, where others may stay open;
+    `descriptions`, what is told beside its tests: numbers of each width that judge nothing.
+    """
+
+    name: str
+    title: str
+    tests: Callable[[EnsembleView], list[Test] | Untested]
+    unit: str = "estimate"
+    core: bool = False
+    descriptions: tuple[Callable[[EnsembleView], list[Test]], ...] = ()
+
+
+CLAIMS = {
+    claim.name: claim
+    for claim in (
+        Claim("training_setup", "Set-up of training", training_setup.tests, core=True),
+        Claim("scales", "Scales of tensors and layers", scales.tests, EXPONENT, core=True),
+        Claim("loss_curves", "Loss curves", loss_curves.tests, descriptions=(limits.descriptions,)),
+        Claim(
+            "predictions",
+            "Predictions",
+            predictions.tests,
+            descriptions=(infinite_width.descriptions, classes.descriptions),
+        ),
+        Claim("feature_kernel", "Feature kernels", kernels.tests, descriptions=(spread.descriptions,)),
+        Claim("kernel_change", "Change of kernels", kernels.change_tests),
+        Claim(
+            "preactivations",
+            "Distribution of preactivations",
+            preactivations.tests,
+            descriptions=(preactivation_shapes.descriptions,),
+        ),
+        Claim("attention", "Attention", attention.tests, core=True, descriptions=(heads.descriptions,)),
+        Claim("variance_scaling", "Variance over initializations", variance.tests, EXPONENT),
+        Claim("narrow_bias", "Bias of narrower width", bias.tests, "loss, relative to the wider network's"),
+        Claim(
+            "large_rate",
+            "Large learning rate",
+            large_rate.tests,
+            "share of networks",
+            descriptions=(sharpening.descriptions,),
+        ),
+        Claim("spectra", "Spectra and task power", spectra.tests, descriptions=(mean_kernel.descriptions,)),
+        Claim("richness", "Richness", richness.tests, EXPONENT, core=True),
+        Claim(
+            "training_rate",
+            "Rate of training",
+            training_rate.tests,
+            descriptions=(limits.rate_descriptions,),
+        ),
+        Claim("onset", "Onset of deviation", onset.tests, "step"),
+    )
 }
