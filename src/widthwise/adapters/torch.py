@@ -31,6 +31,7 @@ from widthwise.adapters.torch_numbers import (
     kind_of_loss,
     quantiles,
     rms,
+    sampled,
     targets_of,
 )
 from widthwise.adapters.torch_optimizers import OptimizerWatch
@@ -373,13 +374,13 @@ class Recorder:
         return found
 
     def _unmoved(self, name: str, before: Any) -> float:
-        """The share of entries with a gradient that the step left as they were; NaN without gradients."""
+        """The share of `sampled` entries with a gradient that the step left as they were; NaN without any."""
         tensor = self._tensors[name]
         if tensor.grad is None:
             return math.nan
-        pulled = tensor.grad != 0
+        pulled, now, then = sampled(tensor.grad) != 0, sampled(tensor), sampled(before).to(tensor.device)
         count = int(pulled.sum())
-        return int((pulled & (tensor == before.to(tensor.device))).sum()) / count if count else math.nan
+        return int((pulled & (now == then)).sum()) / count if count else math.nan
 
     def _multiplier(self, name: str) -> float:
         return float(self._multipliers.get(name, 1.0))

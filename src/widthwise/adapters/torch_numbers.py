@@ -9,6 +9,14 @@ from widthwise.adapters.torch_isolation import require_torch
 from widthwise.errors import InputError
 from widthwise.records.schema import QUANTILE_LEVELS
 
+MOST_ENTRIES = 1 << 14
+
+
+def sampled(tensor: Any) -> Any:
+    """Evenly spaced entries of a tensor, at most `MOST_ENTRIES` or so: enough to know a share by."""
+    flat = tensor.detach().reshape(-1)
+    return flat[:: max(1, flat.numel() // MOST_ENTRIES)]
+
 
 def rms(tensor: Any) -> float:
     r"""Root mean square $\sqrt{\langle w^2 \rangle}$; neither overflows nor underflows where entries do

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from widthwise.adapters.torch_isolation import require_torch
-from widthwise.adapters.torch_numbers import rms
+from widthwise.adapters.torch_numbers import rms, sampled
 from widthwise.errors import InputError
 
 # Optimizers whose decay multiplies the weights, apart from the gradient; others say so in their groups.
@@ -98,7 +98,7 @@ class OptimizerWatch:
 
     def epsilon_share(self, name: str) -> float:
         r"""By which share $\epsilon$ makes Adam's last step of a tensor smaller, in root mean squares
-        over the entries whose second moment is positive; NaN of other optimizers."""
+        over those of `sampled` entries whose second moment is positive; NaN of other optimizers."""
         tensor = self.tensors[name]
         for optimizer in self.optimizers:
             state = optimizer.state.get(tensor)
@@ -108,9 +108,9 @@ class OptimizerWatch:
             beta, count = group.get("betas", (0.0, 0.0))[1], float(state.get("step", 0))
             if not 0 < beta < 1 or not count:
                 return math.nan
-            root = (state["exp_avg_sq"].float() / (1 - beta**count)).sqrt()
+            root = (sampled(state["exp_avg_sq"]).float() / (1 - beta**count)).sqrt()
             moving = root > 0
-            first, root = state["exp_avg"].float()[moving], root[moving]
+            first, root = sampled(state["exp_avg"]).float()[moving], root[moving]
             whole = rms(first / root) if root.numel() else 0.0
             return 1 - rms(first / (root + float(group["eps"]))) / whole if whole else math.nan
         return math.nan

@@ -47,7 +47,7 @@ class TensorLaw:
 
     Lower ends allow what fades with training, not with the width: sums of random signs that are N^-1/2
     smaller than what learning aligns. The gradients of queries and keys begin so, a read-out's first steps,
-    and all that lies behind a layer of fixed size inside of the network.
+    under gradient descent those of biases and gains, and all that lies behind a layer of fixed size inside of the network.
     """
 
     name: str
@@ -78,7 +78,8 @@ def _laws(measured: EnsembleView) -> list[TensorLaw]:
     feeds = _feeds(measured, names, roles)
     given = [_numbers(measured, f"tensor_{what}_exponent", count) for what in ("weight", "update")]
     inside = any(role == "readout" and fed in INSIDE for role, fed in zip(roles, feeds, strict=True))
-    shifts = shifts_of(measured.settings.limit, adaptive(measured))
+    steps_adapt = adaptive(measured)
+    shifts = shifts_of(measured.settings.limit, steps_adapt)
     matrices, laws = matrices_of(measured), []
     for index, (name, role, fed) in enumerate(zip(names, roles, feeds, strict=True)):
         weight, update = (None if values is None else _finite(values[index]) for values in given)
@@ -90,7 +91,8 @@ def _laws(measured: EnsembleView) -> list[TensorLaw]:
                 update -= factor or 0.0
         more, faster = shifts.get("readout" if fed == "tied" else role, (0.0, 0.0))
         behind = inside and role == "input" and matrices[index]
-        fades = 0.5 if fed == "attention" or role == "readout" or behind else 0.0
+        vector = role == "input" and not matrices[index] and not steps_adapt
+        fades = 0.5 if fed == "attention" or role == "readout" or behind or vector else 0.0
         loose = 0.5 if role == "readout" and fed in INSIDE else 0.0  # of a layer of fixed size inside
         laws.append(
             TensorLaw(

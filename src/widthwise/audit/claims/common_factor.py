@@ -1,7 +1,7 @@
 """A factor that all updates have in common: one cause, in what training does to all tensors."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -17,15 +17,16 @@ FEWEST = 3
 TOLERANCE = 0.75  # of that of a tensor: the mean of many is known better, and bends less
 
 
-def common_factor(measured: EnsembleView, updates: Sequence[Scale]) -> Test | None:
+def common_factor(measured: EnsembleView, updates: Sequence[Scale], apart: Collection[str]) -> Test | None:
     """A test of the geometric mean over all tensors of what updates do, if all are off together.
 
-    None where they are not: where any tensor's exponent is as it should be, or far from the others'.
+    None where they are not: where any tensor's exponent is as it should be, or far from the others'. Left
+    aside are the tensors named `apart`, which may lie lower for reasons of their own.
     """
-    judged = [scale for scale in updates if scale.low == scale.high]
+    judged = [scale for scale in updates if scale.name not in apart]
     if len(judged) < FEWEST:
         return None
-    off = np.array([scale.deviation() for scale in judged])
+    off = np.array([scale.exponent.overall.value - scale.high for scale in judged])
     median = float(np.median(off))
     together = (np.sign(off) == np.sign(median)) & (np.abs(off) > LEAST) & (np.abs(off - median) < SPREAD)
     if not together.all():
@@ -34,7 +35,7 @@ def common_factor(measured: EnsembleView, updates: Sequence[Scale]) -> Test | No
     for width in range(len(measured.widths)):
         with np.errstate(all="ignore"):
             values.append(np.exp(np.mean([np.log(scale.values[width]) for scale in judged], axis=0)))
-    step = judged[0].step
+    step, high = judged[0].step, float(np.median([scale.high for scale in judged]))
     return exponent_test(
         measured,
         CLAIM,
@@ -42,8 +43,8 @@ def common_factor(measured: EnsembleView, updates: Sequence[Scale]) -> Test | No
         {"tensor": "all", "quantity": judged[0].quantity, "until_step": step, "rule": _cause(measured)},
         what=f"The effect of updates of all tensors together until step {step}",
         fix=_fix(measured),
-        low=judged[0].low,
-        high=judged[0].high,
+        low=high,
+        high=high,
         tolerance=TOLERANCE * measured.settings.exponent_tolerance,
         depth=OWN,
     )

@@ -19,7 +19,7 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
     Without kernels, of `forward_change_rms` over `forward_rms`. Kernels are squares of features: features
     that move as N^-1/2 change theirs as 1/N, so there twice the exponent must be visible. And where neurons
     move in random directions, as in a first step, the change averages out but for chance, N^-1/2: for kernels
-    exponents from -1/2 to 0 are correct. Layers at either side of one of fixed size inside of the network are
+    exponents from -1/2 to 0 are correct, as of queries and keys. Layers at either side of one of fixed size inside of the network are
     left out: they begin small.
     """
     if measured.settings.limit == "standard":
@@ -48,6 +48,7 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
         )
     least = -0.5 if measured.settings.limit == "ntk" else 0.0
     laws, found = tensor_laws(measured), []
+    attends = {law.name.rpartition(".")[0] for law in laws if law.feeds == "attention"}
     fixed = fixed_inside(laws) | {law.name.rpartition(".")[0] for law in laws if law.feeds == "output"}
     for name, meter in zip(measured.names("layer", "layer_name"), meters, strict=True):
         if name in fixed:
@@ -61,7 +62,7 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
             where,
             what=what,
             fix="features stand still, or run away, as the width grows; look at rates and the readout",
-            low=least - 0.5 if quadratic else least,
+            low=least - 0.5 if quadratic or name in attends else least,
             high=least,
             useful=(2 if quadratic else 1) * measured.settings.visible_exponent,
         )

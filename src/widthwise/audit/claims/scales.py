@@ -12,7 +12,7 @@ from widthwise.audit.claims.common_factor import common_factor
 from widthwise.audit.claims.scale_series import EFFECT, Scale, layer_scales, tensor_scales
 from widthwise.audit.claims.width_exponent import exponent_test
 from widthwise.audit.ensemble_view import EnsembleView
-from widthwise.audit.laws import TensorLaw, tensor_laws
+from widthwise.audit.laws import TensorLaw, fixed_inside, tensor_laws
 from widthwise.audit.patterns import whole_parametrization
 from widthwise.audit.remedies import change, optimizers_of
 
@@ -59,7 +59,9 @@ def _with_causes(
     for scale in scales:
         if scale.quantity in UPDATES:
             first.setdefault(scale.name, scale)
-    common = None if weights else common_factor(measured, list(first.values()))
+    behind = fixed_inside(laws)
+    apart = {law.name for law in laws if law.feeds == "attention" or law.name.rpartition(".")[0] in behind}
+    common = None if weights else common_factor(measured, list(first.values()), apart)
     own = {law.name for law in laws if _own_update(measured, first, law, weights, failing)}
     whole = "" if measured.settings.limit != "mup" else whole_parametrization(_by_role(scales, first, laws))
     found = [] if common is None else [common]
