@@ -1,5 +1,6 @@
 """What is measured of tensors, as `training/measures` defines it."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,9 +22,12 @@ def sampled(tensor: Any) -> Any:
 def rms(tensor: Any) -> float:
     r"""Root mean square $\sqrt{\langle w^2 \rangle}$; neither overflows nor underflows where entries do
     not."""
-    values = tensor.detach().float()
+    torch, values = require_torch(), tensor.detach()
     if not values.numel():
         return 0.0
+    if values.dtype != torch.float64 and values.device.type != "mps":  # squares of float32 fit into float64
+        return float(torch.linalg.vector_norm(values, dtype=torch.float64)) / math.sqrt(values.numel())
+    values = values.float() if values.dtype != torch.float64 else values
     largest = values.abs().max()
     if not largest > 0 or not largest.isfinite():
         return float(largest)

@@ -47,7 +47,8 @@ class TensorLaw:
 
     Lower ends allow what fades with training, not with the width: sums of random signs that are N^-1/2
     smaller than what learning aligns. The gradients of queries and keys begin so, a read-out's first steps,
-    under gradient descent those of biases and gains, and all that lies behind a layer of fixed size inside of the network.
+    under gradient descent those of biases and gains, and all that lies behind a layer of fixed size inside
+    of the network.
     """
 
     name: str

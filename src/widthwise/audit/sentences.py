@@ -16,6 +16,7 @@ from widthwise.audit.remedies import cause
 from widthwise.audit.theory_limit import ensemble_loss, loss_curve
 from widthwise.wording import percent
 
+CAUSE = "Inconsistent with correct scaling:"
 TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
 MOST_STRETCHES = 2
 # Below so many seeds, resamples of them are too few for an interval; a wider one than this tells nothing.
@@ -55,7 +56,7 @@ def _cause(measured: EnsembleView, rows: tuple[ClaimRow, ...]) -> str:
     bad = [row for row in rows if row.verdict == "inconsistent"]
     if bad:
         rest = f" ({len(bad) - 1} more tests fail with it.)" if len(bad) > 1 else ""
-        return f"Inconsistent with correct scaling: {cause(measured, rows)}{rest}"
+        return f"{CAUSE} {cause(measured, rows)}{rest}"
     if all(row.p_value is None for row in rows if row.judges):
         return "Nothing could be tested with these records."
     return ""

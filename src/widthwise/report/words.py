@@ -10,6 +10,7 @@ from widthwise.audit import ClaimRow
 from widthwise.audit.claims import CLAIMS as AUDITED
 from widthwise.audit.claims import EXPONENT
 from widthwise.audit.claims.scales import QUANTITIES as SIZES
+from widthwise.audit.sentences import CAUSE
 from widthwise.wording import percent
 
 TITLES = {name: claim.title for name, claim in AUDITED.items()}
@@ -211,7 +212,7 @@ def conclude(rows: Sequence[ClaimRow], alpha: object, summary: Sequence[str] = (
         if all(row.claim.startswith("theory: ") for row in bad):
             answer = "Theory and networks disagree."
         detail = f"{len(bad)} of {len(tests)} tests fail ({rate}): {_claims(bad)}."
-        if not any(rows[0].advice in sentence for sentence in summary):
+        if not any(sentence.startswith(CAUSE) for sentence in summary):
             detail += f" {rows[0].advice}"
     elif verdict == "consistent":
         answer = "The networks of all widths behave as one model."

@@ -19,8 +19,8 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
     Without kernels, of `forward_change_rms` over `forward_rms`. Kernels are squares of features: features
     that move as N^-1/2 change theirs as 1/N, so there twice the exponent must be visible. And where neurons
     move in random directions, as in a first step, the change averages out but for chance, N^-1/2: for kernels
-    exponents from -1/2 to 0 are correct, as of queries and keys. Layers at either side of one of fixed size inside of the network are
-    left out: they begin small.
+    exponents from -1/2 to 0 are correct, as of queries and keys. Layers at either side of one of fixed size
+    inside of the network are left out: they begin small.
     """
     if measured.settings.limit == "standard":
         return Untested(claim=CLAIM, why="features of standard parametrization have no limit")
