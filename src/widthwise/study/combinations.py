@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from widthwise.errors import InputError
 from widthwise.study.rules import different
-from widthwise.study.settings import DataKind, TrainingSettings
+from widthwise.study.settings import LARGEST_SEED, MOST_SEEDS, DataKind, TrainingSettings
 from widthwise.study.tables import checked
 from widthwise.study.values import shown
 
@@ -44,8 +44,8 @@ def is_plain_perceptron(study: "Study") -> bool:
 
 def check_combinations(study: "Study") -> None:
     """Raise `InputError` for values that are each valid and do not go together."""
-    rules = chain(_of_data(study), _of_network(study), _of_training(study), _of_record(study))
-    _enforce(rules, vars(study))
+    rules = (_of_data, _of_network, _of_training, _of_ensemble, _of_record)
+    _enforce(chain.from_iterable(rule(study) for rule in rules), vars(study))
 
 
 def checked_training(training: object) -> TrainingSettings:
@@ -125,6 +125,24 @@ def _of_falls(training: TrainingSettings) -> Rules:
     if stepped:
         advice = 'training.schedule = "step" needs the steps at which the rate falls, such as [60, 80]'
     yield stepped == bool(decays), "training.decay_steps", advice
+
+
+def _of_ensemble(study: "Study") -> Rules:
+    ensemble, widest = study.ensemble, max(study.ensemble.widths)
+    if ensemble.coupling == "independent":
+        return
+    rule, key = study.training.learning_rule, "ensemble.coupling"
+    advice = f'of nested networks there are perceptrons only: use "independent" for a {study.network.kind}'
+    yield study.network.kind == "mlp", key, advice
+    advice = f'frozen feedback is not nested: use "independent" with training.learning_rule = "{rule}"'
+    yield rule == "backpropagation", key, advice
+    whole = all(widest % width == 0 for width in ensemble.widths)
+    advice = f"nested networks share out the {widest} neurons of the widest: give divisors of {widest}"
+    yield whole, "ensemble.widths", advice
+    few = ensemble.most_networks <= MOST_SEEDS and ensemble.seeds * widest <= LARGEST_SEED
+    advice = f"that is {ensemble.most_networks:,} nested networks of width {min(ensemble.widths)}, and "
+    advice += f"{ensemble.seeds * widest:,} neurons: at most {MOST_SEEDS:,} and {LARGEST_SEED:,} are possible"
+    yield few, "ensemble.seeds", advice
 
 
 def _of_record(study: "Study") -> Rules:

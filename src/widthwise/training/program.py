@@ -13,9 +13,10 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key
 
 from widthwise.data import Batch, Stream
+from widthwise.networks import FamilyKey
 from widthwise.study import Study
 from widthwise.training.chunks import Cut, cut_of
-from widthwise.training.keys import network_keys
+from widthwise.training.keys import keys_of
 from widthwise.training.memory_limits import (
     groups_held,
     networks_at_once,
@@ -29,6 +30,7 @@ from widthwise.training.sharding import everywhere, over_seeds, place, seed_mesh
 from widthwise.training.trainer import Numbers, State, Trainer, as_batch, on_device, probe_batch
 
 Record = dict[str, Array]
+Keys = Key[Array, "network"] | FamilyKey
 
 
 class Compiler:
@@ -39,7 +41,9 @@ class Compiler:
 
     def __call__(self, lowered: Any) -> Any:
         """The compiled program, a function of the arguments that `lowered` was lowered for."""
-        name = hashlib.sha256(lowered.as_text().encode()).hexdigest()
+        # Arguments that a program does not use are not in its text, but among what it is called with.
+        text = f"{lowered.in_tree}\n{lowered.as_text()}"
+        name = hashlib.sha256(text.encode()).hexdigest()
         if name not in self.compiled:
             self.compiled[name] = lowered.compile()
         return self.compiled[name]
@@ -59,7 +63,7 @@ class Program(NamedTuple):
     study: Study
     stream: Stream
     trainer: Trainer
-    start: Callable[[Key[Array, "network"]], State]
+    start: Callable[[Keys], State]
     advance: Callable[[State, Batch, Int[Array, ""], Int[Array, ""]], State] | None
     visit: Callable[[State, Batch, Int[Array, "edge"], Int[Array, ""]], tuple[Record, State]]
     shapes: dict[str, tuple[int, ...]]
@@ -100,7 +104,7 @@ def compile_program(
         points, values = probe_batch(stream.probes, precision), trainer.numbers()
         require_memory(trainer, stream, points)
         together = networks_in_a_call(trainer, mesh)
-        keys = network_keys(study.ensemble.seed, np.arange(together), width)
+        keys = keys_of(study.ensemble, np.arange(together), width)
         begin, train, look = functions(trainer)
         states = jax.eval_shape(begin, values, keys)
         batch = on_device(first, precision)
@@ -153,7 +157,7 @@ def functions(trainer: Trainer) -> tuple[Callable, Callable, Callable]:
     """
     precision, full = trainer.study.ensemble.precision, trainer.full_batch
 
-    def begin(values: Numbers, keys: Key[Array, "network"]) -> State:
+    def begin(values: Numbers, keys: Keys) -> State:
         return _each(lambda key: trainer.with_numbers(values).start(key, precision), keys)
 
     def steps(own: Trainer, state: State, batches: Batch) -> tuple[Callable, Callable]:
