@@ -28,8 +28,10 @@ REFERENCE = Path(__file__).parents[1] / "tests" / "reference"
 
 
 def measure(side: str, steps: int) -> dict[str, object]:
-    from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
-    from widthwise.exact.deep_linear_fluctuations import solve_deep_linear_fluctuations
+    sys.path.insert(0, str(REFERENCE))
+    # The reference of this name, not this file, which lies in a folder that comes later.
+    from deep_linear import DeepLinearProblem, solve_deep_linear
+    from deep_linear_fluctuations import solve_deep_linear_fluctuations
 
     problem = DeepLinearProblem(
         hidden_layers=LAYERS, richness=RICHNESS, learning_rate=FLOW_TIME / steps, steps=steps
@@ -43,7 +45,6 @@ def measure(side: str, steps: int) -> dict[str, object]:
         found["turns"] = fast.turns
         variances = (fast.residual_variance[:, 0], fast.tangent_kernel_variance[:, 0, 0])
     else:
-        sys.path.insert(0, str(REFERENCE))
         import jax
         from deep_linear_action import compile_hessian, dense_variances
 

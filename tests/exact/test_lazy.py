@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from deep_linear import DeepLinearProblem, solve_deep_linear
 from lazy_one_layer import solve_lazy_one_layer, tangent_kernel_covariance
 from scipy import special
 from scipy.stats import norm
 
 from widthwise.data.points import Points
 from widthwise.errors import InputError
-from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.exact.lazy import lazy_kernel_fluctuations, lazy_kernels, solve_lazy_limit
 from widthwise.study.settings import NetworkSettings, TrainingSettings
 

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from deep_linear import DeepLinearProblem, solve_deep_linear
+from deep_linear_fluctuations import solve_deep_linear_fluctuations
 
 from widthwise.data import Points
-from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
-from widthwise.exact.deep_linear_fluctuations import solve_deep_linear_fluctuations
 from widthwise.fluctuations.deep_adjoint import adjoint
 from widthwise.fluctuations.deep_variances import deep_variances
 from widthwise.infinite_width import solve_infinite_width

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from deep_linear import DeepLinearProblem, solve_deep_linear
+from deep_linear_fluctuations import LinearObservable, deep_linear_covariance
 
 from widthwise.data import Points
 from widthwise.errors import InputError
-from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
-from widthwise.exact.deep_linear_fluctuations import LinearObservable, deep_linear_covariance
 from widthwise.fluctuations.deep_covariance import Observable, solve_covariance
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.observables import solve_fluctuations

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from deep_linear import DeepLinearProblem, solve_deep_linear
 from deep_linear_action import mean_shift_of_residual
 from scipy import stats
+from two_layer_linear_widths import finite_width_moments
 
 from widthwise.data import Points
-from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.exact.two_layer_linear import TwoLayerLinearProblem
-from widthwise.exact.two_layer_linear_widths import finite_width_moments
 from widthwise.fluctuations.deep_shift import deep_shifts, network_noise, shifts_of_populations
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.infinite_width.causal_pass import causal_pass, deep_process, order_parameters

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from deep_linear import DeepLinearProblem, solve_deep_linear
 
 from widthwise.data import Points
 from widthwise.errors import InputError
-from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.infinite_width.causal_pass import causal_pass, deep_noise, deep_process, order_parameters
 from widthwise.infinite_width.one_hidden_layer import one_hidden_layer_solver, population_averages

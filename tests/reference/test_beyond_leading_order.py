@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from beyond_leading_order import pade_ratio, two_layer_linear_series
+from two_layer_linear_widths import finite_width_moments
 
 from widthwise.errors import InputError
 from widthwise.exact.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
-from widthwise.exact.two_layer_linear_widths import finite_width_moments
 
 
 def problem(richness, learning_rate, steps, **change):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from deep_linear import DeepLinearProblem, solve_deep_linear
 from deep_linear_action import dense_variances, mean_shift_of_residual
 from linear_networks import train_linear_networks
 from scipy.stats import norm
 
-from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.exact.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
 
 

@@ -8,8 +8,7 @@ A \to (1 + \eta\gamma\Delta)^2 A, \quad B \to (1 - \eta\gamma\Delta)^2 B$$
 
 for a step of gradient descent, and $A = A_0 e^{2v}$, $B = B_0 e^{-2v}$, $v' = \gamma \Delta$ for gradient
 flow. Every width differs only in the start: $N A_0 / 2$ and $N B_0 / 2$ are independent, chi-squared with N
-degrees of freedom, so that N Var $A_0$ = N Var $B_0$ = 8 and their means are 2 exactly. The law at finite
-width is in `two_layer_linear_widths.py`.
+degrees of freedom, so that N Var $A_0$ = N Var $B_0$ = 8 and their means are 2 exactly.
 
 **Source:** Bordelon & Pehlevan, Dynamics of finite width kernel and prediction fluctuations in mean field
 neural networks (arXiv 2304.03408), for (f, K) at order 1/N; the modes above make it exact.
@@ -126,22 +125,6 @@ def solve_two_layer_linear(problem: TwoLayerLinearProblem) -> TwoLayerLinearSolu
         loss_variance=residual**2 * variance["prediction"],
         loss_shift=variance["prediction"] / 2.0 - residual * shift["prediction"],
     )
-
-
-def critical_richness(learning_rate: float, target: float) -> float:
-    """Richness above which discrete steps cannot settle at the target: eta K_inf = 2.
-
-    K_inf = 2 sqrt(1 + gamma^2 y^2), so that gamma = sqrt(1/eta^2 - 1) / |y|; infinite for y = 0 with eta < 1,
-    and 0 for eta >= 1, where even the lazy limit does not settle.
-
-    >>> round(critical_richness(0.2, 1.0) ** 2, 9)
-    24.0
-    """
-    if not learning_rate > 0:
-        raise InputError(f"`learning_rate` = {learning_rate!r}: give a positive number")
-    if learning_rate >= 1.0:
-        return 0.0
-    return math.inf if target == 0.0 else math.sqrt(1.0 / learning_rate**2 - 1.0) / abs(target)
 
 
 def _expanded_steps(problem: TwoLayerLinearProblem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Two-layer linear network on one point at every finite width: exact law and moments by quadrature.
 
-The trajectory depends on the start (A_0, B_0) of `two_layer_linear.py` alone, whose law is exact at every
-width, so that every average is a two-dimensional integral of a known function.
+The trajectory depends on the start (A_0, B_0) of `widthwise.exact.two_layer_linear` alone, whose law is exact
+at every width, so that every average is a two-dimensional integral of a known function.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import eigh_tridiagonal
 
-from widthwise.errors import InputError
 from widthwise.exact.two_layer_linear import START, TwoLayerLinearProblem
 
 
@@ -42,11 +41,11 @@ def finite_width_law(problem: TwoLayerLinearProblem, width: int, *, order: int =
     Gradient flow in closed form: $X = e^{2v}$ obeys a Riccati equation with constant coefficients,
     $X' = 2\gamma c X - (A_0 X^2 - B_0)/2$, where c is the target, plus the initial output when centered.
 
-    **Raises:** `InputError` for a width below 1, or if a node diverges: discrete steps have heavy tails at
+    **Raises:** `ValueError` for a width below 1, or if a node diverges: discrete steps have heavy tails at
     small width, because a rare large $K_0$ makes $\eta K_0 > 2$.
     """
     if width < 1 or order < 2:
-        raise InputError(f"`width` = {width!r} and `order` = {order!r}: give at least 1 and 2")
+        raise ValueError(f"`width` = {width!r} and `order` = {order!r}: give at least 1 and 2")
     nodes, weights = _gamma_nodes(width / 2.0, order)
     upper, lower = (START * grid.ravel() for grid in np.meshgrid(nodes, nodes, indexing="ij"))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -54,7 +53,7 @@ def finite_width_law(problem: TwoLayerLinearProblem, width: int, *, order: int =
         upper, lower = run(problem, upper, lower)
         raw = (upper - lower) / (4.0 * problem.richness)
     if not np.isfinite(raw).all():
-        raise InputError(
+        raise ValueError(
             f"discrete steps diverge for some starts at width {width}: lower `learning_rate` = "
             f"{problem.learning_rate}, widen, or take gradient flow"
         )
@@ -67,13 +66,13 @@ def finite_width_moments(
 ) -> FiniteWidthMoments:
     """Means and variances at width N from `finite_width_law`; error = greatest change against 3/4 `order`.
 
-    **Raises:** as `finite_width_law`; and `InputError` when the two orders differ by more than 1e-6 of the
+    **Raises:** as `finite_width_law`; and `ValueError` when the two orders differ by more than 1e-6 of the
     largest moment, which happens when rare unstable starts carry the moments.
     """
     fine, coarse = (_moments(problem, width, n) for n in (order, max(2, 3 * order // 4)))
     error = float(np.abs(fine - coarse).max())
     if not error <= 1e-6 * max(1.0, float(np.abs(fine).max())):
-        raise InputError(
+        raise ValueError(
             f"moments at width {width} differ by {error:.1e} between quadrature orders: raise "
             f"`order` = {order}, or lower `learning_rate` if rare starts are unstable"
         )

@@ -26,8 +26,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.errors import InputError
-
 ResidualRule = Literal["forward_pass", "tangent_kernel"]
 
 
@@ -57,19 +55,19 @@ class DeepLinearProblem:
         for name in ("richness", "learning_rate"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                raise InputError(f"`{name}` = {value!r}: give a positive number")
+                raise ValueError(f"`{name}` = {value!r}: give a positive number")
         for name in ("hidden_layers", "steps"):
             if getattr(self, name) < 1:
-                raise InputError(f"`{name}` = {getattr(self, name)!r}: give 1 or more")
+                raise ValueError(f"`{name}` = {getattr(self, name)!r}: give 1 or more")
         points = len(self.targets)
         if not 0 < points == len(self.input_kernel) == self.input_kernel.shape[1]:
-            raise InputError(
+            raise ValueError(
                 f"`input_kernel` {self.input_kernel.shape} for {points} targets: give one row and column each"
             )
         if not (np.isfinite(self.targets).all() and np.isfinite(self.input_kernel).all()):
-            raise InputError("`targets` and `input_kernel` must be finite")
+            raise ValueError("`targets` and `input_kernel` must be finite")
         if self.train is not None and not 1 <= self.train <= points:
-            raise InputError(f"`train` = {self.train!r}: give 1 to {points}")
+            raise ValueError(f"`train` = {self.train!r}: give 1 to {points}")
 
     @property
     def points(self) -> int:
@@ -109,7 +107,7 @@ class LinearSite:
 def solve_deep_linear(problem: DeepLinearProblem) -> DeepLinearSolution:
     """Infinite width by one causal pass; O(L (P T)^3) operations, O(L (P T)^2) memory.
 
-    **Raises:** `InputError` if gradient descent diverges.
+    **Raises:** `ValueError` if gradient descent diverges.
 
     >>> problem = DeepLinearProblem(hidden_layers=2, richness=1.0, learning_rate=0.1, steps=3)
     >>> found = solve_deep_linear(problem)
@@ -121,7 +119,7 @@ def solve_deep_linear(problem: DeepLinearProblem) -> DeepLinearSolution:
         for step in range(problem.steps):
             state.advance(step)
         if not all(np.isfinite(part).all() for part in (state.residual, state.moment, state.response)):
-            raise InputError(
+            raise ValueError(
                 f"gradient descent diverges within {problem.steps} steps: lower `learning_rate` = "
                 f"{problem.learning_rate}"
             )

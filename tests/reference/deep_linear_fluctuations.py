@@ -18,11 +18,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from deep_linear import DeepLinearSolution, linear_site, neighbors, pull
+from deep_linear_adjoint import FrozenAdjoint
 from jaxtyping import Float, Int
-
-from widthwise.errors import InputError
-from widthwise.exact.deep_linear import DeepLinearSolution, linear_site, neighbors, pull
-from widthwise.exact.deep_linear_adjoint import FrozenAdjoint
 
 Kind = Literal["residual", "prediction", "feature_kernel", "gradient_kernel", "tangent_kernel"]
 BATCH_BYTES = 3e7  # of working arrays for a batch of observables; more leaves the cache and is slower
@@ -71,9 +69,9 @@ def solve_deep_linear_fluctuations(
     **Arguments:** `steps`, None for all. With n = P T and b observables in all, the residuals of all steps
     up to the last chosen one among them: about 100 L b n^3 operations for each turn, a quarter of that when
     all steps are chosen, and 64 L P T n^2 / 3 bytes.
-    **Raises:** `InputError` for a step outside the solution; `ArithmeticError` if the turns do not settle.
+    **Raises:** `ValueError` for a step outside the solution; `ArithmeticError` if the turns do not settle.
 
-    >>> from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
+    >>> from deep_linear import DeepLinearProblem, solve_deep_linear
     >>> problem = DeepLinearProblem(hidden_layers=3, richness=1.0, learning_rate=0.1, steps=1)
     >>> print(solve_deep_linear_fluctuations(solve_deep_linear(problem)).tangent_kernel_variance.round(9))
     [[[56.]]]
@@ -82,7 +80,7 @@ def solve_deep_linear_fluctuations(
     points, layers = problem.points, problem.hidden_layers
     chosen = list(range(problem.steps)) if steps is None else [int(step) for step in steps]
     if not chosen:
-        raise InputError("`steps` is empty: give at least one step")
+        raise ValueError("`steps` is empty: give at least one step")
     pairs = [(m, n) for n in range(points) for m in range(n + 1)]
     # On inputs that are all alike the network read backwards is the same, in law.
     mirrored = bool((problem.input_kernel == 1.0).all())
@@ -121,7 +119,7 @@ def deep_linear_covariance(
 ) -> Float[np.ndarray, "observable observable"]:
     """N Cov between any residuals, predictions and two-time kernels, at any steps.
 
-    **Raises:** `InputError` for a step, point or layer outside the solution.
+    **Raises:** `ValueError` for a step, point or layer outside the solution.
     """
     if not observables:
         return np.zeros((0, 0))
@@ -140,7 +138,7 @@ class _Loop:
         for one in (one for wanted in extras.values() for one in wanted):
             _check(solution, one)
         if not all(0 <= step < problem.steps for step in extras):
-            raise InputError(f"`steps` = {sorted(extras)}: give steps from 0 to {problem.steps - 1}")
+            raise ValueError(f"`steps` = {sorted(extras)}: give steps from 0 to {problem.steps - 1}")
         self.solution, self.points = solution, problem.points
         self.horizon = 1 + max(extras)
         size = self.horizon * self.points
@@ -263,9 +261,9 @@ def _check(solution: DeepLinearSolution, one: LinearObservable) -> None:
         0 <= step < problem.steps and 0 <= point < problem.points for step, point in (one.first, one.second)
     )
     if not (inside and 1 <= one.layer <= problem.hidden_layers):
-        raise InputError(
+        raise ValueError(
             f"{one}: give steps 0 to {problem.steps - 1}, points 0 to {problem.points - 1} and layers 1 to "
             f"{problem.hidden_layers}"
         )
     if one.kind == "tangent_kernel" and one.first[0] != one.second[0]:
-        raise InputError(f"{one}: the tangent kernel is of one step; give it twice")
+        raise ValueError(f"{one}: the tangent kernel is of one step; give it twice")

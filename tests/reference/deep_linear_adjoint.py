@@ -15,9 +15,8 @@ undamped turns settle to rounding.
 """
 
 import numpy as np
+from deep_linear import DeepLinearSolution, LinearSite, earlier, neighbors, pull
 from jaxtyping import Float
-
-from widthwise.exact.deep_linear import DeepLinearSolution, LinearSite, earlier, neighbors, pull
 
 TOLERANCE = 1e-10  # change in a turn, relative to the largest adjoint
 MOST_TURNS = 400

@@ -2,19 +2,18 @@
 
 import numpy as np
 import pytest
+from deep_linear import DeepLinearProblem, solve_deep_linear
 from deep_linear_action import dense_covariance, dense_variances
+from deep_linear_fluctuations import (
+    LinearObservable,
+    deep_linear_covariance,
+    solve_deep_linear_fluctuations,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from linear_networks import train_linear_networks
 from scipy.stats import norm
 
-from widthwise.errors import InputError
-from widthwise.exact.deep_linear import DeepLinearProblem, solve_deep_linear
-from widthwise.exact.deep_linear_fluctuations import (
-    LinearObservable,
-    deep_linear_covariance,
-    solve_deep_linear_fluctuations,
-)
 from widthwise.exact.two_layer_linear import TwoLayerLinearProblem, solve_two_layer_linear
 
 KERNEL = np.array([[1.0, 0.4, -0.3], [0.4, 0.8, 0.2], [-0.3, 0.2, 1.2]])
@@ -193,7 +192,7 @@ def test_batches_horizon_and_chosen_steps_change_nothing(monkeypatch):
     full = solve_deep_linear_fluctuations(three_points())
     one = solve_deep_linear_fluctuations(three_points(), [4])
     short = solve_deep_linear_fluctuations(three_points(steps=5))
-    monkeypatch.setattr("widthwise.exact.deep_linear_fluctuations.BATCH_BYTES", 1.0)
+    monkeypatch.setattr("deep_linear_fluctuations.BATCH_BYTES", 1.0)
     single = solve_deep_linear_fluctuations(three_points())
     for name in ("residual_variance", "feature_kernel_variance", "tangent_kernel_variance"):
         expected = getattr(full, name)
@@ -251,11 +250,11 @@ def test_trained_networks_on_three_points_have_these_variances(seed):
 
 def test_what_lies_outside_the_solution_is_refused():
     solution = one_point(2, steps=3)
-    with pytest.raises(InputError, match="steps"):
+    with pytest.raises(ValueError, match="steps"):
         solve_deep_linear_fluctuations(solution, [3])
-    with pytest.raises(InputError, match="layers"):
+    with pytest.raises(ValueError, match="layers"):
         deep_linear_covariance(solution, [LinearObservable("feature_kernel", (0, 0), (0, 0), 3)])
-    with pytest.raises(InputError, match="one step"):
+    with pytest.raises(ValueError, match="one step"):
         deep_linear_covariance(solution, [LinearObservable("tangent_kernel", (0, 0), (1, 0))])
-    with pytest.raises(InputError, match="empty"):
+    with pytest.raises(ValueError, match="empty"):
         solve_deep_linear_fluctuations(solution, [])
