@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 import widthwise as ww
 from widthwise.adapters import RecordWriter, open_runs, stores
-from widthwise.adapters.found_run import Held, Labels, Run
-from widthwise.adapters.lazy_array import RunsArray
+from widthwise.adapters.found_run import Labels, Run, RunsArray
 from widthwise.errors import InputError, StoreError
 
 WIDTHS, SEEDS, STEPS = (8, 16, 32), (0, 1), (0, 1, 2, 3)
@@ -70,11 +69,13 @@ AXIS = st.one_of(
 def test_indexing_is_that_of_arrays(key):
     whole = np.arange(81.0).reshape(3, 3, 3, 3)
     runs = {
-        (i, k): Run("x", i + 1, k, np.arange(3), {"loss": Held(whole[i, k])}, Labels())
+        (i, k): Run(
+            "x", i + 1, k, np.arange(3), {"loss": xr.Variable(("step", "split"), whole[i, k])}, Labels()
+        )
         for i in range(3)
         for k in range(3)
     }
-    array = RunsArray("loss", runs, (3, 3), np.arange(3), 0)
+    array = RunsArray("loss", runs, (3, 3), np.arange(3))
     dims = ("width", "seed", "step", "split")
     lazy = xr.Variable(dims, xr.core.indexing.LazilyIndexedArray(array))
     assert np.array_equal(lazy[key].values, xr.Variable(dims, whole)[key].values)

@@ -9,7 +9,7 @@ from small_data import picture, stream_study, write_images
 
 from widthwise.data import open_stream
 from widthwise.data.image_folder import list_images, read_image
-from widthwise.data.pixels import standardization
+from widthwise.data.images import standardization
 from widthwise.errors import InputError
 
 CLASSES = ("ant", "bee", "cat")

@@ -1,9 +1,13 @@
 """The one picture for a README."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 
 from widthwise.errors import InputError
-from widthwise.report import write_picture
+
+write_picture = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "picture.py"))["write_picture"]
 
 
 def test_the_picture_is_a_png_that_is_not_blank(run_directory, tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from widthwise.training.executors.divergence import report_divergence
+from widthwise.training.cell import report_divergence
 
 
 class Heard:

@@ -10,11 +10,10 @@ import xarray as xr
 from xarray.core import indexing
 
 from widthwise.adapters.csv import runs_of_csv
-from widthwise.adapters.found_run import Labels, Run
-from widthwise.adapters.lazy_array import RunsArray
-from widthwise.adapters.names import NAMED, coordinate, recordable, require_same_names
-from widthwise.adapters.publish import INTERRUPTED
+from widthwise.adapters.found_run import Labels, Run, RunsArray, coordinates_of
+from widthwise.adapters.names import NAMED, recordable, require_same_names
 from widthwise.adapters.roles import infer_roles
+from widthwise.adapters.run_store import INTERRUPTED
 from widthwise.adapters.stores import runs_of_store
 from widthwise.atomic import PARTIAL
 from widthwise.errors import InputError, StoreError
@@ -61,22 +60,23 @@ def combine(runs: Sequence[Run]) -> xr.Dataset:
     for name in names:
         known = recordable(name)
         assert known is not None
-        array = RunsArray(name, places, grid, steps, known.dims.index("step"))
-        meaning = {"long_name": known.long_name}
-        found[name] = xr.Variable(RECORD_DIMS + known.dims, indexing.LazilyIndexedArray(array), meaning)
+        array = indexing.LazilyIndexedArray(RunsArray(name, places, grid, steps))
+        found[name] = xr.Variable(RECORD_DIMS + known.dims, array, {"long_name": known.long_name})
     sizes = {str(dim): size for each in found.values() for dim, size in each.sizes.items()}
     done, diverged = np.zeros(grid, bool), np.full(grid, -1, np.int64)
     for place, run in places.items():
         done[place], diverged[place] = run.done, run.diverged_at
-    found["done"] = xr.Variable(RECORD_DIMS, done, {"long_name": BOOKKEEPING["done"].long_name})
-    found["diverged_at"] = xr.Variable(
-        RECORD_DIMS, diverged, {"long_name": BOOKKEEPING["diverged_at"].long_name}
-    )
-    targets = labels.targets
+    kept, targets = {"done": done, "diverged_at": diverged}, labels.targets
     if targets is not None and targets.shape == tuple(sizes.get(dim) for dim in ("point", "output")):
-        meaning = {"long_name": BOOKKEEPING["target"].long_name}
-        found["target"] = xr.Variable(("point", "output"), targets, meaning)
-    coordinates = _coordinates(labels, sizes, {"width": widths, "seed": seeds, "step": steps})
+        kept["target"] = targets
+    for name, values in kept.items():
+        meaning = BOOKKEEPING[name]
+        found[name] = xr.Variable(meaning.dims, values, {"long_name": meaning.long_name})
+    own = {"width": np.array(widths), "seed": np.array(seeds), "step": steps}
+    coordinates = {
+        name: xr.Variable((dim,), values, {"long_name": COORDINATES[name].long_name})
+        for name, (dim, values) in coordinates_of(labels, sizes, own).items()
+    }
     extra, roles = infer_roles(runs, widths, labels.names.get("tensor", ()) if "tensor" in sizes else ())
     laws = first.labels.exponents if "tensor" in sizes else {}
     exponents = {name: xr.Variable(("tensor",), values) for name, values in laws.items()}
@@ -133,8 +133,7 @@ def _one_of_each(runs: Sequence[Run]) -> list[Run]:
         if other is not None and other.done == run.done:
             raise InputError(
                 f"width {run.width}, seed {run.seed} is recorded twice, in {other.origin} and in "
-                f"{run.origin}: "
-                "remove one of them, or give only one of the paths"
+                f"{run.origin}: remove one of them, or give only one of the paths"
             )
         if other is None or run.done:
             kept[cell] = run
@@ -150,7 +149,7 @@ def _check_alike(runs: Sequence[Run]) -> Labels:
             require_same_names(run.labels.names[dim], names[dim], dim, f"{run}, compared to {first},")
     for name in {name: None for run in runs for name in run.arrays}:
         for first, run in _beside(runs, lambda run, name=name: run.arrays.get(name)):
-            one, two = _shape(first, name), _shape(run, name)
+            one, two = ({**each.arrays[name].sizes, "step": 0} for each in (first, run))
             if one != two:
                 raise InputError(
                     f"`{name}` is {_sized(two)} in {run}, but {_sized(one)} in {first}: give all the same"
@@ -178,15 +177,8 @@ def _beside(runs: Sequence[Run], has: Callable[[Run], object]) -> list[tuple[Run
     return [(those[0], run) for run in those]
 
 
-def _shape(run: Run, name: str) -> dict[str, int]:
-    known = recordable(name)
-    assert known is not None
-    sizes = zip(known.dims, run.arrays[name].shape, strict=True)
-    return {dim: size for dim, size in sizes if dim != "step"}
-
-
 def _sized(sizes: Mapping[str, int]) -> str:
-    return "(" + ", ".join(f"{dim} {size}" for dim, size in sizes.items()) + ")"
+    return "(" + ", ".join(f"{dim} {size}" for dim, size in sizes.items() if dim != "step") + ")"
 
 
 def _common_steps(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -206,8 +198,7 @@ def _common_steps(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, list[str
         other = next((run for run in deciding if not np.isin(run.steps, one.steps).any()), deciding[-1])
         raise InputError(
             f"the runs have no step in common: {one} has {_list(one.steps)}, {other} has "
-            f"{_list(other.steps)}; "
-            "record all runs at the same steps"
+            f"{_list(other.steps)}; record all runs at the same steps"
         )
     if len(left_out):
         lacking = [run for run in deciding if not np.isin(left_out, run.steps).all()]
@@ -235,25 +226,6 @@ def _common_quantities(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
         if name not in common
     ]
     return common, notes
-
-
-def _coordinates(
-    labels: Labels, sizes: Mapping[str, int], own: Mapping[str, object]
-) -> dict[str, xr.Variable]:
-    """Values along every dimension, and names."""
-    found: dict[str, tuple[str, object]] = {name: (name, values) for name, values in own.items()}
-    for dim, size in sizes.items():
-        names = labels.names.get(dim)
-        if dim not in own and dim != "split" and (names is None or dim == "layer"):
-            found[dim] = (dim, coordinate(dim, size))
-        if names is not None:
-            found[NAMED[dim]] = (dim, np.array(names, dtype=object))
-    if labels.splits and "point" in sizes:
-        found["split"] = ("point", np.array(labels.splits, dtype=object))
-    return {
-        name: xr.Variable((dim,), values, {"long_name": COORDINATES[name].long_name})
-        for name, (dim, values) in found.items()
-    }
 
 
 def _attributes(runs: Sequence[Run]) -> dict[str, object]:

@@ -4,8 +4,9 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
-from widthwise.adapters.found_run import Held, Labels, Run
+from widthwise.adapters.found_run import Labels, Run
 from widthwise.adapters.names import LARGEST_NUMBER, require_cell
 from widthwise.errors import InputError
 
@@ -93,6 +94,5 @@ def _run(
             f"{f' (none of {lacking})' if lacking else ''}: log {', '.join(splits)} at the same steps"
         )
     values = np.array([[rows[step, split] for split in splits] for step in steps])
-    return Run(
-        path, *cell, np.array(steps), {"loss": Held(values)}, labels, diverged_at=min(bad) if bad else -1
-    )
+    arrays = {"loss": xr.Variable(("step", "split"), values)}
+    return Run(path, *cell, np.array(steps), arrays, labels, diverged_at=min(bad, default=-1))

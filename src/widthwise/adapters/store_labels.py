@@ -41,7 +41,7 @@ def read_labels(
         targets=_targets(origin, small.get("target"), sizes),
         probes=str(attributes.get("probes_sha256", "")),
         shapes=_json_shapes(origin, attributes),
-        roles=_json_roles(origin, attributes) | _roles(names.get("tensor", ()), small),
+        roles=_roles(origin, names.get("tensor", ()), small, attributes),
         exponents={
             name: small[name].astype(np.float64)
             for name in LAWS[1:]
@@ -76,16 +76,13 @@ def _json_shapes(origin: str, attributes: Mapping[str, object]) -> dict[str, tup
     }
 
 
-def _json_roles(origin: str, attributes: Mapping[str, object]) -> dict[str, str]:
-    found = _table(origin, attributes, "tensor_roles")
-    return {name: role for name, role in found.items() if role in ROLES}
-
-
-def _roles(tensors: tuple[str, ...], small: Mapping[str, np.ndarray]) -> dict[str, str]:
-    found = small["tensor_role"].tolist() if "tensor_role" in small else []
-    if len(found) != len(tensors):
-        return {}
-    return {name: str(role) for name, role in zip(tensors, found, strict=True) if str(role) in ROLES}
+def _roles(
+    origin: str, tensors: tuple[str, ...], small: Mapping[str, np.ndarray], attributes: Mapping[str, object]
+) -> dict[str, str]:
+    given, found = _table(origin, attributes, "tensor_roles"), small.get("tensor_role", np.zeros(0)).tolist()
+    if len(found) == len(tensors):
+        given |= {name: str(role) for name, role in zip(tensors, found, strict=True) if str(role) in ROLES}
+    return {name: role for name, role in given.items() if role in ROLES}
 
 
 def _table(origin: str, attributes: Mapping[str, object], name: str) -> dict[str, Any]:

@@ -2,15 +2,25 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
+from xarray.backends import BackendArray
+from xarray.core import indexing
 
-from widthwise.adapters.found_run import Labels, Run, RunArray, Selection
-from widthwise.adapters.lazy_array import as_slice
-from widthwise.adapters.names import EXTRA_VARIABLES, LARGEST_NUMBER, NAMED, recordable, require_cell
+from widthwise.adapters.found_run import Labels, Run, as_slice
+from widthwise.adapters.names import (
+    EXTRA_VARIABLES,
+    LARGEST_NUMBER,
+    NAMED,
+    recordable,
+    require_cell,
+    require_quantity,
+)
 from widthwise.adapters.store_labels import FANS, LAWS, read_labels
 from widthwise.errors import InputError, StoreError
 from widthwise.records.folder import open_folder
@@ -27,26 +37,20 @@ SMALL_BYTES, CHUNK_BYTES, STEP_BYTES = 2**28, 2**30, 2**31
 SEEN_BYTES = 2**26  # read at once to see where a network's numbers end
 
 
-@dataclass(frozen=True)
-class Stored:
-    """One run's part of an array in a store. A loss without `split` (`unsplit`) is one of one split."""
+class Stored(BackendArray):
+    """One run's part of an array in a store, with the schema's dimensions `dims`; a loss without the last of
+    them is one of one split."""
 
-    array: zarr.Array
-    cell: tuple[int, int]
-    name: str
-    unsplit: bool = False
+    def __init__(self, array: zarr.Array, cell: tuple[int, int], name: str, dims: tuple[str, ...]):
+        self.array, self.cell, self.name = array, cell, name
+        self.unsplit = array.ndim - 2 < len(dims)
+        self.shape = (*array.shape[2:], 1) if self.unsplit else array.shape[2:]
+        self.dtype = np.dtype(np.float32 if array.dtype == np.float32 else np.float64)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes along the dimensions of the quantity, the step among them."""
-        return (*self.array.shape[2:], 1) if self.unsplit else self.array.shape[2:]
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self.read)
 
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the numbers."""
-        return np.dtype(np.float32 if self.array.dtype == np.float32 else np.float64)
-
-    def read(self, selection: Selection) -> np.ndarray:
+    def read(self, selection: tuple[np.ndarray | slice, ...]) -> np.ndarray:
         """From the store, one chunk's steps after another's, so that few chunks are in memory at a time; what
         cannot be read is a `StoreError`, never a wrong number."""
         own = selection[: self.array.ndim - 2]
@@ -140,10 +144,11 @@ def _run(
     if not labels.shapes and all(fan is not None and fan.shape == shape and _is_size(fan) for fan in fans):
         rows = [fan[cell[0]].astype(int).tolist() for fan in fans if fan is not None]
         labels = replace(labels, shapes=dict(zip(names, zip(*rows, strict=True), strict=True)))
-    own: dict[str, RunArray] = {
-        name: Stored(array, cell, f"{origin}: `{name}`", unsplit=name == "loss" and array.ndim == 3)
-        for name, array in arrays.items()
-    }
+    own: dict[str, xr.Variable] = {}
+    for name, array in arrays.items():
+        dims = require_quantity(name).dims
+        stored = Stored(array, cell, f"{origin}: `{name}`", dims)
+        own[name] = xr.Variable(dims, indexing.LazilyIndexedArray(stored))
     done, diverged = (True, -1) if {"done", "diverged_at"} <= flags.keys() else _seen(own, steps)
     done = bool(flags["done"][cell]) if "done" in flags else done
     diverged = int(flags["diverged_at"][cell]) if "diverged_at" in flags else diverged
@@ -169,14 +174,14 @@ def _flags(origin: str, small: Mapping[str, np.ndarray], shape: tuple[int, int])
     return found
 
 
-def _seen(arrays: Mapping[str, RunArray], steps: np.ndarray) -> tuple[bool, int]:
+def _seen(arrays: Mapping[str, xr.Variable], steps: np.ndarray) -> tuple[bool, int]:
     """Whether anything was recorded, and the first step that is not finite, from the numbers themselves."""
     name = "loss" if "loss" in arrays else "prediction"
     array, recorded, first = arrays[name], False, -1
     together = max(1, SEEN_BYTES * len(steps) // max(1, 8 * math.prod(array.shape)))
     for start in range(0, len(steps), together):
         part = slice(start, min(start + together, len(steps)))
-        values = array.read((part, *[slice(None)] * (len(array.shape) - 1)))
+        values = array[part].to_numpy()
         finite = np.isfinite(values)
         bad = np.flatnonzero(~finite.reshape(len(values), math.prod(values.shape[1:])).all(axis=1))
         recorded |= bool(finite.any()) or bool(np.isinf(values).any())
@@ -213,9 +218,7 @@ def _check_size(origin: str, name: str, array: zarr.Array) -> None:
 
 
 def _check_dims(origin: str, name: str, array: zarr.Array) -> None:
-    known = recordable(name)
-    assert known is not None
-    found, expected = _dims(array), RECORD_DIMS + known.dims
+    found, expected = _dims(array), RECORD_DIMS + require_quantity(name).dims
     allowed = {expected} | ({expected[:-1]} if name == "loss" else set())
     if found not in allowed:
         raise StoreError(

@@ -12,19 +12,17 @@ from typing import Any
 import numpy as np
 
 from widthwise.adapters.as_arrays import as_array, as_quantity
+from widthwise.adapters.found_run import Labels, coordinates_of
 from widthwise.adapters.names import (
     DECISIVE,
-    NAMED,
     ROLES,
-    coordinate,
     require_cell,
     require_names,
     require_quantity,
     require_same_names,
     require_whole,
 )
-from widthwise.adapters.publish import check_place, folder_of, publish, run_path
-from widthwise.adapters.run_store import RunStore
+from widthwise.adapters.run_store import RunStore, check_place, folder_of, publish, run_path
 from widthwise.atomic import partial_path
 from widthwise.errors import InputError
 from widthwise.records.schema import SCHEMA_VERSION
@@ -201,20 +199,10 @@ class RecordWriter:
             raise InputError(f"`splits` has {len(names)} entries for {known} probes")
         return names
 
-    def _coordinates(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-        """Every coordinate by its name: dimensions and values."""
-        cell = {"width": np.array([self.width]), "seed": np.array([self.seed]), "step": np.array(self.steps)}
+    def _coordinates(self) -> dict[str, tuple[str, np.ndarray]]:
+        own = {"width": np.array([self.width]), "seed": np.array([self.seed]), "step": np.array(self.steps)}
         sizes = self._sizes | ({"point_b": self._sizes["point"]} if "point" in self._sizes else {})
-        found = {name: ((name,), values) for name, values in cell.items()}
-        for dim, size in sizes.items():
-            names = self._labels.get(dim)
-            if (names is None or dim == "layer") and dim != "split":
-                found[dim] = ((dim,), coordinate(dim, size))
-            if names is not None and not (dim == "split" and self._splits is not None):
-                found[NAMED[dim]] = ((dim,), np.array(names, dtype=object))
-        if self._splits is not None:
-            found["split"] = (("point",), np.array(self._splits, dtype=object))
-        return found
+        return coordinates_of(Labels(names=self._labels, splits=self._splits or ()), sizes, own)
 
     def _bookkeeping(self, complete: bool) -> dict[str, np.ndarray]:
         found = {"diverged_at": np.full((1, 1), self.diverged_at, np.int64)}

@@ -4,8 +4,9 @@ Everything heavy is imported inside the commands, so that `--help` answers at on
 """
 
 import json
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,30 +18,18 @@ from widthwise.errors import InputError
 if TYPE_CHECKING:
     from widthwise.study import Study
 
+
+def _option(help: str, metavar: str, *names: str) -> Any:
+    """An option that need not be given; `help` says what holds without it."""
+    return typer.Option(*names, metavar=metavar, help=help, show_default=False)
+
+
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.", show_default=False)]
-Out = Annotated[
-    str | None,
-    typer.Option(
-        "--out", metavar="DIR", help="Where results go; runs/<study name> if not given.", show_default=False
-    ),
-]
-OutOrUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--out",
-        metavar="DIR",
-        help="Where records go, a folder or a URL such as s3://bucket/run; runs/<study name> if not given.",
-        show_default=False,
-    ),
-]
+Out = Annotated[str | None, _option("Where results go; runs/<study name> if not given.", "DIR", "--out")]
+URL = "Where records go, a folder or a URL such as s3://bucket/run; runs/<study name> if not given."
+OutOrUrl = Annotated[str | None, _option(URL, "DIR", "--out")]
 Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="TABLE.KEY=VALUE",
-        help="Override a key of the study; may be repeated.",
-        show_default=False,
-    ),
+    list[str] | None, _option("Override a key of the study; may be repeated.", "TABLE.KEY=VALUE", "--set")
 ]
 Tolerance = Annotated[
     float,
@@ -71,8 +60,6 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> bool:
     if wanted:
-        from importlib.metadata import version
-
         write_line(f"widthwise {version('widthwise')}")
         raise typer.Exit()
     return wanted
@@ -128,10 +115,8 @@ def theory(
     overrides: Overrides = None,
     width: Annotated[
         list[int] | None,
-        typer.Option(
-            metavar="N",
-            help="A width to show beside infinite width; may be repeated. The study's widths if not given.",
-            show_default=False,
+        _option(
+            "A width to show beside infinite width; may be repeated. The study's widths if not given.", "N"
         ),
     ] = None,
     tolerance: Tolerance = 0.01,
@@ -218,12 +203,13 @@ def sweep(
     """
     with guarded() as guard:
         study = _study(study_file, overrides)
-        from widthwise.cli import sweep as sweeping
+        from widthwise.cli.run_folder import folder_of
+        from widthwise.cli.sweep import run_sweep
 
-        directory = sweeping.folder_of(out, Path("runs") / study.name)
+        directory = folder_of(out, Path("runs") / study.name)
         guard.directory = directory
         with open_progress(quiet) as progress:
-            table = sweeping.run_sweep(study, values, directory, progress)
+            table = run_sweep(study, values, directory, progress)
         _tell(f"{table}\nsweep: {directory / 'sweep.nc'}", quiet)
 
 
@@ -244,37 +230,24 @@ def audit(
     ],
     out: Annotated[
         str | None,
-        typer.Option(
+        _option(
+            "Where verdict.json and report.html go; the run's folder, or audit/, if not given.",
+            "DIR",
             "--out",
-            metavar="DIR",
-            help="Where verdict.json and report.html go; the run's folder, or audit/, if not given.",
-            show_default=False,
         ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print verdict.json in place of the table.")
     ] = False,
-    claims: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Test only these claims; see docs/audit.md.", show_default=False),
-    ] = None,
+    claims: Annotated[str | None, _option("Test only these claims; see docs/audit.md.", "A,B")] = None,
     alpha: Annotated[
         float,
         typer.Option(metavar="SHARE", help="Chance that correct networks are called inconsistent."),
     ] = 0.05,
-    junit: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the verdicts as JUnit XML too.", show_default=False),
-    ] = None,
-    settings: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help=r"TOML with thresholds in a table \[audit].", show_default=False),
-    ] = None,
+    junit: Annotated[Path | None, _option("Write the verdicts as JUnit XML too.", "FILE")] = None,
+    settings: Annotated[Path | None, _option(r"TOML with thresholds in a table \[audit].", "FILE")] = None,
     overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="audit.KEY=VALUE", help="Set a threshold; may be repeated.", show_default=False
-        ),
+        list[str] | None, _option("Set a threshold; may be repeated.", "audit.KEY=VALUE", "--set")
     ] = None,
     quiet: Quiet = False,
 ) -> None:

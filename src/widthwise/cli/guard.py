@@ -49,7 +49,8 @@ def guarded() -> Iterator[Guard]:
     except InputError as error:
         _leave(str(error))
     except MemoryError as error:
-        _leave(f"out of memory{_colon(error)}; ask for fewer points, steps, sites or seeds at once")
+        why = f": {error}" if str(error) else ""
+        _leave(f"out of memory{why}; ask for fewer points, steps, sites or seeds at once")
     except OSError as error:
         _leave(_system_message(error))
     except Exception as error:
@@ -97,10 +98,6 @@ def _interruptions_heard() -> Iterator[None]:
 def _leave(message: str, status: int = BAD_INPUT) -> None:
     write_error(f"widthwise: {message}")
     raise typer.Exit(status) from None
-
-
-def _colon(error: BaseException) -> str:
-    return f": {error}" if str(error) else ""
 
 
 def _system_message(error: OSError) -> str:

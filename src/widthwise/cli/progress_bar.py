@@ -24,7 +24,7 @@ def open_progress(quiet: bool = False) -> Iterator[Progress]:
     if quiet or sys.stderr is None:
         yield SILENT
     elif not sys.stderr.isatty():
-        lines = LineProgress()
+        lines = _LineProgress()
         yield lines
         lines.finish()
     else:
@@ -41,26 +41,24 @@ def open_progress(quiet: bool = False) -> Iterator[Progress]:
             progress.TextColumn("{task.fields[left]}"),
         )
         with progress.Progress(*columns, console=Console(stderr=True)) as bars:
-            yield BarProgress(bars)
+            yield _BarProgress(bars)
 
 
-class BarProgress:
+class _BarProgress:
     """A bar for each stage, with rate and time left; finished stages stay in view."""
 
     def __init__(self, bars: "rich.progress.Progress"):
         self._bars = bars
-        self._clock = Clock(0)
+        self._clock = _Clock(0)
         self._task: rich.progress.TaskID | None = None
 
     def start(self, label: str, total: int, parts: Parts = ()) -> None:
-        """A stage begins; the one before it stops its clock."""
         if self._task is not None:
             self._bars.stop_task(self._task)
-        self._clock = Clock(total, parts)
+        self._clock = _Clock(total, parts)
         self._task = self._bars.add_task(label, total=total, rate="", left="")
 
     def advance(self, amount: int = 1) -> None:
-        """Move the bar."""
         if self._task is not None:
             self._clock.advance(amount)
             left = self._clock.seconds_left()
@@ -68,35 +66,30 @@ class BarProgress:
             self._bars.update(self._task, advance=amount, rate=self._clock.rate(), left=words)
 
     def say(self, message: str) -> None:
-        """A line above the bars."""
         self._bars.console.print(unmarked(message), markup=False, highlight=False)
 
 
-class LineProgress:
+class _LineProgress:
     """A line when a stage begins and ends, and every ten seconds between."""
 
     def __init__(self):
-        self._label, self._clock, self._spoken = "", Clock(0), 0.0
+        self._label, self._clock, self._spoken = "", _Clock(0), 0.0
 
     def start(self, label: str, total: int, parts: Parts = ()) -> None:
-        """A stage begins; the one before it ends."""
         self.finish()
-        self._label, self._clock, self._spoken = label, Clock(total, parts), time.monotonic()
+        self._label, self._clock, self._spoken = label, _Clock(total, parts), time.monotonic()
         write_error(f"{label}: 0/{total}" if total else f"{label}: nothing to do")
 
     def advance(self, amount: int = 1) -> None:
-        """Count, and speak if it is time."""
         self._clock.advance(amount)
         if time.monotonic() - self._spoken >= SECONDS_BETWEEN_LINES:
             self._spoken = time.monotonic()
             write_error(f"{self._label}: {self._clock.state()}")
 
     def say(self, message: str) -> None:
-        """A line."""
         write_error(unmarked(message))
 
     def finish(self) -> None:
-        """Say how long the stage took."""
         if self._label and self._clock.total:
             write_error(
                 f"{self._label}: {self._clock.done}/{self._clock.total} in {self._clock.elapsed():.1f} s"
@@ -104,7 +97,7 @@ class LineProgress:
         self._label = ""
 
 
-class Clock:
+class _Clock:
     """Counts what is done of `total` since it was made; `parts` as in `Progress.start`."""
 
     def __init__(self, total: int, parts: Parts = ()):
@@ -152,11 +145,9 @@ class Clock:
         return found
 
     def elapsed(self) -> float:
-        """Seconds."""
         return time.monotonic() - self._started
 
     def rate(self) -> str:
-        """Units done a second."""
         return f"{self.done / max(self.elapsed(), 1e-9):.3g}/s"
 
     def state(self) -> str:

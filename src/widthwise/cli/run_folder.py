@@ -1,7 +1,7 @@
 """Where a run is, and what is made there. Loads neither theory nor report: training starts sooner."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from widthwise.cli.streams import is_url
@@ -40,7 +40,11 @@ def refuse_file(directory: Path) -> None:
 
 @contextmanager
 def made(directory: Path) -> Iterator[None]:
-    """The folder; if what is done within fails before it has written anything, it goes again."""
+    """The folder; if what is done within fails before it has written anything, it goes again.
+
+    **Errors:** `InputError` if a file is there.
+    """
+    refuse_file(directory)
     new = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -56,9 +60,5 @@ def train_alone(study: Study, place: str | Path, progress: Progress) -> None:
     """Train what is not trained yet, into a folder or to a URL."""
     from widthwise.training import train_ensemble
 
-    if isinstance(place, str):
-        train_ensemble(study, records_in(place), progress=progress)
-        return
-    refuse_file(place)
-    with made(place):
+    with nullcontext() if isinstance(place, str) else made(place):
         train_ensemble(study, records_in(place), progress=progress)

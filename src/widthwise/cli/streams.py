@@ -8,23 +8,17 @@ from typing import Protocol, runtime_checkable
 
 
 @runtime_checkable
-class Stream(Protocol):
+class _Stream(Protocol):
     """As much of a text file as is written to here."""
 
-    def write(self, text: str, /) -> int:
-        """Write."""
-        ...
+    def write(self, text: str, /) -> int: ...
 
-    def flush(self) -> None:
-        """Hand on what was written."""
-        ...
+    def flush(self) -> None: ...
 
-    def fileno(self) -> int:
-        """The number of the open file."""
-        ...
+    def fileno(self) -> int: ...
 
 
-def write_line(text: str, stream: Stream | None = None) -> None:
+def write_line(text: str, stream: _Stream | None = None) -> None:
     """One line to `stream` (standard output), at once.
 
     A reader that has gone, as in `widthwise run ... | head -1`, is no reason to stop: what follows goes
@@ -52,7 +46,7 @@ def write_error(text: str) -> None:
             write_line(text, sys.stderr)
 
 
-def _to_nowhere(stream: Stream) -> None:
+def _to_nowhere(stream: _Stream) -> None:
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

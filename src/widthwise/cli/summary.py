@@ -192,9 +192,8 @@ def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
     >>> number(0.123456), number(None), number(-2.5e-7, 2), number(0.5, 2, sign=True)
     ('0.1235', '-', '-2.5e-07', '+0.5')
     """
-    if value is None or not np.isfinite(value):
-        return ABSENT
-    return f"{value:+.{digits}g}" if sign and value else f"{value:.{digits}g}"
+    known = value is not None and np.isfinite(value)
+    return f"{value:{'+' if sign and value else ''}.{digits}g}" if known else ABSENT
 
 
 def _table(title: str, first: str, *columns: str) -> Table:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from widthwise.analysis.optimum import find_optimum, largest_stable, require_values
-from widthwise.cli.run_folder import folder_of
 from widthwise.cli.streams import is_url
 from widthwise.cli.summary import render_sweep
 from widthwise.errors import InputError
@@ -12,8 +11,6 @@ from widthwise.records.folder import open_folder
 from widthwise.records.schema import SWEEP
 from widthwise.study import Study
 from widthwise.training.setting_sweep import sweep_studies, train_sweep
-
-__all__ = ["folder_of", "parse_values", "run_sweep"]
 
 RATE = "training.learning_rate"
 

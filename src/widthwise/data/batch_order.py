@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Int
 
-from widthwise.data.stream import Batch
+from widthwise.data.stream import Batch, Probes, probes_of
 from widthwise.errors import InputError
 from widthwise.study import Study
 from widthwise.study.settings import TrainingSettings
@@ -27,6 +27,22 @@ WORKERS = min(8, os.cpu_count() or 1)
 def stream_rng(seed: int, *key: int) -> np.random.Generator:
     """The random stream of a purpose (and, say, an epoch), independent of all others of the seed."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def probed_batches(
+    take: Take, count: int, held: Batch | None, outputs: int, study: Study
+) -> tuple[Probes, Batches]:
+    """Probes, the first of `count` training samples and then `held`, and batches in the study's order.
+
+    **Arguments:** `take`, the samples of given numbers 0 .. `count` - 1.
+    **Errors:** `InputError` as in `offline_batches` and `online_batches`, and if there are no probes.
+    """
+    if study.data.order == "online":
+        batches = online_batches(take, count, study.training)
+    else:
+        batches = offline_batches(take, count, study)
+    shown = min(study.recorded_train_points(), count)
+    return probes_of(take(np.arange(shown)) if shown else None, held, outputs), batches
 
 
 def offline_batches(take: Take, count: int, study: Study) -> Batches:

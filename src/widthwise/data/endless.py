@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from widthwise.data.batch_order import ENDLESS, HELD_OUT, offline_batches, stream_rng
+from widthwise.data.batch_order import ENDLESS, HELD_OUT, probed_batches, stream_rng
 from widthwise.data.mnist1d import digit_source
 from widthwise.data.stream import Batch, Stream, probes_of
 from widthwise.data.synthetic import synthetic_points, synthetic_task
@@ -52,9 +52,8 @@ def mnist1d_stream(study: Study) -> Stream:
     chunks = -(-data.train // LARGEST_CHUNK)
     parts = [make(stream_rng(data.seed, ENDLESS, chunk), LARGEST_CHUNK) for chunk in range(chunks)]
     inputs, answers = (np.concatenate(each)[: data.train] for each in zip(*parts, strict=True))
-    shown = min(study.recorded_train_points(), data.train)
-    probes = probes_of(Batch(inputs[:shown], answers[:shown]), held, answers.shape[1])
-    batches = offline_batches(lambda n: Batch(inputs[n], answers[n]), data.train, study)
+    take = lambda numbers: Batch(inputs[numbers], answers[numbers])  # noqa: E731
+    probes, batches = probed_batches(take, data.train, held, answers.shape[1], study)
     return Stream(probes, batches, probes.digest())
 
 

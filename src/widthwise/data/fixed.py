@@ -5,10 +5,10 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.data.batch_order import offline_batches
+from widthwise.data.batch_order import probed_batches
 from widthwise.data.load import load_points
 from widthwise.data.points import Points
-from widthwise.data.stream import Batch, Stream, probes_of
+from widthwise.data.stream import Batch, Stream
 from widthwise.errors import InputError
 from widthwise.study import Study
 
@@ -21,20 +21,13 @@ def fixed_stream(study: Study, points: Points | None = None) -> Stream:
     inputs are no square images where they should be.
     """
     points = load_points(study) if points is None else points
-    inputs = points.inputs
+    inputs, targets = points.inputs, points.targets
     if study.network.kind in ("cnn", "resnet"):
         inputs = square_images(inputs)
-    every = Batch(inputs, points.targets)
-    shown = min(study.recorded_train_points(), points.train)
-    probes = probes_of(
-        _part(every, slice(0, shown)), _part(every, slice(points.train, None)), points.targets.shape[1]
-    )
-    take = lambda numbers: Batch(inputs[numbers], points.targets[numbers])  # noqa: E731
-    return Stream(probes, offline_batches(take, points.train, study), points.digest())
-
-
-def _part(batch: Batch, rows: slice) -> Batch:
-    return Batch(batch.inputs[rows], batch.answers[rows])
+    held = Batch(inputs[points.train :], targets[points.train :])
+    take = lambda numbers: Batch(inputs[numbers], targets[numbers])  # noqa: E731
+    found = probed_batches(take, points.train, held, targets.shape[1], study)
+    return Stream(*found, points.digest())
 
 
 def square_images(

@@ -7,7 +7,7 @@ from itertools import chain, islice
 import numpy as np
 from jaxtyping import Int
 
-from widthwise.data.batch_order import offline_batches, read_ahead
+from widthwise.data.batch_order import probed_batches, read_ahead
 from widthwise.data.files import combined_digest, require_memory
 from widthwise.data.huggingface import (
     IMAGE_FIELDS,
@@ -20,8 +20,13 @@ from widthwise.data.huggingface import (
     open_rows,
 )
 from widthwise.data.image_folder import read_image, require_pillow
-from widthwise.data.images import LabeledImages, image_stream, labeled_batch
-from widthwise.data.pixels import REFERENCE_IMAGES, standardization
+from widthwise.data.images import (
+    REFERENCE_IMAGES,
+    LabeledImages,
+    image_stream,
+    labeled_batch,
+    standardization,
+)
 from widthwise.data.stream import Batch, Stream, probes_of
 from widthwise.data.vocabulary import END_OF_LINE, most_frequent, number_words, words_of
 from widthwise.data.windows import window_batch
@@ -84,9 +89,8 @@ def texts(study: Study) -> Stream:
         return Stream(probes, batches, combined_digest(digest, probes.digest()))
     kept = np.stack(_first(train(), data.train, "data.train", rows.path))
     take = lambda numbers: window_batch(kept[numbers])  # noqa: E731
-    shown = min(study.recorded_train_points(), len(kept))
-    probes = probes_of(take(np.arange(shown)), held_out, outputs)
-    return Stream(probes, offline_batches(take, len(kept), study), combined_digest(digest, probes.digest()))
+    probes, again = probed_batches(take, len(kept), held_out, outputs, study)
+    return Stream(probes, again, combined_digest(digest, probes.digest()))
 
 
 def images(study: Study) -> Stream:

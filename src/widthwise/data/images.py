@@ -3,29 +3,28 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from widthwise.data.batch_order import (
     CHOICE,
     HELD_OUT,
     WORKERS,
-    Take,
-    offline_batches,
-    online_batches,
+    probed_batches,
     stream_rng,
 )
 from widthwise.data.digits import shares
 from widthwise.data.files import combined_digest, require_memory
-from widthwise.data.pixels import REFERENCE_IMAGES, Standardization, standardization
-from widthwise.data.stream import Batch, Stream, probes_of
+from widthwise.data.stream import Batch, Stream
 from widthwise.data.targets import class_targets
 from widthwise.errors import InputError
 from widthwise.study import Study
 from widthwise.study.settings import DataSettings, Loss
 
 READ_TOGETHER = 64
+REFERENCE_IMAGES = 2000
 Numbers = Int[np.ndarray, "_"]
 
 
@@ -68,17 +67,40 @@ def image_stream(images: LabeledImages, study: Study) -> Stream:
         read = images.read(train[numbers]) if online else pixels[numbers]
         return labeled_batch(read, images.labels[train[numbers]], scale, (images.classes, loss))
 
-    batches = _batches(take, len(train), study)
-    shown = min(study.recorded_train_points(), len(train))
     held_out = labeled_batch(held, images.labels[images.held], scale, (images.classes, loss))
-    probes = probes_of(take(np.arange(shown)) if shown else None, held_out, held_out.answers.shape[1])
+    probes, batches = probed_batches(take, len(train), held_out, held_out.answers.shape[1], study)
     return Stream(probes, batches, combined_digest(images.digest, probes.digest()))
 
 
-def _batches(take: Take, count: int, study: Study):
-    if study.data.order == "online":
-        return online_batches(take, count, study.training)
-    return offline_batches(take, count, study)
+class Standardization(NamedTuple):
+    """Mean and standard deviation of each channel, in units of a byte's steps."""
+
+    mean: Float[np.ndarray, " channel"]
+    deviation: Float[np.ndarray, " channel"]
+
+    def apply(
+        self, images: UInt8[np.ndarray, "image row column channel"]
+    ) -> Float[np.ndarray, "image row column channel"]:
+        """Images as float32 of mean 0 and variance 1 in each channel, so that |x|^2 = D on average."""
+        values = images.astype(np.float32)
+        values -= self.mean.astype(np.float32)
+        values /= self.deviation.astype(np.float32)
+        return values
+
+
+def standardization(images: UInt8[np.ndarray, "image row column channel"]) -> Standardization:
+    """Of the given images, a channel that does not vary being left at its scale.
+
+    **Errors:** `InputError` if no channel varies.
+    """
+    # Sums of bytes and of their squares are exact in whole numbers: the same on every machine.
+    counts = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])])
+    levels, total = np.arange(256), counts[0].sum()
+    mean = counts @ levels / total
+    deviation = np.sqrt(np.maximum(counts @ levels**2 / total - mean**2, 0.0))
+    if not deviation.any():
+        raise InputError("the training images are all of one color: nothing can be learned from them")
+    return Standardization(mean, np.where(deviation > 0, deviation, 1.0))
 
 
 def labeled_batch(

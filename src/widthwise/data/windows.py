@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from widthwise.data.batch_order import CHOICE, HELD_OUT, offline_batches, online_batches, stream_rng
+from widthwise.data.batch_order import CHOICE, HELD_OUT, probed_batches, stream_rng
 from widthwise.data.files import combined_digest
-from widthwise.data.stream import Batch, Stream, probes_of
+from widthwise.data.stream import Batch, Stream
 from widthwise.data.vocabulary import most_frequent
 from widthwise.errors import InputError
 from widthwise.study import Study
@@ -45,16 +45,8 @@ def window_stream(text: Text, study: Study) -> Stream:
     train, held = (_windows(part, length) for part in (tokens[:split], tokens[split:]))
     chance = stream_rng(data.seed, CHOICE)
     online = data.order == "online"
-    wanted = (
-        (("data.test", data.test, held),)
-        if online
-        else (
-            ("data.test", data.test, held),
-            ("data.train", data.train, train),
-        )
-    )
-    for key, number, windows in wanted:
-        if number > len(windows):
+    for key, number, windows in (("data.test", data.test, held), ("data.train", data.train, train)):
+        if number > len(windows) and not (online and key == "data.train"):
             raise InputError(
                 f"`{key}` = {number}: {source} has {len(windows)} windows of {length} tokens for it; lower "
                 "it or `data.sequence_length`, or give more text"
@@ -67,12 +59,8 @@ def window_stream(text: Text, study: Study) -> Stream:
     chosen = chance.permutation(len(train))[: None if online else data.train]
     held_out = stream_rng(data.seed, HELD_OUT).permutation(len(held))[: data.test]
     take = lambda numbers: window_batch(train[chosen[numbers]])  # noqa: E731
-    if online:
-        batches = online_batches(take, len(chosen), study.training)
-    else:
-        batches = offline_batches(take, len(chosen), study)
-    shown = min(study.recorded_train_points(), len(chosen))
-    probes = probes_of(take(np.arange(shown)), window_batch(held[held_out]), len(vocabulary.names))
+    outputs = len(vocabulary.names)
+    probes, batches = probed_batches(take, len(chosen), window_batch(held[held_out]), outputs, study)
     return Stream(probes, batches, combined_digest(text.digest, probes.digest()))
 
 

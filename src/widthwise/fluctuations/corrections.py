@@ -5,6 +5,7 @@ scramblings is the standard error.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -27,13 +28,20 @@ from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, prin
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.one_hidden_layer import draw_sites
 from widthwise.infinite_width.order_parameters import OrderParameters
-from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
-from widthwise.infinite_width.site import site_process
+from widthwise.infinite_width.replicates import (
+    map_replicates,
+    mean_and_stderr,
+    nan_after,
+    orders_and_stderr,
+)
+from widthwise.infinite_width.site import Population, site_process
 from widthwise.infinite_width.supports import is_one_population
 from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 
 SEED_OF_FLUCTUATIONS = 1
+
+Scattered = tuple[Population, Float[np.ndarray, "site mode"], Float[np.ndarray, " mode"]]
 
 
 @dataclass(frozen=True)
@@ -77,71 +85,64 @@ def finite_width_corrections(
         found = (known.variance, nothing, known.shift, nothing, known.two_time, np.zeros_like(known.two_time))
         return FiniteWidthCorrections(limit, *found, 0, None, None, time.perf_counter() - started)
     require_corrections(study, points)
+    sites = sites_of(study, len(points.inputs))
     if not is_one_population(study):
-        variances = deep_variances(limit, progress=progress)
-        shift, shift_stderr = deep_shifts(limit, progress=progress)
-        return FiniteWidthCorrections(
-            limit,
-            variances.variance,
-            variances.variance_stderr,
-            shift,
-            shift_stderr,
-            variances.two_time,
-            variances.two_time_stderr,
-            sites=sites_of(study, len(points.inputs)),
-            modes=None,
-            unexplained=None,
-            wall_time=time.perf_counter() - started,
-        )
-    theory = study.theory
+        variance, stderr, two_time, two_time_stderr = deep_variances(limit, progress=progress)
+        shift = deep_shifts(limit, progress=progress)
+        found = (variance, stderr, *shift, two_time, two_time_stderr, sites, None, None)
+        return FiniteWidthCorrections(limit, *found, time.perf_counter() - started)
     with jax.enable_x64(True):
         process = site_process(study, points)
     finite = limit.finite_steps
     last = int(finite[-1]) if len(finite) else 0
 
-    count = sites_of(study, len(points.inputs))
-
-    def drive(replicate: int):
-        population = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
+    def contributions(population: Population) -> np.ndarray:
         outputs = site_outputs(process, population, last + 1)
-        return population, np.asarray(outputs).reshape(-1, len(population.weights)).T
+        return np.asarray(outputs).reshape(-1, len(population.weights)).T
 
-    driven = map_replicates(
-        drive, list(range(theory.scramblings)), label="principal modes", progress=progress
-    )
-    # One after the other: the eigensolver has threads of its own.
-    scattered = [(each, *principal_scores(columns, np.asarray(each.weights))) for each, columns in driven]
-    modes = max(modes_needed(tail) for *_, tail in scattered)
-    modes = -(-max(modes, 1) // MODES_STEP) * MODES_STEP
+    scattered = principal_populations(study, points, contributions, progress)
+    modes = common_modes(scattered)
     require_memory(study, points, modes=modes)
-    kernels = any(name.endswith("kernel") for name in theory.observables)
-
+    kernels = any(name.endswith("kernel") for name in study.theory.observables)
     gaps = jnp.asarray(np.diff(finite, prepend=0))
 
-    def solve(replicate) -> Corrections:
-        population, scores, _ = replicate
-        padded = jnp.asarray(pad_modes(scores, modes).T)
-        answer = one_layer_corrections(process, population, padded, gaps, kernels=kernels)
-        return _padded(answer, len(limit.steps))
+    def solve(replicate: Scattered) -> Corrections:
+        padded = jnp.asarray(pad_modes(replicate[1], modes).T)
+        return one_layer_corrections(process, replicate[0], padded, gaps, kernels=kernels)
 
     answers = map_replicates(solve, scattered, label="fluctuations", progress=progress)
-    variance, variance_stderr = _combined([a.variance for a in answers])
-    shift, shift_stderr = _combined([a.shift for a in answers])
-    two_time, two_time_stderr = mean_and_stderr([a.two_time for a in answers])
+    steps = len(limit.steps)
+    variance = orders_and_stderr([each.variance for each in answers], steps)
+    shift = orders_and_stderr([each.shift for each in answers], steps)
+    two_time = mean_and_stderr([each.two_time for each in answers])
+    first, second = (nan_after(each, steps, 2) for each in two_time)
     unexplained = max(float(tail[min(modes, len(tail)) - 1]) if len(tail) else 0.0 for *_, tail in scattered)
-    return FiniteWidthCorrections(
-        limit,
-        variance,
-        variance_stderr,
-        shift,
-        shift_stderr,
-        two_time,
-        two_time_stderr,
-        count,
-        modes,
-        unexplained,
-        time.perf_counter() - started,
-    )
+    found = (*variance, *shift, first, second, sites, modes, unexplained)
+    return FiniteWidthCorrections(limit, *found, time.perf_counter() - started)
+
+
+def principal_populations(
+    study: Study, points: Points, contributions: Callable[[Population], np.ndarray], progress: Progress
+) -> list[Scattered]:
+    """Of every scrambling the sites, their scores along the principal modes, and what these leave out.
+
+    **Arguments:** `contributions` of each site to what drives the fluctuations, (site, column).
+    """
+    count = sites_of(study, len(points.inputs))
+
+    def drive(replicate: int) -> tuple[Population, np.ndarray]:
+        population = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
+        return population, contributions(population)
+
+    jobs = list(range(study.theory.scramblings))
+    driven = map_replicates(drive, jobs, label="principal modes", progress=progress)
+    # One after the other: the eigensolver has threads of its own.
+    return [(each, *principal_scores(columns, np.asarray(each.weights))) for each, columns in driven]
+
+
+def common_modes(scattered: list[Scattered]) -> int:
+    """How many modes serve all scramblings, rounded up so that near cases share a compiled program."""
+    return -(-max(1, *(modes_needed(tail) for *_, tail in scattered)) // MODES_STEP) * MODES_STEP
 
 
 def has_fluctuations(study: Study) -> bool:
@@ -160,23 +161,3 @@ def require_corrections(study: Study, points: Points) -> None:
             '"backpropagation" alone; the infinite-width values exist for every rule'
         )
     require_memory_for_corrections(study, points)
-
-
-def _combined(replicates: list[OrderParameters]) -> tuple[OrderParameters, OrderParameters]:
-    pairs = [mean_and_stderr(leaves) for leaves in zip(*replicates, strict=True)]
-    means, errors = zip(*pairs, strict=True)
-    return OrderParameters(*means), OrderParameters(*errors)
-
-
-def _padded(response: Corrections, steps: int) -> Corrections:
-    """NaN at the recorded steps after a divergence."""
-
-    def pad(values, time_axes: int) -> np.ndarray:
-        values = np.asarray(values)
-        widths = [(0, steps - size) if axis < time_axes else (0, 0) for axis, size in enumerate(values.shape)]
-        return np.pad(values, widths, constant_values=np.nan)
-
-    variance, shift = (
-        OrderParameters(*(pad(leaf, 1) for leaf in part)) for part in (response.variance, response.shift)
-    )
-    return Corrections(variance, shift, pad(response.two_time, 2))

@@ -21,7 +21,7 @@ from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.causal_pass import causal_pass, deep_process, evaluations, order_parameters
 from widthwise.infinite_width.deep_step import DeepProcess, LayerNoise
 from widthwise.infinite_width.order_parameters import OrderParameters
-from widthwise.infinite_width.replicates import mean_and_stderr
+from widthwise.infinite_width.replicates import orders_and_stderr
 from widthwise.progress import SILENT, Progress
 
 WIDTH = 256  # of the populations; more when there are many points
@@ -54,14 +54,7 @@ def deep_shifts(
             averages = shifts_of_populations(process, keys, width, jnp.asarray(at))
             found.append(jax.tree.map(np.asarray, averages))
             progress.advance()
-    pairs = [mean_and_stderr(leaves) for leaves in zip(*found, strict=True)]
-    missing = len(limit.steps) - len(at)
-    padded = [
-        [np.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1), constant_values=np.nan) for x in pair]
-        for pair in pairs
-    ]
-    mean, stderr = zip(*padded, strict=True)
-    return OrderParameters(*mean), OrderParameters(*stderr)
+    return orders_and_stderr(found, len(limit.steps))
 
 
 @eqx.filter_jit

@@ -1,7 +1,5 @@
 """Order 1/N of networks of any depth: N Var of every observable of a study, by adjoints in batches."""
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -21,19 +19,12 @@ from widthwise.fluctuations.deep_covariance import SEED_OF_FLUCTUATIONS, Populat
 from widthwise.infinite_width.causal_pass import deep_process, evaluations, order_parameters
 from widthwise.infinite_width.deep_step import DeepProcess, Rows
 from widthwise.infinite_width.order_parameters import OrderParameters
-from widthwise.infinite_width.replicates import mean_and_stderr
+from widthwise.infinite_width.replicates import mean_and_stderr, nan_after
 from widthwise.infinite_width.solution_memory import size_of
 from widthwise.infinite_width.solve import InfiniteWidthSolution
 from widthwise.progress import SILENT, Progress
 
-
-class DeepVariances(NamedTuple):
-    """N Var of the order parameters and N Cov(f(t), f(s)), absent for many predictions; standard errors."""
-
-    variance: OrderParameters
-    variance_stderr: OrderParameters
-    two_time: Float[np.ndarray, "step step point output"] | None
-    two_time_stderr: Float[np.ndarray, "step step point output"] | None
+TwoTime = Float[np.ndarray, "step step point output"]
 
 
 class AllOrderParameters(eqx.Module):
@@ -46,8 +37,11 @@ class AllOrderParameters(eqx.Module):
         return flat(order_parameters(process, rows, self.at))
 
 
-def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT) -> DeepVariances:
-    """N Var of the observables of the study at the recorded steps, and standard errors.
+def deep_variances(
+    limit: InfiniteWidthSolution, *, progress: Progress = SILENT
+) -> tuple[OrderParameters, OrderParameters, TwoTime | None, TwoTime | None]:
+    """N Var of the observables of the study at the recorded steps, and N Cov(f(t), f(s)), absent for many
+    predictions; each with its standard errors.
 
     Each scrambling solves two populations for independent adjoints and draws a third to average over. Time
     grows with the number of observables: predictions, losses and kernels of the study at its recorded steps.
@@ -58,13 +52,13 @@ def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
     with jax.enable_x64(True):
         process = deep_process(study, limit.points)
         at = evaluations(study, limit.finite_steps)
-        template = jax.tree.map(np.zeros_like, _cut(limit.values, len(at)))
+        template = jax.tree.map(lambda leaf: np.zeros_like(leaf[: len(at)]), limit.values)
         wanted = wanted_entries(template, study.theory.observables)
         predictions = template.prediction.size if "prediction" in study.theory.observables else 0
         together = predictions if predictions <= TOGETHER else 0
         if not len(wanted):  # diverged from the first
             nothing = placed(np.empty(0), wanted, template, len(limit.steps))
-            return DeepVariances(nothing, nothing, None, None)
+            return nothing, nothing, None, None
         parts = batches(wanted, predictions)
         largest = max(len(part) for part in parts)
         require_deep_memory(study, limit.points, largest)
@@ -88,22 +82,20 @@ def deep_variances(limit: InfiniteWidthSolution, *, progress: Progress = SILENT)
             variances.append(np.concatenate([np.diag(each) for each in found]))
             covariances.append(found[0][:together, :together])
     mean, stderr = mean_and_stderr(variances)
-    steps, two_time = len(limit.steps), (None, None)
-    if together:
-        two_time = tuple(_two_times(each, template, steps) for each in mean_and_stderr(covariances))
-    return DeepVariances(
-        placed(mean, wanted, template, steps), placed(stderr, wanted, template, steps), *two_time
-    )
+    steps = len(limit.steps)
+    variance = (placed(mean, wanted, template, steps), placed(stderr, wanted, template, steps))
+    if not together:
+        return *variance, None, None
+    mean, stderr = (_two_times(each, template, steps) for each in mean_and_stderr(covariances))
+    return *variance, mean, stderr
 
 
 def _two_times(
     covariance: Float[np.ndarray, "entry entry"], template: OrderParameters, steps: int
-) -> Float[np.ndarray, "step step point output"]:
+) -> TwoTime:
     """Of the covariances of all predictions, those of one point and output; NaN after a divergence."""
     shape = template.prediction.shape
-    pairs = np.einsum("tpcspc->tspc", covariance.reshape(*shape, *shape))
-    missing = (0, steps - len(pairs))
-    return np.pad(pairs, [missing, missing, (0, 0), (0, 0)], constant_values=np.nan)
+    return nan_after(np.einsum("tpcspc->tspc", covariance.reshape(*shape, *shape)), steps, 2)
 
 
 def wanted_entries(template: OrderParameters, names: tuple[str, ...]) -> np.ndarray:
@@ -125,13 +117,8 @@ def placed(values: np.ndarray, wanted: np.ndarray, template: OrderParameters, st
         start += leaf.size
         if name.endswith("kernel"):
             part = np.where(np.isnan(part), np.swapaxes(part, -1, -2), part)
-        missing = [(0, steps - len(part))] + [(0, 0)] * (part.ndim - 1)
-        placed.append(np.pad(part, missing, constant_values=np.nan))
+        placed.append(nan_after(part, steps))
     return OrderParameters(*placed)
-
-
-def _cut(values: OrderParameters, steps: int) -> OrderParameters:
-    return OrderParameters(*(np.asarray(leaf)[:steps] for leaf in values))
 
 
 def flat(values: OrderParameters) -> Float[Array, " entry"]:

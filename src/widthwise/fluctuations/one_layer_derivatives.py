@@ -12,12 +12,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from widthwise.data import Points
-from widthwise.fluctuations.correction_memory import MODES_STEP, require_memory, sites_of
-from widthwise.fluctuations.corrections import SEED_OF_FLUCTUATIONS
+from widthwise.fluctuations.correction_memory import MODES_STEP, require_memory
+from widthwise.fluctuations.corrections import Scattered, common_modes, principal_populations
 from widthwise.fluctuations.one_layer_corrections import Corrections, one_layer_corrections, site_outputs
-from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, principal_scores
+from widthwise.fluctuations.principal_modes import pad_modes
 from widthwise.infinite_width.derivative_solvers import Derivative
-from widthwise.infinite_width.one_hidden_layer import draw_sites
 from widthwise.infinite_width.replicates import map_replicates
 from widthwise.infinite_width.site import Population, SiteProcess, site_process
 from widthwise.infinite_width.theory_parameters import (
@@ -39,28 +38,22 @@ def fluctuation_derivatives(
     About four times the time and memory of the variances and shifts alone: tangents, and twice the modes.
     **Errors:** `InputError` when the request cannot fit into memory.
     """
-    theory, steps = study.theory, study.recorded_steps()
+    steps = study.recorded_steps()
     with jax.enable_x64(True):
         process, problem = site_process(study, points), problem_of(study, points)
-    count, last = sites_of(study, len(points.inputs)), int(steps[-1])
     require_memory(study, points, modes=4 * MODES_STEP)
 
-    def drive(replicate: int):
-        population = draw_sites(study, points, count, replicate, SEED_OF_FLUCTUATIONS)
-        outputs = _contributions((process, problem, direction), population, last + 1)
+    def contributions(population: Population) -> np.ndarray:
+        outputs = _contributions((process, problem, direction), population, int(steps[-1]) + 1)
         columns = [np.asarray(each).reshape(-1, len(population.weights)).T for each in outputs]
-        return population, np.concatenate(columns, axis=1)
+        return np.concatenate(columns, axis=1)
 
-    driven = map_replicates(
-        drive, list(range(theory.scramblings)), label="principal modes", progress=progress
-    )
-    # One after the other: the eigensolver has threads of its own.
-    scattered = [(each, *principal_scores(columns, np.asarray(each.weights))) for each, columns in driven]
-    modes = -(-max(1, *(modes_needed(tail) for *_, tail in scattered)) // MODES_STEP) * MODES_STEP
+    scattered = principal_populations(study, points, contributions, progress)
+    modes = common_modes(scattered)
     require_memory(study, points, modes=2 * modes)
-    kernels = any(name.endswith("kernel") for name in theory.observables)
+    kernels = any(name.endswith("kernel") for name in study.theory.observables)
 
-    def solve(replicate) -> tuple[Derivative, Derivative]:
+    def solve(replicate: Scattered) -> tuple[Derivative, Derivative]:
         population, scores, _ = replicate
         padded, gaps = jnp.asarray(pad_modes(scores, modes).T), jnp.asarray(np.diff(steps, prepend=0))
         value, tangent = _corrections((process, problem, direction), (population, padded), gaps, kernels)

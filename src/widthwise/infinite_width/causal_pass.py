@@ -22,7 +22,7 @@ from widthwise.infinite_width.deep_step import (
     Rows,
     advance,
 )
-from widthwise.infinite_width.learning_rules import RULES, direct_feedback_alignment
+from widthwise.infinite_width.learning_rules import RULES
 from widthwise.infinite_width.order_parameters import OrderParameters, loss_per_point, split_losses
 from widthwise.infinite_width.sites import gaussian_sites
 from widthwise.infinite_width.solution_memory import require_memory_for_pass
@@ -81,7 +81,7 @@ def deep_noise(
     steps, depth = process.steps, process.depth
     drawn = []
     for layer in range(depth):
-        first, last = layer == 0, layer == depth - 1 or process.rule is direct_feedback_alignment
+        first, last = layer == 0, layer == depth - 1 or process.rule is RULES["direct_feedback_alignment"]
         kernel = np.asarray(process.input_kernel) if first else np.eye(points)
         each = outputs if last else points * outputs
         h, w, _ = gaussian_sites(kernel, each, sites, (*seed, layer), equal_weights=True)

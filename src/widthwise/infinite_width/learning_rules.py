@@ -21,11 +21,11 @@ $K_{mn} = \sum_l \Gamma^{l+1}_{mn} \Phi^l_{mn}$, not symmetric: m's output moves
 **Source:** Bordelon and Pehlevan, arXiv 2210.02157; here for discrete steps.
 """
 
-from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from widthwise.infinite_width.deep_step import (
     DeepProcess,
@@ -45,49 +45,6 @@ from widthwise.infinite_width.deep_step import (
     response,
 )
 
-Outcome = tuple[Past, Rows, tuple[LayerDrift, ...]]
-# Of a layer below the last, its noise and rows of G~^{l+1}: z~^l now, and rows of the factor that reads it.
-FromAbove = Callable[
-    [LayerPast, LayerNoise, Float[Array, "K step K"]],
-    tuple[Float[Array, "site K"], Float[Array, "K step K"]],
-]
-
-
-def feedback_alignment(
-    process: DeepProcess,
-    past: Past,
-    noise: tuple[LayerNoise, ...],
-    slots: Rows,
-    t: Int[Array, ""],
-    taps: tuple[Taps, ...] | None = None,
-) -> Outcome:
-    """Step `t` when errors go down through frozen random matrices. Arguments and outcome as of `advance`."""
-
-    def from_above(layer: LayerPast, each: LayerNoise, g_row: Array) -> tuple[Array, Array]:
-        row = extend_factor(layer.factor_r, g_row, t, process.jitter)
-        return read(row, each.r), row
-
-    return _advance(process, past, noise, slots, t, taps, from_above)
-
-
-def direct_feedback_alignment(
-    process: DeepProcess,
-    past: Past,
-    noise: tuple[LayerNoise, ...],
-    slots: Rows,
-    t: Int[Array, ""],
-    taps: tuple[Taps, ...] | None = None,
-) -> Outcome:
-    """Step `t` when every layer hears each output's error through one frozen random vector.
-
-    Noise `r` of every layer is that vector, (site, 1, output). Arguments and outcome as of `advance`.
-    """
-
-    def from_above(layer: LayerPast, each: LayerNoise, g_row: Array) -> tuple[Array, Array]:
-        return _frozen(process, each), jnp.zeros_like(g_row)
-
-    return _advance(process, past, noise, slots, t, taps, from_above)
-
 
 def _advance(
     process: DeepProcess,
@@ -95,9 +52,13 @@ def _advance(
     noise: tuple[LayerNoise, ...],
     slots: Rows,
     t: Int[Array, ""],
-    taps: tuple[Taps, ...] | None,
-    from_above: FromAbove,
-) -> Outcome:
+    taps: tuple[Taps, ...] | None = None,
+    *,
+    direct: bool,
+) -> tuple[Past, Rows, tuple[LayerDrift, ...]]:
+    """Step `t`: errors go down through frozen random matrices or, if `direct`, every layer hears each
+    output's error through one frozen random vector, its noise `r` (site, 1, output). Otherwise as `advance`.
+    """
     if process.conditioned or taps is not None or noise[0].sign_u is not None:
         raise ValueError("`conditioned`, `taps` and signs exist for backpropagation alone")
     kicks, depth, steps = process.kicks(past.output, t), len(past.layers), process.steps
@@ -119,11 +80,14 @@ def _advance(
     entries, rows, z_drifts = [], [], []
     for layer in reversed(range(depth)):
         known, slot, made = past.layers[layer], slots.layers[layer], fields[layer]
+        if direct or not rows:  # a vector for each output, the same for all points and steps
+            z, row = jnp.tile(noise[layer].r[:, 0], (1, points)), jnp.zeros_like(slot.g)
+        else:
+            row = extend_factor(known.factor_r, rows[0].g, t, process.jitter)
+            z = read(row, noise[layer].r)
         if not rows:
-            z, row = _frozen(process, noise[layer]), jnp.zeros_like(slot.g)
             drift = jnp.tile(jnp.moveaxis(kicks, -1, 0), (points, 1, 1))
         else:
-            z, row = from_above(known, noise[layer], rows[0].g)
             aligned = rows[0].alignment.reshape(points * outputs, steps, points, outputs)
             drift = jnp.sum(aligned * kicks, axis=-1) + rows[0].b
         features = jax.lax.dynamic_update_index_in_dim(known.phi[0], made.phi[0], t, 1)
@@ -149,13 +113,8 @@ def _advance(
     return Past(tuple(entries), output), Rows(tuple(rows), output), tuple(drifts)
 
 
-def _frozen(process: DeepProcess, noise: LayerNoise) -> Float[Array, "site K"]:
-    """A vector for each output, the same for all points and steps."""
-    return jnp.tile(noise.r[:, 0], (1, len(process.targets)))
-
-
 RULES = {
     "backpropagation": None,
-    "feedback_alignment": feedback_alignment,
-    "direct_feedback_alignment": direct_feedback_alignment,
+    "feedback_alignment": partial(_advance, direct=False),
+    "direct_feedback_alignment": partial(_advance, direct=True),
 }

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.progress import Progress
 
 Result = TypeVar("Result")
@@ -43,3 +44,21 @@ def mean_and_stderr(
     """Mean over independent replicates and its standard error s / sqrt(R)."""
     stacked = np.stack([np.asarray(r) for r in replicates])
     return stacked.mean(axis=0), stacked.std(axis=0, ddof=1) / np.sqrt(len(stacked))
+
+
+def orders_and_stderr(
+    replicates: Sequence[OrderParameters], steps: int | None = None
+) -> tuple[OrderParameters, OrderParameters]:
+    """`mean_and_stderr` of every order parameter, made `steps` long by `nan_after` if given."""
+    pairs = [mean_and_stderr(leaves) for leaves in zip(*replicates, strict=True)]
+    means, errors = zip(*([nan_after(x, steps or len(x)) for x in pair] for pair in pairs), strict=True)
+    return OrderParameters(*means), OrderParameters(*errors)
+
+
+def nan_after(
+    values: Float[Array | np.ndarray, "..."], steps: int, time_axes: int = 1
+) -> Float[np.ndarray, "..."]:
+    """Made `steps` long on its leading `time_axes`, NaN at the steps from a divergence on."""
+    shape = np.shape(values)
+    missing = [(0, steps - size) if axis < time_axes else (0, 0) for axis, size in enumerate(shape)]
+    return np.pad(np.asarray(values), missing, constant_values=np.nan)

@@ -14,7 +14,7 @@ from widthwise.infinite_width.causal_pass import deep_solver
 from widthwise.infinite_width.exact_cases import ExactOrders, exact_orders
 from widthwise.infinite_width.one_hidden_layer import flow_error, one_hidden_layer_solver
 from widthwise.infinite_width.order_parameters import OrderParameters
-from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
+from widthwise.infinite_width.replicates import map_replicates, orders_and_stderr
 from widthwise.infinite_width.solution_memory import require_memory_for_values
 from widthwise.infinite_width.supports import is_one_population, require_theory
 from widthwise.infinite_width.time_grid import flow_error_of
@@ -92,8 +92,7 @@ def solve_infinite_width(
     replicates = map_replicates(
         solve, list(range(study.theory.scramblings)), label="infinite width", progress=progress
     )
-    pairs = [mean_and_stderr(leaves) for leaves in zip(*replicates, strict=True)]
-    values, stderr = (OrderParameters(*leaves) for leaves in zip(*pairs, strict=True))
+    values, stderr = orders_and_stderr(replicates)
     bad = ~(np.abs(values.prediction).max(axis=(1, 2)) < DIVERGED) | ~np.isfinite(values.loss).all(axis=1)
     diverged_at, outcome = None, "solved"
     if bad.any():

@@ -2,7 +2,7 @@
 
 from widthwise.errors import InputError
 from widthwise.study import Study
-from widthwise.study.combinations import POINT_KINDS
+from widthwise.study.combinations import keys_outside
 from widthwise.study.values import shown
 
 
@@ -11,23 +11,9 @@ def reasons_without_theory(study: Study) -> list[str]:
 
     Theory treats mean-field perceptrons on fixed points, all of them in every step at a constant rate.
     """
-    network, training, data = study.network, study.training, study.data
-    needed = {
-        "data.kind": (data.kind, POINT_KINDS),
-        "data.order": (data.order, ("offline",)),
-        "network.kind": (network.kind, ("mlp",)),
-        "network.parametrization": (network.parametrization, ("mean_field",)),
-        "network.readout": (network.readout, ("normal",)),
-        "training.optimizer": (training.optimizer, ("gd", "gradient_flow")),
-        "training.schedule": (training.schedule, ("constant",)),
-        "training.warmup": (training.warmup, (0,)),
-        "training.clip": (training.clip, (0,)),
-        "training.weight_decay": (training.weight_decay, (0,)),
-    }
     return [
         f"`{key}` = {shown(value)} (needs {' or '.join(shown(choice) for choice in choices)})"
-        for key, (value, choices) in needed.items()
-        if value not in choices
+        for key, value, choices in keys_outside(vars(study))
     ]
 
 

@@ -1,11 +1,12 @@
 """From the settings of a network to its blueprint. Of a user's own module: `blueprint_of` in `tagging.py`."""
 
 import math
+from dataclasses import replace
 
 from widthwise.networks.cnn import CNN, plan_cnn
 from widthwise.networks.mlp import MLP
+from widthwise.networks.plans import readout, weights
 from widthwise.networks.resnet import ResNet, plan_resnet
-from widthwise.networks.tensor_spec import TensorSpec
 from widthwise.networks.transformer import Transformer, plan_transformer
 from widthwise.study import NetworkSettings
 
@@ -30,30 +31,14 @@ def blueprint(
 
 def _plan_mlp(settings: NetworkSettings, shape: tuple[int, ...], outputs: int, width: int) -> MLP:
     dimension, gamma, base = math.prod(shape), settings.richness, settings.base_width
-    first = TensorSpec(
-        shape=(width, dimension),
-        role="input",
-        fan_in=dimension,
-        fan_out=width,
+    first = replace(
+        weights(settings, (width, dimension), "input"),
         sgd_rate=gamma**2 * base / dimension,
-        adam_rate=gamma,
         inner=1 / math.sqrt(dimension),
     )
-    hidden = TensorSpec(
-        shape=(width, width),
-        role="hidden",
-        fan_in=width,
-        fan_out=width,
-        sgd_rate=gamma**2,
-        adam_rate=gamma,
-        inner=1 / math.sqrt(width),
-    )
-    last = TensorSpec(
-        shape=(outputs, width),
-        role="readout",
-        fan_in=width,
-        fan_out=outputs,
-        start="zero" if settings.readout == "zero" else "normal",
+    hidden = replace(weights(settings, (width, width)), inner=1 / math.sqrt(width))
+    last = replace(
+        readout(settings, outputs, width),
         gain=1 / (gamma * math.sqrt(base)),
         sgd_rate=1 / base,
         inner=1 / (gamma * width),

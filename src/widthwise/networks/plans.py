@@ -32,24 +32,12 @@ def readout(settings: NetworkSettings, outputs: int, width: int) -> TensorSpec:
 
 def embedding(settings: NetworkSettings, entries: int, width: int, gain: float = 1.0) -> TensorSpec:
     """A table (entry, width) of standard deviation `gain`; one entry is looked up, so `fan_in` is 1."""
-    sgd, adam = settings.richness**2, settings.richness
-    return TensorSpec(
-        shape=(entries, width), role="input", fan_in=1, fan_out=width, gain=gain, sgd_rate=sgd, adam_rate=adam
-    )
+    return replace(weights(settings, (entries, width), "input"), fan_in=1, fan_out=width, gain=gain)
 
 
 def scale_and_shift(settings: NetworkSettings, channels: int) -> tuple[TensorSpec, TensorSpec]:
     """Gains, starting at one, and biases, starting at zero, after a normalization."""
-    sgd, adam = settings.richness**2, settings.richness
-    ones = TensorSpec(
-        shape=(channels,),
-        role="input",
-        fan_in=1,
-        fan_out=channels,
-        start="one",
-        sgd_rate=sgd,
-        adam_rate=adam,
-    )
+    ones = replace(weights(settings, (channels,), "input"), start="one")
     return ones, replace(ones, start="zero")
 
 

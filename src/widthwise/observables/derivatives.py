@@ -1,6 +1,5 @@
 """Derivatives of the theory by richness, learning rate, targets or inputs, laid out like `theory.nc`."""
 
-import json
 import time
 
 import jax
@@ -21,15 +20,14 @@ from widthwise.infinite_width.derivative_solvers import (
     gradient_solver,
 )
 from widthwise.infinite_width.order_parameters import OrderParameters
-from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr
+from widthwise.infinite_width.replicates import map_replicates, mean_and_stderr, orders_and_stderr
 from widthwise.infinite_width.solution_memory import require_memory_for_gradient, require_memory_for_values
 from widthwise.infinite_width.solve import DIVERGED
 from widthwise.infinite_width.supports import is_one_population
 from widthwise.infinite_width.theory_parameters import Parameters
-from widthwise.observables.theory_dataset import coordinates, meaning, theory_hash, variable
+from widthwise.observables.theory_dataset import coordinates, meaning, origin, variable
 from widthwise.progress import SILENT, Progress
 from widthwise.records.evidence import evidence
-from widthwise.records.schema import SCHEMA_VERSION
 from widthwise.study import Study
 
 DIMS = {
@@ -97,7 +95,8 @@ def differentiate(
         for suffix, part in parts.items():
             variables[name + suffix] = variable(name, part, _meaning(suffix, wrt))
     dataset = xr.Dataset(variables, coords=coordinates(study, points, steps))
-    return dataset.assign_attrs(_attributes(study, points, made_with, started), wrt=wrt)
+    attributes = origin(study, points, made_with) | {"wall_time": time.perf_counter() - started}
+    return dataset.assign_attrs(attributes, wrt=wrt)
 
 
 def loss_gradient(study: Study, split: str = "train", *, points: Points | None = None) -> xr.Dataset:
@@ -143,8 +142,9 @@ def loss_gradient(study: Study, split: str = "train", *, points: Points | None =
     for name, dims in DIMS.items():
         values = [getattr(gradient, name) for _, gradient in found]
         add(f"{name}_gradient", dims, values, f"derivative of the loss by the {name}")
-    dataset = xr.Dataset(variables).assign_attrs(_attributes(study, points, made_with, started))
-    return dataset.assign_attrs(split=split, step=int(study.recorded_steps()[-1]))
+    attributes = origin(study, points, made_with) | {"wall_time": time.perf_counter() - started}
+    step = int(study.recorded_steps()[-1])
+    return xr.Dataset(variables).assign_attrs(attributes, split=split, step=step)
 
 
 def _direction(
@@ -174,9 +174,9 @@ def _parts(base: str, replicates: list[Derivative]) -> dict[str, OrderParameters
     """Means and standard errors over scramblings, by the suffix that they have in the dataset."""
     parts = {}
     for suffix, which in ((base, "value"), (f"{base}_derivative", "derivative")):
-        leaves = zip(*(getattr(each, which) for each in replicates), strict=True)
-        means, errors = zip(*(mean_and_stderr(leaf) for leaf in leaves), strict=True)
-        parts[suffix], parts[f"{suffix}_stderr"] = OrderParameters(*means), OrderParameters(*errors)
+        parts[suffix], parts[f"{suffix}_stderr"] = orders_and_stderr(
+            [getattr(each, which) for each in replicates]
+        )
     return parts
 
 
@@ -197,19 +197,3 @@ def _require_finite(study: Study, values: list[Derivative]) -> None:
 def _diverged(study: Study) -> str:
     rate = study.training.learning_rate
     return f"diverged: there is no derivative; lower `training.learning_rate` = {rate} or take fewer steps"
-
-
-def _attributes(
-    study: Study, points: Points, made_with: dict[str, object], started: float
-) -> dict[str, object]:
-    theory = study.theory
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "study": json.dumps(study.tables()),
-        "study_hash": study.hash(),
-        "theory_hash": theory_hash(study, points),
-        "versions": json.dumps(made_with["versions"]),
-        "commit": str(made_with["commit"] or "unknown"),
-        "seeds": f"{theory.scramblings} scramblings of seed {theory.seed}",
-        "wall_time": time.perf_counter() - started,
-    }

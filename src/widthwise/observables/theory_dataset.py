@@ -145,7 +145,7 @@ def _attributes(
     dataset: xr.Dataset,
     missing: str,
 ) -> dict[str, object]:
-    study, theory = limit.study, limit.study.theory
+    study = limit.study
     sites = 0 if fluctuations is None else fluctuations.sites
     warnings = validity_warnings(dataset, study, limit.points.train, sites)
     if missing:
@@ -157,17 +157,11 @@ def _attributes(
         )
     if limit.outcome != "solved":
         warnings.append(f"The infinitely wide network {limit.outcome}.")
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "study": json.dumps(study.tables()),
-        "study_hash": study.hash(),
-        "theory_hash": theory_hash(study, limit.points),
-        "versions": json.dumps(made_with["versions"]),
-        "commit": str(made_with["commit"] or "unknown"),
+    return origin(study, limit.points, made_with) | {
         "platform": str(made_with["platform"]),
         "device": str(made_with["device"]),
         "started": str(made_with["started"]),
-        "seeds": "none" if limit.exact else f"{theory.scramblings} scramblings of seed {theory.seed}",
+        **({"seeds": "none"} if limit.exact else {}),
         "dtype": "float64",
         "solver": "single-site averages" if limit.exact is None else limit.exact.solver,
         "iterations": 1,
@@ -178,6 +172,19 @@ def _attributes(
         "outcome": limit.outcome,
         "wall_time": wall_time,
         "warnings": json.dumps(warnings),
+    }
+
+
+def origin(study: Study, points: Points, made_with: dict[str, object]) -> dict[str, object]:
+    """Attributes that say of what, and with what, numbers of the theory were made."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": json.dumps(study.tables()),
+        "study_hash": study.hash(),
+        "theory_hash": theory_hash(study, points),
+        "versions": json.dumps(made_with["versions"]),
+        "commit": str(made_with["commit"] or "unknown"),
+        "seeds": f"{study.theory.scramblings} scramblings of seed {study.theory.seed}",
     }
 
 

@@ -12,11 +12,10 @@ from jaxtyping import Float, Int
 
 from widthwise.records.schema import (
     BOOKKEEPING,
-    COORDINATES,
+    QUANTITIES,
     RECORD_DIMS,
-    RECORDED_WITH,
     Variable,
-    variable,
+    with_errors,
 )
 from widthwise.study import EnsembleSettings, Study
 
@@ -140,11 +139,9 @@ class Layout:
         nested = study.ensemble.coupling == "nested"
         return fixed | ({"family": families(study.ensemble)} if nested else {}) | named | own
 
-    def quantities(self) -> tuple[str, ...]:
-        """Names of all that is recorded of a network: what the study asks for, and what goes with it."""
-        asked = self.study.record.quantities
-        beside = [name for quantity in asked for name in RECORDED_WITH.get(quantity, ())]
-        return (*asked, *beside)
+    def quantities(self, asked: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Names of what is `asked` for, or else of all that the study asks for, and what goes with it."""
+        return with_errors(self.study.record.quantities if asked is None else asked)
 
     def cells(self, asked: EnsembleSettings | None = None) -> list[Cell]:
         """Every cell, or those of the widths and seeds that are `asked` for, widths in their order."""
@@ -156,9 +153,9 @@ class Layout:
         start = cell.start // block * block
         return replace(cell, start=start, stop=min(start + block, self.study.ensemble.networks(cell.width)))
 
-    def network_bytes(self) -> int:
-        """Size of all that is recorded of one network."""
-        return sum(self._bytes(name) for name in self.quantities())
+    def network_bytes(self, asked: Sequence[str] | None = None) -> int:
+        """Size of all that is recorded of one network, or of what is `asked` for and what goes with it."""
+        return sum(self._bytes(name) for name in self.quantities(asked))
 
     def seeds_at_once(self) -> int:
         """Networks recorded in one write: a divisor of `seeds_per_cell`, so that no cells share a chunk."""
@@ -177,15 +174,14 @@ class Layout:
     def arrays(self) -> dict[str, ArrayPlan]:
         """Plan of every array with dimensions (width, seed, ...), `done` last."""
         plans = {name: self._quantity(name) for name in self.quantities()}
-        sizes = self._sizes()
-        shape = tuple(sizes[dim] for dim in RECORD_DIMS)
-        chunks = (1, self.study.ensemble.seeds_per_cell)
-        plans["diverged_at"] = ArrayPlan(BOOKKEEPING["diverged_at"], RECORD_DIMS, shape, chunks, "int32", -1)
-        plans["done"] = ArrayPlan(BOOKKEEPING["done"], RECORD_DIMS, shape, chunks, "bool", False)
+        ensemble = self.study.ensemble
+        shape, chunks = (len(ensemble.widths), ensemble.seeds), (1, ensemble.seeds_per_cell)
+        for name, dtype, fill in (("diverged_at", "int32", -1), ("done", "bool", False)):
+            plans[name] = ArrayPlan(BOOKKEEPING[name], RECORD_DIMS, shape, chunks, dtype, fill)
         return plans
 
     def _quantity(self, name: str) -> ArrayPlan:
-        sizes, meant = self._sizes(), variable(name)
+        sizes, meant = self._sizes(), QUANTITIES[name]
         dims = RECORD_DIMS + meant.dims
         seeds = self.seeds_at_once()
         step_bytes = seeds * self._bytes(name) // sizes["step"]
@@ -201,7 +197,7 @@ class Layout:
     def _bytes(self, name: str) -> int:
         """Size of one network's record of a quantity."""
         sizes = self._sizes()
-        entries = math.prod(sizes[dim] for dim in variable(name).dims)
+        entries = math.prod(sizes[dim] for dim in QUANTITIES[name].dims)
         return entries * np.dtype(self.study.ensemble.precision).itemsize
 
 
@@ -227,11 +223,6 @@ def families(ensemble: EnsembleSettings) -> Int[np.ndarray, "width seed"]:
     widths, seed = np.array(ensemble.widths, np.int64)[:, None], np.arange(ensemble.most_networks)
     found = seed * widths // max(ensemble.widths)
     return np.where(found < ensemble.seeds, found, -1).astype(np.int32)
-
-
-def coordinate_meaning(name: str) -> Variable:
-    """Dimensions of a coordinate (its own name, but `point` for `split`) and what it is."""
-    return COORDINATES[name]
 
 
 def _labels(values: Sequence) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The one vocabulary: names, dimensions and meanings of every variable in theory and records."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 SCHEMA_VERSION = 1
@@ -65,6 +66,13 @@ QUANTITIES: dict[str, Variable] = VARIABLES | RECORD_VARIABLES
 # What is recorded beside a quantity, unasked: its error.
 RECORDED_WITH: dict[str, tuple[str, ...]] = {"sharpness": ("sharpness_residual",)}
 
+
+def with_errors(quantities: Iterable[str]) -> tuple[str, ...]:
+    """The quantities, and then what is recorded beside them."""
+    asked = tuple(quantities)
+    return (*asked, *(beside for name in asked for beside in RECORDED_WITH.get(name, ())))
+
+
 # Levels of the recorded quantiles: symmetric, finer in the tails, dense enough for distances between
 # distributions (Wasserstein-1 by the trapezoidal rule).
 _LOWER = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
@@ -124,12 +132,3 @@ COORDINATES: dict[str, Variable] = {
 # Companions of a variable `v`: `v_variance` is N times its variance over initializations, `v_shift` is
 # N (mean at width N - infinite-width value); each and `v` itself has a numerical standard error.
 COMPANIONS = ("stderr", "variance", "variance_stderr", "shift", "shift_stderr")
-
-
-def variable(name: str) -> Variable:
-    """What a quantity's name means.
-
-    >>> variable("sharpness").dims
-    ('step',)
-    """
-    return QUANTITIES[name]

@@ -21,10 +21,10 @@ from zarr.storage import MemoryStore
 from widthwise.errors import StoreError
 from widthwise.records.evidence import evidence
 from widthwise.records.folder import Folder, LocalFolder, open_folder
-from widthwise.records.layout import TOTALS, ArrayPlan, Cell, Layout, coordinate_meaning
+from widthwise.records.layout import TOTALS, ArrayPlan, Cell, Layout
 from widthwise.records.parameters import kept_steps, parameters_folder
 from widthwise.records.read import CHECKSUM, layout_of_store, read_attributes, stored_study
-from widthwise.records.schema import BOOKKEEPING, RECORD_DIMS, SCHEMA_VERSION, Variable
+from widthwise.records.schema import BOOKKEEPING, COORDINATES, RECORD_DIMS, SCHEMA_VERSION, Variable
 from widthwise.records.storage_errors import disk_errors
 from widthwise.study import EnsembleSettings
 from widthwise.study.stored import read_json
@@ -279,15 +279,20 @@ def _fill(group: zarr.Group, layout: Layout) -> None:
             "training_hash": layout.training_hash(),
             "evidence": json.dumps(evidence()),
             # Those that are not dimensions, which xarray would take for data.
-            "coordinates": " ".join(name for name in coordinates if coordinate_meaning(name).dims != (name,)),
+            "coordinates": " ".join(name for name in coordinates if COORDINATES[name].dims != (name,)),
         }
     )
     for name, values in coordinates.items():
-        put_array(group, name, values, coordinate_meaning(name))
+        put_array(group, name, values, COORDINATES[name])
     put_array(group, "target", np.asarray(layout.points.targets, np.float64), BOOKKEEPING["target"])
     for name, plan in layout.arrays().items():
-        _plan(group, name, plan)
-    with warnings.catch_warnings():  # consolidated metadata is an extension of zarr v3, which xarray reads
+        plan_array(group, name, plan)
+    consolidate(group)
+
+
+def consolidate(group: zarr.Group) -> None:
+    """Repeat the metadata of all arrays in those of the group, an extension of zarr v3 that xarray reads."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         zarr.consolidate_metadata(group.store)
 
@@ -307,20 +312,16 @@ def put_array(group: zarr.Group, name: str, values: np.ndarray, meaning: Variabl
     array[...] = values
 
 
-def compressors() -> list[BloscCodec | Crc32cCodec]:
-    """How records are packed: a third smaller at 250 MB/s; the checksum comes last, so that it guards what is
-    on the disk."""
-    return [BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()]
-
-
-def _plan(group: zarr.Group, name: str, plan: ArrayPlan) -> None:
-    group.create_array(
+def plan_array(group: zarr.Group, name: str, plan: ArrayPlan) -> zarr.Array:
+    """An array without entries yet, packed a third smaller at 250 MB/s; the checksum comes last, so that it
+    guards what is on the disk."""
+    return group.create_array(
         name,
         shape=plan.shape,
         chunks=plan.chunks,
         dtype=plan.dtype,
         fill_value=plan.fill,
-        compressors=compressors(),
+        compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()],
         dimension_names=plan.dims,
         attributes={"long_name": plan.variable.long_name},
     )

@@ -47,22 +47,13 @@ def loss_figure(run: Gathered) -> Figure | None:
         return None
     names = _split_names(run, sizes[0])
     curves = [_curve(run, "loss", (index,)) for index in range(sizes[0])]
-    shows = _shows(run)
     axes = [value_axis("loss", [c.value, *c.mean.values()]) for c in curves]
     views = [
         [_panel(run, curve, width, axis) for curve, axis in zip(curves, axes, strict=True)]
-        for _, width in shows
+        for width in _shows(run).values()
     ]
-    return Figure(
-        id="loss",
-        title="Loss",
-        caption=_caption("Loss", run),
-        panels=tuple(SPLITS.get(name, name) for name in names),
-        views=views,
-        controls=_show_control(shows),
-        axes=_axes(run),
-        reference="" if run.theory is None or not run.widths else INFINITE,
-    )
+    words = ("loss", "Loss", _caption("Loss", run))
+    return _figure(run, words, tuple(SPLITS.get(name, name) for name in names), views)
 
 
 def prediction_figure(run: Gathered) -> Figure | None:
@@ -73,26 +64,28 @@ def prediction_figure(run: Gathered) -> Figure | None:
     points, outputs = sizes
     shown = np.unique(np.rint(np.linspace(0, points - 1, min(points, MOST_POINTS))).astype(int))
     columns = [(int(p), o) for p in shown for o in range(outputs)][: 2 * MOST_POINTS]
-    shows = _shows(run)
     views, labels = [], []
     for point, output in columns:
-        curve = _curve(run, "prediction", (point, output))
+        curve, target = _curve(run, "prediction", (point, output)), _target(run, point, output)
         labels.append(_point_label(run, point, output, outputs))
         axis = {"title": {"text": "output f of the network"}}
-        target = _target(run, point, output)
-        views += [[_panel(run, curve, width, axis, target)] for _, width in shows]
-    tested = [i for i, (p, _) in enumerate(columns) if _split_of(run, p) == "test"]
-    return Figure(
-        id="prediction",
-        title="Predictions",
-        caption=_caption("The output at one point", run)
-        + ("" if len(shown) == points else f" {len(shown)} of {points} points are shown."),
-        panels=("",),
-        views=views,
-        controls=(Control("Point", tuple(labels), initial=tested[0] if tested else 0), *_show_control(shows)),
-        axes=_axes(run),
-        reference="" if run.theory is None or not run.widths else INFINITE,
-    )
+        views += [[_panel(run, curve, width, axis, target)] for width in _shows(run).values()]
+    tested = next((i for i, (p, _) in enumerate(columns) if _split_of(run, p) == "test"), 0)
+    caption = _caption("The output at one point", run)
+    caption += "" if len(shown) == points else f" {len(shown)} of {points} points are shown."
+    control = Control("Point", tuple(labels), initial=tested)
+    return _figure(run, ("prediction", "Predictions", caption), ("",), views, control)
+
+
+def _figure(
+    run: Gathered, words: tuple[str, str, str], panels: tuple[str, ...], views: list, *controls: Control
+) -> Figure:
+    """**Arguments:** `words`, id, title and caption; `controls`, further ones than what is shown."""
+    shows, at = tuple(_shows(run)), _positions(run)
+    every = (*controls, Control("Show", shows)) if len(shows) > 1 else controls
+    axes = {axis: steps[own] for (axis, steps), own in zip(_steps(run).items(), at, strict=True)}
+    reference = "" if run.theory is None or not run.widths else INFINITE
+    return Figure(*words, panels, views, every, axes, reference=reference)
 
 
 def _panel(
@@ -117,7 +110,7 @@ def _panel(
         data.append(line(name, f"@w{index}", "numbers", mean, width=2))
     if curve.value is not None:
         data += _theory_lines(curve, at_theory, width, floor)
-    steps = theory_steps(run) if run.numbers is None else number_steps(run)
+    steps = _steps(run)["theory" if run.numbers is None else "numbers"]
     layout: dict[str, object] = {"xaxis": step_axis(steps), "yaxis": dict(axis)}
     if target is not None:
         layout["shapes"] = [_target_line(target)]
@@ -181,8 +174,8 @@ def _sizes(run: Gathered, name: str, dims: tuple[str, ...]) -> tuple[int, ...] |
 
 
 def _splits(run: Gathered) -> list[str]:
-    both = [point_splits(data) for data in (run.theory, run.records) if data is not None]
-    return next((splits for splits in both if splits), [])
+    known = (point_splits(data) for data in (run.theory, run.records) if data is not None)
+    return next(filter(None, known), [])
 
 
 def _split_of(run: Gathered, point: int) -> str:
@@ -216,36 +209,22 @@ def _target_line(target: float) -> Trace:
     return {**where, "line": {"color": "@muted", "width": 1, "dash": "dot"}}
 
 
-def _shows(run: Gathered) -> list[tuple[str, int | None]]:
+def _shows(run: Gathered) -> dict[str, int | None]:
     # Without networks theory's mean and scatter can still be seen at the widths of the study.
     known = run.theory is not None and (bool(run.widths) or "prediction_variance" in run.theory)
-    single = [(f"N = {w}", w) for w in run.shown_widths] if known else []
-    return [("all widths" if run.widths else INFINITE if single else "theory", None), *single]
+    single = {f"N = {w}": w for w in run.shown_widths} if known else {}
+    return {"all widths" if run.widths else INFINITE if single else "theory": None, **single}
 
 
-def _show_control(shows: list[tuple[str, int | None]]) -> tuple[Control, ...]:
-    return (Control("Show", tuple(label for label, _ in shows)),) if len(shows) > 1 else ()
+def _steps(run: Gathered) -> dict[str, np.ndarray]:
+    """Those of theory and of networks, as far as there are any."""
+    both = {"theory": run.theory, "numbers": run.numbers}
+    return {axis: np.zeros(0, int) if data is None else step_labels(data) for axis, data in both.items()}
 
 
-def theory_steps(run: Gathered) -> np.ndarray:
-    """Theory's steps; none without a theory."""
-    return np.zeros(0, dtype=int) if run.theory is None else step_labels(run.theory)
-
-
-def number_steps(run: Gathered) -> np.ndarray:
-    """Steps at which networks were measured; none without records."""
-    return np.zeros(0, dtype=int) if run.numbers is None else step_labels(run.numbers)
-
-
-def _positions(run: Gathered) -> tuple[np.ndarray, np.ndarray]:
-    both = (theory_steps(run), number_steps(run))
-    at_theory, at_numbers = (chosen_steps(s) if len(s) else s for s in both)
-    return at_theory, at_numbers
-
-
-def _axes(run: Gathered) -> dict[str, np.ndarray]:
-    at_theory, at_numbers = _positions(run)
-    return {"theory": theory_steps(run)[at_theory], "numbers": number_steps(run)[at_numbers]}
+def _positions(run: Gathered) -> list[np.ndarray]:
+    """Of the steps that are drawn, among theory's and among networks'."""
+    return [chosen_steps(steps) for steps in _steps(run).values()]
 
 
 def _floor(curve: Curve) -> float | None:

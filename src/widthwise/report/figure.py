@@ -62,7 +62,9 @@ class Figure:
         return content | {"axes": {name: plain(values) for name, values in self.axes.items()}}
 
 
-def plain(values: Iterable[float | int] | np.ndarray, digits: int = DIGITS) -> list[float | int | None]:
+def plain(
+    values: Iterable[float | int | None] | np.ndarray, digits: int = DIGITS
+) -> list[float | int | None]:
     """Numbers rounded to `digits` significant ones; what is not finite becomes null.
 
     >>> plain([1.23456, float("nan"), 200000])
@@ -98,17 +100,8 @@ def line(name: str, color: str, x: str | list, y: np.ndarray, **style: object) -
     width, dash = style.pop("width", 2), style.pop("dash", "solid")
     few = len(y) <= FEW_STEPS and "mode" not in style
     points = {"mode": "lines+markers", "marker": {"color": color, "size": 5}} if few else {}
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "legendgroup": name,
-        "x": x,
-        "y": plain(y),
-        "line": {"color": color, "width": width, "dash": dash},
-        **points,
-        **style,
-    }
+    pen = {"color": color, "width": width, "dash": dash}
+    return _scatter(name, "lines", x, y, line=pen) | points | style
 
 
 def marks(
@@ -125,15 +118,8 @@ def marks(
 ) -> Trace:
     """Points, perhaps with error bars `along` an axis: their lengths below and above each, none where a
     length is not finite."""
-    trace: Trace = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": name,
-        "legendgroup": name,
-        "x": x if isinstance(x, str) else plain(np.array(x, dtype=float)),
-        "y": plain(np.array(y, dtype=float)),
-        "marker": {"color": color, "size": size, "symbol": symbol},
-    }
+    at = x if isinstance(x, str) else plain(x)
+    trace = _scatter(name, "markers", at, y, marker={"color": color, "size": size, "symbol": symbol})
     if bars is not None:
         below, above = (plain(np.nan_to_num(np.maximum(each, 0.0), posinf=0.0)) for each in bars)
         ends = {"array": above, "arrayminus": below, "color": color, "thickness": 1.4, "width": 3}
@@ -143,19 +129,14 @@ def marks(
 
 def band(name: str, color: str, x: str | list, low: np.ndarray, high: np.ndarray) -> list[Trace]:
     """The area between two curves, in the legend group of the curve `name`."""
-    quiet: Trace = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "legendgroup": name,
-        "hoverinfo": "skip",
-        "x": x,
-    }
-    edge = {"width": 0, "color": color}
-    return [
-        {**quiet, "y": plain(low), "line": edge, "band": "edge"},
-        {**quiet, "y": plain(high), "line": edge, "fill": "tonexty", "fillcolor": color, "band": "edge"},
-    ]
+    edge: Trace = {"line": {"width": 0, "color": color}, "band": "edge", "hoverinfo": "skip"}
+    fill: Trace = {"fill": "tonexty", "fillcolor": color}
+    return [_scatter(name, "lines", x, low) | edge, _scatter(name, "lines", x, high) | edge | fill]
+
+
+def _scatter(name: str, mode: str, x: str | list, y: Sequence | np.ndarray, **style: object) -> Trace:
+    group: Trace = {"name": name, "legendgroup": name}
+    return {"type": "scatter", "mode": mode, **group, "x": x, "y": plain(y), **style}
 
 
 def value_axis(title: str, values: Iterable[np.ndarray | None]) -> dict[str, object]:

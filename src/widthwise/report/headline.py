@@ -9,7 +9,7 @@ from widthwise.audit import ClaimRow
 from widthwise.report.gather import Gathered
 from widthwise.report.study_words import study_words
 from widthwise.report.wide import CONDITIONS, wide_words
-from widthwise.report.words import conclude, measured_words, part_title
+from widthwise.report.words import Conclusion, conclude, measured_words, part_title
 from widthwise.wording import percent
 
 
@@ -22,32 +22,20 @@ class Card:
     detail: str
 
 
-@dataclass(frozen=True)
-class Headline:
-    """The study and its outcome in three sentences; `mood` is "good", "bad" or "open"."""
-
-    subject: str
-    answer: str
-    detail: str
-    mood: str
-
-
-def headline(run: Gathered) -> Headline:
-    """What was studied, and what the audit found, or the comparison with theory where there was no audit."""
+def headline(run: Gathered) -> Conclusion:
+    """What the audit found, or the comparison with theory where there was no audit."""
     if run.audited is not None:
         audit = run.audited.audit
-        found = conclude(audit.rows, audit.evidence.get("alpha"), audit.summary)
-        return Headline(subject(run), found.answer, found.detail, found.mood)
+        return conclude(audit.rows, audit.evidence.get("alpha"), audit.summary)
     if run.comparison is not None:
-        found = conclude(run.comparison.verdicts, run.comparison.alpha)
-        return Headline(subject(run), found.answer, found.detail, found.mood)
+        return conclude(run.comparison.verdicts, run.comparison.alpha)
     if run.theory is None:
         answer = "Trained networks, not yet audited."
     elif run.numbers is None:
         answer = "Theory alone: no networks to compare with yet."
     else:
         answer = "Theory and networks could not be compared."
-    return Headline(subject(run), answer, "", "open")
+    return Conclusion(answer, "", "open")
 
 
 def missing_words(run: Gathered, what: str) -> str:

@@ -11,8 +11,8 @@ from widthwise.errors import InputError
 from widthwise.records.read import open_records, read_attributes
 from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, SWEEP, VARIABLES
 from widthwise.report.audit.verdict_file import NAME, Audited, read_verdict
-from widthwise.study.combinations import is_plain_perceptron
 from widthwise.study.stored import known_study
+from widthwise.study.study import is_plain_perceptron
 
 AGAIN = "delete it and make it again with `widthwise theory`"
 

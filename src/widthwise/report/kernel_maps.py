@@ -1,12 +1,13 @@
 """Kernels as heat maps: theory, networks at the widest, and their difference, over layers and steps."""
 
+from functools import reduce
+
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
 from widthwise.analysis import point_splits
-from widthwise.analysis.align import usable_seeds
-from widthwise.report.curves import theory_steps
+from widthwise.analysis.align import measured_variables, step_labels, usable_seeds
 from widthwise.report.figure import Control, Figure, Panel, chosen_steps, plain
 from widthwise.report.gather import Gathered
 from widthwise.report.words import KERNELS
@@ -18,20 +19,20 @@ NUMBERS_IN_FIGURE = 250_000
 
 def kernel_figure(run: Gathered) -> Figure | None:
     """One set of heat maps for each kernel and layer; None if neither file has a kernel."""
-    kernels = [(name, layer) for name in KERNELS for layer in _layers(run, name)]
     sources = _sources(run)
-    if not kernels or not sources:
-        return None
+    names = [name for name in KERNELS if sources and all(name in data for data in sources.values())]
+    kernels = [(name, layer) for name in names for layer in _layers([s[name] for s in sources.values()])]
     data = run.theory if run.theory is not None else run.records
-    assert data is not None
+    if not kernels or data is None:
+        return None
     order, train = point_order(data, MOST_POINTS)
     frames = max(2, min(MOST_FRAMES, NUMBERS_IN_FIGURE // (len(kernels) * 3 * len(order) ** 2)))
     steps = _common_steps(run)
     at = chosen_steps(steps, frames)
     shown = {
-        (name, source): _kernel(run, name, source, steps[at], order)
-        for name in dict.fromkeys(name for name, _ in kernels)
-        for source in sources
+        (name, source): _kernel(data[name], steps[at], order)
+        for name in names
+        for source, data in sources.items()
     }
     views = []
     for name, layer in kernels:
@@ -82,50 +83,32 @@ def _range(matrices: list[np.ndarray]) -> tuple[float, float]:
     return float(finite.min()), float(finite.max())
 
 
-def _sources(run: Gathered) -> list[str]:
-    with_theory = run.theory is not None and any(k in run.theory for k in KERNELS)
-    with_networks = bool(run.widths) and any(_of_networks(run, k) is not None for k in KERNELS)
-    return (["theory"] if with_theory else []) + (["networks"] if with_networks else [])
-
-
-def _of_networks(run: Gathered, name: str) -> xr.DataArray | None:
-    """A kernel of every network, not yet read; None if it was not recorded."""
-    if run.records is None or not {"width", "seed", "step"} <= set(
-        getattr(run.records.get(name), "dims", ())
-    ):
-        return None
-    return run.records[name]
-
-
-def _layers(run: Gathered, name: str) -> list[int | None]:
-    """Positions of a kernel's layers if every shown source has it; [None] for a kernel without layers."""
-    found = []
-    for source in _sources(run):
-        array = run.theory.get(name) if source == "theory" and run.theory is not None else None
-        array = _of_networks(run, name) if source == "networks" else array
-        if array is None:
-            return []
-        found.append(array.sizes.get("layer", 0))
-    return [None] if not found or min(found) == 0 else list(range(min(found)))
-
-
-def _kernel(
-    run: Gathered, name: str, source: str, steps: np.ndarray, order: np.ndarray
-) -> Float[np.ndarray, "frame ..."]:
-    """One kernel (frame, perhaps layer, point, point_b) at these steps and points, of networks the mean over
-    the seeds that count at the widest width; only that much is read of records of any size."""
-    points, place = np.unique(order, return_inverse=True)
-    chosen: dict[str, int | np.ndarray] = {"point": points, "point_b": points}
-    if source == "theory":
-        assert run.theory is not None
-        array = run.theory[name].isel(chosen | {"step": np.searchsorted(theory_steps(run), steps)})
-    else:
-        assert run.records is not None
+def _sources(run: Gathered) -> dict[str, xr.Dataset]:
+    """The files that have kernels, not yet read; of networks those that count, at the widest width."""
+    found = {} if run.theory is None else {"theory": run.theory}
+    if run.records is not None and run.widths:
+        kept = [name for name in measured_variables(run.records) if name in KERNELS]
         width = int(np.flatnonzero(run.records["width"].to_numpy() == run.widths[-1])[0])
-        chosen |= {"width": width, "step": np.searchsorted(run.records["step"].to_numpy(), steps)}
-        seeds = np.flatnonzero(usable_seeds(run.records)[width])
+        seeds = np.flatnonzero(usable_seeds(run.records)[width]) if kept else np.zeros(0, int)
+        found["networks"] = run.records[kept].isel(width=width, seed=seeds, missing_dims="ignore")
+    return {source: data for source, data in found.items() if any(name in data for name in KERNELS)}
+
+
+def _layers(kernels: list[xr.DataArray]) -> list[int | None]:
+    """Positions of the layers that every source has; [None] for a kernel without layers."""
+    count = min(kernel.sizes.get("layer", 0) for kernel in kernels)
+    return [*range(count)] if count else [None]
+
+
+def _kernel(array: xr.DataArray, steps: np.ndarray, order: np.ndarray) -> Float[np.ndarray, "frame ..."]:
+    """One kernel (frame, perhaps layer, point, point_b) at these steps and points, of networks the mean over
+    seeds; only that much is read of records of any size."""
+    points, place = np.unique(order, return_inverse=True)
+    at = np.searchsorted(array["step"].to_numpy(), steps)
+    array = array.isel(point=points, point_b=points, step=at)
+    if "seed" in array.dims:
         # One by one, since a store reads and unpacks several chunks at once.
-        every = [run.records[name].isel(chosen | {"seed": k}).load().astype(np.float64) for k in seeds]
+        every = [array.isel(seed=k).load().astype(np.float64) for k in range(array.sizes["seed"])]
         array = xr.concat(every, "seed").mean("seed")
     middle = ["layer"] if "layer" in array.dims else []
     values = array.transpose("step", *middle, "point", "point_b").to_numpy().astype(np.float64)
@@ -133,10 +116,8 @@ def _kernel(
 
 
 def _common_steps(run: Gathered) -> np.ndarray:
-    steps = [theory_steps(run)] if run.theory is not None else []
-    if run.numbers is not None and run.widths:
-        steps.append(run.numbers["step"].to_numpy())
-    return steps[0] if len(steps) == 1 else np.intersect1d(steps[0], steps[1])
+    known = [run.theory, run.numbers if run.widths else None]
+    return reduce(np.intersect1d, [step_labels(data) for data in known if data is not None])
 
 
 def point_order(data: xr.Dataset, most: int) -> tuple[np.ndarray, int]:
@@ -153,15 +134,12 @@ def point_order(data: xr.Dataset, most: int) -> tuple[np.ndarray, int]:
 def _heat(matrix: np.ndarray, scale: str, bounds: tuple[float, float], train: int) -> Panel:
     size = len(matrix)
     low, high = bounds
-    cut = {"color": "@paper", "width": 1.5}
-    edges = (
-        []
-        if train in (0, size)
-        else [
-            {"type": "line", "x0": train - 0.5, "x1": train - 0.5, "y0": -0.5, "y1": size - 0.5, "line": cut},
-            {"type": "line", "y0": train - 0.5, "y1": train - 0.5, "x0": -0.5, "x1": size - 0.5, "line": cut},
-        ]
-    )
+    at, cut = train - 0.5, {"type": "line", "line": {"color": "@paper", "width": 1.5}}
+    edges = [
+        cut | {f"{across}0": at, f"{across}1": at, f"{along}0": -0.5, f"{along}1": size - 0.5}
+        for across, along in ("xy", "yx")
+        if 0 < train < size
+    ]
     trace = {
         "type": "heatmap",
         "z": [plain(row, 3) for row in matrix],

@@ -68,10 +68,7 @@ def layer_figure(run: Gathered) -> Figure | None:
         views=views,
         controls=(
             Control("Kernel", tuple(KERNELS[name] for name in kernels)),
-            Control(
-                "Show",
-                tuple("N · variance" if w is None else f"relative spread at N = {w}" for w in measures),
-            ),
+            Control("Show", tuple(map(_title, measures))),
         ),
     )
 
@@ -113,35 +110,26 @@ def _last_panel(run: Gathered, layers: list[TheorySeries], measure: int | None) 
         if measure not in (None, width):
             continue
         found = [_networks(run, series, width, measure) for series in layers]
-        offset = 0.3 * (index + 1) / len(run.widths)  # beside theory's, which stand above the layers
-        known = [(x + offset, each) for x, each in zip(at, found, strict=True) if each is not None]
+        known = [spread for spread in found if spread is not None]
         if known:
-            data.append(
-                _marks(f"N = {width}", f"@w{index}", [x for x, _ in known], [e for _, e in known], "circle")
-            )
-    theory = [_theory(series, measure) for series in layers]
-    data.append(_marks("theory", "@ink", [float(x) for x in at], theory, "diamond"))
-    axis = {
-        "title": {"text": "layer"},
-        "tickvals": plain(at),
-        "ticktext": names,
-        "range": [at.min() - 0.5, at.max() + 0.5],
-    }
+            offset = 0.3 * (index + 1) / len(run.widths)  # beside theory's, which stand above the layers
+            x = at[[spread is not None for spread in found]] + offset
+            data.append(_marks(f"N = {width}", f"@w{index}", x, known, "circle"))
+    data.append(_marks("theory", "@ink", at, [_theory(series, measure) for series in layers], "diamond"))
+    ends = [at.min() - 0.5, at.max() + 0.5]
+    axis = {"title": {"text": "layer"}, "tickvals": plain(at), "ticktext": names, "range": ends}
     return Panel(data, {"xaxis": axis, "yaxis": _value_axis(measure), "hovermode": "closest"})
 
 
-def _marks(name: str, color: str, x: list[float], spreads: list[Spread], symbol: str) -> Trace:
-    ends = [_last(spread) for spread in spreads]
-    value, low, high = (np.array([end[i] for end in ends]) for i in range(3))
+def _marks(name: str, color: str, x: np.ndarray, spreads: list[Spread], symbol: str) -> Trace:
+    value, low, high = np.array([_last(spread) for spread in spreads]).T
     return marks(name, color, x, value, symbol=symbol, bars=(value - low, high - value))
 
 
-def _last(spread: Spread) -> tuple[float, float, float]:
+def _last(spread: Spread) -> np.ndarray:
     known = np.flatnonzero(np.isfinite(spread.value))
-    if not len(known):
-        return np.nan, np.nan, np.nan
-    at = known[-1]
-    return float(spread.value[at]), float(spread.low[at]), float(spread.high[at])
+    every = np.stack([spread.value, spread.low, spread.high])
+    return every[:, known[-1]] if len(known) else np.full(3, np.nan)
 
 
 def _curve_panel(run: Gathered, layers: list[TheorySeries], measure: int | None) -> Panel:
@@ -149,15 +137,12 @@ def _curve_panel(run: Gathered, layers: list[TheorySeries], measure: int | None)
     data: list[Trace] = []
     for index, series in enumerate(layers):
         label, color = series.label.rpartition(", ")[2], f"@l{index}"
-        width = measure if measure is not None else (run.widths[-1] if run.widths else None)
-        networks = (
-            None if width is None or width not in run.widths else _networks(run, series, width, measure)
-        )
+        width = measure or max(run.widths, default=0)
+        networks = _networks(run, series, width, measure) if width in run.widths else None
         if networks is not None:
             data += _curve((label, f"{label}, N = {width}"), color, networks, width=1.6)
         data += _curve((label, label), color, _theory(series, measure), width=2.4, dash="dash")
-    axis = step_axis(layers[0].steps)
-    return Panel(data, {"xaxis": axis, "yaxis": _value_axis(measure)})
+    return Panel(data, {"xaxis": step_axis(layers[0].steps), "yaxis": _value_axis(measure)})
 
 
 def _curve(names: tuple[str, str], color: str, spread: Spread, **style: object) -> list[Trace]:
@@ -170,6 +155,9 @@ def _curve(names: tuple[str, str], color: str, spread: Spread, **style: object) 
     return [curve | {"legendgroup": group} for curve in curves]
 
 
+def _title(measure: int | None) -> str:
+    return "N · variance" if measure is None else f"relative spread at N = {measure}"
+
+
 def _value_axis(measure: int | None) -> dict[str, object]:
-    title = "N · variance" if measure is None else f"relative spread at N = {measure}"
-    return {"title": {"text": title}, "rangemode": "tozero"}
+    return {"title": {"text": _title(measure)}, "rangemode": "tozero"}

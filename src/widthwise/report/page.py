@@ -23,7 +23,7 @@ from widthwise.report.curves import loss_figure, prediction_figure
 from widthwise.report.evidence import warnings_of
 from widthwise.report.figure import Figure
 from widthwise.report.gather import Gathered, gather
-from widthwise.report.headline import cards, headline, missing_words
+from widthwise.report.headline import cards, headline, missing_words, subject
 from widthwise.report.inputs import read_run
 from widthwise.report.kernel_maps import kernel_figure
 from widthwise.report.layers import layer_figure
@@ -115,6 +115,7 @@ def render(run: Gathered, sections: list[Section]) -> str:
     return environment.get_template("report.html.j2").render(
         name=run.name,
         headline=headline(run),
+        subject=subject(run),
         cards=cards(run),
         audit=_audit_part(run, audited),
         audit_figures=drawn,

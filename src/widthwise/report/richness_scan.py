@@ -20,6 +20,8 @@ def richness_figure(run: Gathered) -> Figure | None:
     views = [[_noise_panel(run, prediction), _loss_panel(run, loss)] for prediction, loss in pairs.values()]
     remarks = [_remark(run, name, *pair) for name, pair in pairs.items()]
     shifted = all(loss.shift is not None for _, loss in pairs.values())
+    first = splits.index("test") if "test" in splits else 0
+    control = Control("Points", tuple(f"{name} points" for name in splits), initial=first)
     return Figure(
         id="richness",
         title="Signal and noise against the richness",
@@ -34,15 +36,7 @@ def richness_figure(run: Gathered) -> Figure | None:
         + " ".join(remarks),
         panels=("Signal to noise of one network", "Mean loss" if shifted else "Loss, infinite width"),
         views=views,
-        controls=(
-            Control(
-                "Points",
-                tuple(f"{name} points" for name in splits),
-                initial=splits.index("test") if "test" in splits else 0,
-            ),
-        )
-        if len(splits) > 1
-        else (),
+        controls=(control,) if len(splits) > 1 else (),
     )
 
 
@@ -57,9 +51,7 @@ def signal_to_noise(series: TheorySeries, width: int) -> np.ndarray:
 
 def mean_loss(series: TheorySeries, width: int) -> np.ndarray:
     """The mean loss of networks of a width, loss + shift / N; NaN without a shift."""
-    if series.shift is None:
-        return np.full(len(series.steps), np.nan)
-    return series.value + series.shift / width
+    return series.value + (np.nan if series.shift is None else series.shift) / width
 
 
 def best(series: TheorySeries, values: np.ndarray, *, largest: bool) -> int | None:
@@ -71,8 +63,7 @@ def best(series: TheorySeries, values: np.ndarray, *, largest: bool) -> int | No
 
 def _noise_panel(run: Gathered, series: TheorySeries) -> Panel:
     data: list[Trace] = []
-    best_at: list[tuple[float, float]] = []
-    curves = []
+    curves, best_at = [], []
     for index, width in enumerate(run.shown_widths):
         values = signal_to_noise(series, width)
         curves.append(values)

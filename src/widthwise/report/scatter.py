@@ -33,8 +33,7 @@ def variance_figure(run: Gathered) -> Figure | None:
     views = []
     for part in numbers["part"].to_numpy():
         here = numbers.sel(part=part).isel(step=at)
-        scaled: list[Trace] = []
-        distance: list[Trace] = []
+        scaled, distance = [], []
         for index, width in enumerate(run.widths):
             one, name = here.sel(width=width), f"N = {width}"
             values = one["scaled_variance"].to_numpy()
@@ -85,8 +84,7 @@ def distance_figure(run: Gathered) -> Figure | None:
             values = here[f"distance_{kind}"].to_numpy()
             known = here["distance_mean_resolved"].to_numpy() if kind == "mean" else np.isfinite(values)
             exponent = float(here[f"exponent_{kind}"])
-            fitted = math.isfinite(exponent)
-            if fitted:
+            if math.isfinite(exponent):
                 low, high = (float(here[f"exponent_{kind}_{end}"]) for end in ("low", "high"))
                 name += f": N^{exponent:.2f} [{low:.2f}, {high:.2f}]"
                 fit = float(here[f"amplitude_{kind}"]) * dense**exponent

@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING
+from typing import Any
 
 from widthwise.errors import InputError
 from widthwise.study.rules import different
-from widthwise.study.settings import LARGEST_SEED, MOST_SEEDS, DataKind, TrainingSettings
+from widthwise.study.settings import (
+    LARGEST_SEED,
+    MOST_SEEDS,
+    DataKind,
+    DataSettings,
+    EnsembleSettings,
+    NetworkSettings,
+    RecordSettings,
+    TrainingSettings,
+)
 from widthwise.study.tables import checked
 from widthwise.study.values import shown
-
-if TYPE_CHECKING:
-    from widthwise.study.study import Study
 
 POINT_KINDS: tuple[DataKind, ...] = ("arrays", "digits", "synthetic")
 TEXT_KINDS: tuple[DataKind, ...] = ("tokens", "text")
@@ -25,27 +31,43 @@ NEEDED_PATHS: dict[DataKind, str] = {
     "tokens": "the path of a text file or of a folder of *.tokens",
     "huggingface": "the name of a data set or the path of a folder of its files",
 }
+# A mean-field perceptron on fixed points, all of them in every step at one rate: all that theory treats.
+PLAIN_PERCEPTRON: dict[str, tuple[object, ...]] = {
+    "data.kind": POINT_KINDS,
+    "data.order": ("offline",),
+    "network.kind": ("mlp",),
+    "network.parametrization": ("mean_field",),
+    "network.readout": ("normal",),
+    "training.optimizer": FULL_BATCH,
+    "training.schedule": ("constant",),
+    "training.warmup": (0,),
+    "training.clip": (0,),
+    "training.weight_decay": (0,),
+}
 # Whether a rule holds, the key whose value it refuses where it does not, and what to do then.
 Rules = Iterator[tuple[bool, str, str]]
 
 
-def is_plain_perceptron(study: "Study") -> bool:
-    """Whether it is a mean-field perceptron on fixed points, all of them in every step at one rate."""
-    network, training, data = study.network, study.training, study.data
-    return (
-        (network.kind, network.parametrization, network.readout) == ("mlp", "mean_field", "normal")
-        and training.optimizer in FULL_BATCH
-        and training.schedule == "constant"
-        and training.warmup == training.clip == training.weight_decay == 0
-        and data.kind in POINT_KINDS
-        and data.order == "offline"
+def check_combinations(tables: Mapping[str, Any]) -> None:
+    """Raise `InputError` for values that are each valid and do not go together; settings by their table."""
+    data, network, training, record = (tables[name] for name in ("data", "network", "training", "record"))
+    widths = tables["ensemble"].widths
+    rules = chain(
+        _of_data(data, training),
+        _of_network(network, data, training, widths),
+        _of_training(network, training),
+        _of_ensemble(tables["ensemble"], network, training),
+        _of_record(record, network, training.steps, widths),
     )
+    _enforce(rules, tables)
 
 
-def check_combinations(study: "Study") -> None:
-    """Raise `InputError` for values that are each valid and do not go together."""
-    rules = (_of_data, _of_network, _of_training, _of_ensemble, _of_record)
-    _enforce(chain.from_iterable(rule(study) for rule in rules), vars(study))
+def keys_outside(tables: Mapping[str, Any]) -> Iterator[tuple[str, object, tuple[object, ...]]]:
+    """Keys that keep a study from being a plain perceptron, their values, and those they would need."""
+    for key, choices in PLAIN_PERCEPTRON.items():
+        value = _value(tables, key)
+        if value not in choices:
+            yield key, value, choices
 
 
 def checked_training(training: object) -> TrainingSettings:
@@ -61,26 +83,31 @@ def _enforce(rules: Rules, tables: Mapping[str, object]) -> None:
     """Raise `InputError` at the first rule that does not hold."""
     for holds, key, advice in rules:
         if not holds:
-            table, _, name = key.partition(".")
-            value = getattr(tables[table], name)
+            value = _value(tables, key)
             raise InputError(f"`{key}` = {shown('' if value is None else value)}: {advice}")
 
 
-def _of_data(study: "Study") -> Rules:
-    data, online = study.data, study.data.order == "online"
+def _value(tables: Mapping[str, Any], key: str) -> Any:
+    table, _, name = key.partition(".")
+    return getattr(tables[table], name)
+
+
+def _of_data(data: DataSettings, training: TrainingSettings) -> Rules:
+    online = data.order == "online"
     if data.kind in NEEDED_PATHS:
         yield bool(data.path), "data.path", f'kind = "{data.kind}" needs {NEEDED_PATHS[data.kind]}'
     fixed = data.kind in ("arrays", "digits")
     advice = f'kind = "{data.kind}" is a fixed set: use order = "offline"'
     yield not (online and fixed), "data.order", advice
     advice = 'a stream has no full batch: use training.optimizer = "sgd" with training.batch'
-    yield not (online and study.training.optimizer in FULL_BATCH), "data.order", advice
+    yield not (online and training.optimizer in FULL_BATCH), "data.order", advice
     advice = "an online stream is judged on held-out points: give 1 or more"
     yield not online or data.test > 0, "data.test", advice
 
 
-def _of_network(study: "Study") -> Rules:
-    network, data = study.network, study.data
+def _of_network(
+    network: NetworkSettings, data: DataSettings, training: TrainingSettings, widths: tuple[int, ...]
+) -> Rules:
     transformer = network.kind == "transformer"
     kinds = ", ".join(f'"{kind}"' for kind in (*TEXT_KINDS, "huggingface"))
     reads = data.kind == "huggingface" or (data.kind in TEXT_KINDS) == transformer
@@ -89,15 +116,14 @@ def _of_network(study: "Study") -> Rules:
     yield images, "network.kind", f'it reads images, and data.kind = "{data.kind}" has none'
     if transformer:
         what = "head_size" if network.head_size else "heads"
-        for width in (network.base_width, *study.ensemble.widths):
+        for width in (network.base_width, *widths):
             fits = width % getattr(network, what) == 0
             yield fits, f"network.{what}", f"width {width} is no multiple of it: change either"
         advice = 'a transformer\'s tokens want "cross_entropy"'
-        yield study.training.loss == "cross_entropy", "training.loss", advice
+        yield training.loss == "cross_entropy", "training.loss", advice
 
 
-def _of_training(study: "Study") -> Rules:
-    network, training = study.network, study.training
+def _of_training(network: NetworkSettings, training: TrainingSettings) -> Rules:
     perceptron = (network.kind, network.parametrization) == ("mlp", "mean_field")
     plain = training.schedule == "constant" and not (
         training.warmup or training.clip or training.weight_decay
@@ -127,13 +153,12 @@ def _of_falls(training: TrainingSettings) -> Rules:
     yield stepped == bool(decays), "training.decay_steps", advice
 
 
-def _of_ensemble(study: "Study") -> Rules:
-    ensemble, widest = study.ensemble, max(study.ensemble.widths)
+def _of_ensemble(ensemble: EnsembleSettings, network: NetworkSettings, training: TrainingSettings) -> Rules:
     if ensemble.coupling == "independent":
         return
-    rule, key = study.training.learning_rule, "ensemble.coupling"
-    advice = f'of nested networks there are perceptrons only: use "independent" for a {study.network.kind}'
-    yield study.network.kind == "mlp", key, advice
+    rule, widest, key = training.learning_rule, max(ensemble.widths), "ensemble.coupling"
+    advice = f'of nested networks there are perceptrons only: use "independent" for a {network.kind}'
+    yield network.kind == "mlp", key, advice
     advice = f'frozen feedback is not nested: use "independent" with training.learning_rule = "{rule}"'
     yield rule == "backpropagation", key, advice
     whole = all(widest % width == 0 for width in ensemble.widths)
@@ -145,8 +170,9 @@ def _of_ensemble(study: "Study") -> Rules:
     yield few, "ensemble.seeds", advice
 
 
-def _of_record(study: "Study") -> Rules:
-    network, record, steps = study.network, study.record, study.training.steps
+def _of_record(
+    record: RecordSettings, network: NetworkSettings, steps: int, widths: tuple[int, ...]
+) -> Rules:
     if not isinstance(record.steps, str):
         within = bool(record.steps) and all(0 <= step < steps for step in record.steps)
         advice = f'give "all", "log", or different steps from 0 to training.steps - 1 = {steps - 1}'
@@ -157,6 +183,6 @@ def _of_record(study: "Study") -> Rules:
     perceptron = network.kind == "mlp"
     yield perceptron or "gradient_kernel" not in record.quantities, key, '"gradient_kernel" is of perceptrons'
     advice = "heads grow in number with the width and could not be laid out: set network.head_size = 0"
-    alike = not network.head_size or len(study.ensemble.widths) == 1
+    alike = not network.head_size or len(widths) == 1
     yield alike or not attention, key, advice
     yield network.kind == "transformer" or not attention, key, '"attention" is of transformers'

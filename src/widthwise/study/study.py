@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from widthwise.errors import InputError
-from widthwise.study.combinations import check_combinations, is_plain_perceptron
+from widthwise.study.combinations import check_combinations, keys_outside
 from widthwise.study.settings import (
     FULL_BATCH_QUANTITIES,
     STREAM_QUANTITIES,
@@ -63,7 +63,7 @@ class Study:
         if not isinstance(self.folder, str):
             raise InputError(f"`folder` = {self.folder!r}: expected the path of a folder as text")
         object.__setattr__(self, "record", _without_defaults(self))
-        check_combinations(self)
+        check_combinations(vars(self))
 
     def recorded_train_points(self) -> int:
         """How many training points are among the recorded ones, if there are so many: all of a perceptron
@@ -107,6 +107,11 @@ class Study:
                 return steps[steps <= last]
             case chosen:
                 return np.array(sorted(chosen))
+
+
+def is_plain_perceptron(study: Study) -> bool:
+    """Whether it is a mean-field perceptron on fixed points, all of them in every step at one rate."""
+    return not any(keys_outside(vars(study)))
 
 
 def require_study(study: object) -> None:

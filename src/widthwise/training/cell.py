@@ -1,7 +1,5 @@
 """One cell from its first network to its mark `done`: idempotent, whoever runs it and however often."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from widthwise.progress import Progress
@@ -23,11 +21,22 @@ def train_cell(
     """
     layout, identity = plan.layout, plan.layout.training_hash()
     blocks = layout.blocks(cell)
-    ledger = _checkpoint(store, cell, identity, "written", progress) if len(blocks) > 1 else None
-    diverged = _recorded(store, cell, ledger)
-    checkpoints = {
-        seeds.start: _checkpoint(store, cell, identity, f"{seeds.start:05d}", progress) for seeds in blocks
+    minutes = layout.study.run.checkpoint_minutes
+
+    def kept(part: str) -> Checkpoint | None:
+        if store.folder is None:
+            return None
+        return Checkpoint(checkpoint_folder(store.folder), identity, cell, part, minutes, progress)
+
+    # Where networks diverged, by the first seed of their block, of blocks that are recorded and whole.
+    ledger = kept("written") if len(blocks) > 1 else None
+    written = (ledger.load() if ledger else None) or {}
+    diverged = {
+        seeds.start: written[str(seeds.start)]
+        for seeds in blocks
+        if str(seeds.start) in written and store.holds(cell, seeds)
     }
+    checkpoints = {seeds.start: kept(f"{seeds.start:05d}") for seeds in blocks}
     resumed = bool(diverged) or any(each is not None and each.exists() for each in checkpoints.values())
     with noted(store.folder, cell, identity, resumed=resumed):
         store.begin(cell, diverged)
@@ -37,8 +46,8 @@ def train_cell(
                 continue
             checkpoint = checkpoints[seeds.start]
             trajectory = trainer(seeds, checkpoint, progress)
-            store.write(cell, seeds.start, _arrays(trajectory.quantities))
-            diverged[seeds.start] = np.asarray(trajectory.diverged_at)
+            store.write(cell, seeds.start, trajectory.quantities)
+            diverged[seeds.start] = trajectory.diverged_at
             if ledger is not None:
                 ledger.save({str(start): values for start, values in diverged.items()})
             if checkpoint is not None:
@@ -62,25 +71,14 @@ def remove_checkpoints(store: RecordStore, pending: list[Cell]) -> None:
     folder.remove_if_empty()
 
 
-def _recorded(store: RecordStore, cell: Cell, ledger: Checkpoint | None) -> dict[int, np.ndarray]:
-    """Where networks diverged, by the first seed of their block, of blocks that are recorded and whole."""
-    written = (ledger.load() if ledger else None) or {}
-    starts = {str(seeds.start): seeds for seeds in store.layout.blocks(cell)}
-    return {
-        starts[name].start: values
-        for name, values in written.items()
-        if name in starts and store.holds(cell, starts[name])
-    }
-
-
-def _checkpoint(
-    store: RecordStore, cell: Cell, identity: str, part: str, progress: Progress
-) -> Checkpoint | None:
-    if store.folder is None:
-        return None
-    minutes = store.layout.study.run.checkpoint_minutes
-    return Checkpoint(checkpoint_folder(store.folder), identity, cell, part, minutes, progress)
-
-
-def _arrays(quantities: Mapping[str, object]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(values) for name, values in quantities.items()}
+def report_divergence(width: int, diverged_at: np.ndarray, progress: Progress) -> None:
+    """One line, if any network of this width diverged; `diverged_at` is -1 for those that did not."""
+    bad = diverged_at[diverged_at >= 0]
+    if not bad.size:
+        return
+    if bad.min() == 0:
+        what = "are not finite before the first step: are inputs, targets or a scale of `network` too large?"
+    else:
+        advice = "lower `training.learning_rate` if that is not what you study"
+        what = f"diverged, first at step {bad.min()}; {advice}"
+    progress.say(f"width {width}: {bad.size} of {diverged_at.size} networks {what}")

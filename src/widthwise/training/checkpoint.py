@@ -66,16 +66,12 @@ class Checkpoint:
         """Whether there is a file, of whatever worth."""
         return self.folder.has(self.file)
 
-    def due(self) -> bool:
-        """Whether the last checkpoint is old enough for another."""
-        return time.monotonic() - self._saved >= 60.0 * self.minutes
-
-    def maybe_save(self, state: Arrays | Callable[[], Arrays]) -> bool:
-        """Save the state, or what `state()` gives, if a checkpoint is due; returns whether it was."""
-        if not self.due():
-            return False
-        self.save(state() if callable(state) else state)
-        return True
+    def maybe_save(self, state: Callable[[], Arrays]) -> bool:
+        """Save the state if the last checkpoint is old enough for another; returns whether it was."""
+        due = time.monotonic() - self._saved >= 60.0 * self.minutes
+        if due:
+            self.save(state())
+        return due
 
     def save(self, state: Arrays) -> None:
         """Replace the checkpoint.

@@ -35,10 +35,6 @@ class Cut:
     gaps: bool
     apart: frozenset[int]
 
-    def chunks(self, study: Study) -> list[Chunk]:
-        """All chunks of the training of a study, in order."""
-        return plan_chunks(study.recorded_steps(), self)
-
     def rows(self, full_batch: bool) -> tuple[int, int]:
         """Batches that a call which records, and one which only trains, is given."""
         return (1, 1) if full_batch else (self.steps if self.gaps else 1, self.steps)

@@ -11,10 +11,10 @@ from widthwise.networks.parametrization import Rule, is_rule, is_tensor, rules_o
 from widthwise.networks.trace import Trace
 from widthwise.records.schema import QUANTILE_LEVELS
 from widthwise.study import Study
-from widthwise.training.measures import mode_count, tensor_names
+from widthwise.training.measures.tangent import mode_count
+from widthwise.training.measures.traces import tensor_names
 from widthwise.training.memory_limits import state_shapes
-from widthwise.training.numerics import numerics
-from widthwise.training.trainer import Trainer, Tree, probe_batch
+from widthwise.training.trainer import Trainer, Tree, numerics, probe_batch
 
 
 def record_labels(study: Study, stream: Stream) -> dict[str, tuple]:

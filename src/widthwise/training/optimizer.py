@@ -1,5 +1,7 @@
 """The optimizer of a study, from the rules of its parametrization, by optax."""
 
+import operator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -130,52 +132,42 @@ def only_ruled(optimizer: optax.GradientTransformation, rules: Tree) -> optax.Gr
 
 def scale_by_tree(scales: Tree) -> optax.GradientTransformation:
     """Each tensor's update times its own number."""
-
-    def scaled(update: Any, scale: Any) -> Any:
-        return None if update is None else update * scale
-
-    return optax.stateless(lambda updates, _: jax.tree.map(scaled, updates, scales, is_leaf=_is_none))
+    return optax.stateless(lambda updates, _: _each(operator.mul, updates, scales))
 
 
 def add_weights(shares: Tree) -> optax.GradientTransformation:
     """Each tensor's update plus its own share of the tensor itself."""
 
     def added(update: Any, weight: Any, share: Any) -> Any:
-        return update if share is None or update is None else update + share * weight
+        return update if share is None else update + share * weight
 
     # Not optax's: it takes a module that can be called for a function of the weights.
-    return optax.stateless(
-        lambda updates, weights: jax.tree.map(added, updates, weights, shares, is_leaf=_is_none)
-    )
+    return optax.stateless(lambda updates, weights: _each(added, updates, weights, shares))
 
 
 def clip_weighted(largest: Number, weights: Tree) -> optax.GradientTransformation:
     r"""Bound $\sqrt{\sum_W r_W |g_W|^2}$, which is order 1 at every width, by shortening the gradient."""
 
     def clip(updates: Tree, _: Tree) -> Tree:
-        norm = weighted_norm(updates, weights)
+        squares = _each(lambda slope, weight: weight * jnp.sum(slope * slope), updates, weights)
+        norm = jnp.sqrt(sum(jax.tree.leaves(squares)))
         return jax.tree.map(lambda u: u * jnp.minimum(1.0, largest / (norm + 1e-30)).astype(u.dtype), updates)
 
     return optax.stateless(clip)
 
 
-def weighted_norm(gradient: Tree, weights: Tree) -> Float[Array, ""]:
-    """The root of the sum over tensors of weight times squared norm."""
-
-    def square(slope: Any, weight: Any) -> Any:
-        return None if slope is None else weight * jnp.sum(slope * slope)
-
-    squares = jax.tree.map(square, gradient, weights, is_leaf=_is_none)
-    return jnp.sqrt(sum(jax.tree.leaves(squares)))
-
-
-def tree_of(rules: Tree, number: Any) -> Tree:
+def tree_of(rules: Tree, number: Callable[[Rule], Any]) -> Tree:
     """A network with one number of each rule."""
+    return jax.tree.map(number, rules, is_leaf=is_rule)
 
-    def pick(rule: Rule) -> Any:
-        return number(rule)
 
-    return jax.tree.map(pick, rules, is_leaf=is_rule)
+def _each(function: Callable[..., Any], updates: Tree, *beside: Tree) -> Tree:
+    """Tensor by tensor; None where there is no update."""
+
+    def of_tensor(update: Any, *others: Any) -> Any:
+        return None if update is None else function(update, *others)
+
+    return jax.tree.map(of_tensor, updates, *beside, is_leaf=_is_none)
 
 
 def _is_none(leaf: object) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import jax
 
@@ -18,20 +17,15 @@ from widthwise.study.combinations import POINT_KINDS
 from widthwise.training.checkpoint import Checkpoint
 from widthwise.training.chunks import units_of
 from widthwise.training.labels import record_labels
-from widthwise.training.measures import tensor_names
+from widthwise.training.measures.traces import tensor_names
 from widthwise.training.preflight import preflight
 from widthwise.training.program import Compiler, compile_program
 from widthwise.training.run import Trajectory, run_networks
 from widthwise.training.trainer import Trainer, Tree
 
-
-@runtime_checkable
-class BlockTrainer(Protocol):
-    """Trains networks of one width: a pure function of their seeds, whatever `checkpoint` holds."""
-
-    def __call__(self, seeds: range, checkpoint: Checkpoint | None, progress: Progress) -> Trajectory:
-        """Train the networks of these seeds; `progress` is advanced by networks times `Plan.units`."""
-        ...
+# Trains networks of one width: a pure function of their seeds, whatever the checkpoint holds; progress is
+# advanced by networks times `Plan.units`.
+BlockTrainer = Callable[[range, Checkpoint | None, Progress], Trajectory]
 
 
 @dataclass(frozen=True)
@@ -69,8 +63,13 @@ def plan_training(
             f'`record.parameters` = "{study.record.parameters}": weights are kept in files: give `out`'
         )
     stream = open_stream(study) if points is None else fixed_stream(study, points)
+    layout = Layout(study, stream, record_labels(study, stream))
+
+    def before(width: int) -> str:
+        return preflight(Trainer(study, stream.probes, width), stream, layout)
 
     def trainer_of(width: int) -> BlockTrainer:
+        before(width)  # which this machine's memory may refuse where another's did not
         program = compile_program(study, stream, width, processors, compiler=compiler)
 
         def keep(seed: int, step: int, weights: Tree) -> None:
@@ -83,8 +82,4 @@ def plan_training(
 
         return train
 
-    def before(width: int) -> str:
-        return preflight(Trainer(study, stream.probes, width), stream)
-
-    layout = Layout(study, stream, record_labels(study, stream))
     return Plan(layout, trainer_of, units_of(study), before)

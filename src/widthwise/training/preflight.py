@@ -3,10 +3,10 @@
 import jax
 
 from widthwise.data import Stream
-from widthwise.training.measures import OF_TANGENT_KERNEL, Sizes, backward_passes
-from widthwise.training.memory_limits import require_memory, state_shapes
-from widthwise.training.numerics import numerics
-from widthwise.training.trainer import Trainer, probe_batch
+from widthwise.records import Layout
+from widthwise.training.measures.tangent import backward_passes
+from widthwise.training.memory_limits import OF_TANGENT_KERNEL, Sizes, require_memory, state_shapes
+from widthwise.training.trainer import Trainer, numerics, probe_batch
 
 # About what a processor does with gradients of single points, one after another: floating-point operations
 # a second, and seconds for each weight, to write its derivative and multiply it with others.
@@ -14,7 +14,7 @@ OPERATIONS, WEIGHT_SECONDS = 20e9, 5e-9
 LONG_MINUTES = 2.0
 
 
-def preflight(trainer: Trainer, stream: Stream) -> str:
+def preflight(trainer: Trainer, stream: Stream, layout: Layout) -> str:
     """Refuse a width that does not fit into memory, and say if its tangent kernels take minutes.
 
     They take a gradient for every point and output, of which a transformer has one a word.
@@ -24,7 +24,7 @@ def preflight(trainer: Trainer, stream: Stream) -> str:
     study = trainer.study
     with numerics(study.ensemble.precision):
         points = probe_batch(stream.probes, study.ensemble.precision)
-        sizes = require_memory(trainer, stream, points)
+        sizes = require_memory(trainer, layout, points)
         if not sizes.block or not set(OF_TANGENT_KERNEL) & set(study.record.quantities):
             return ""
         forward = jax.jit(lambda weights, inputs: weights.trace(inputs).output)

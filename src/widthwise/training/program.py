@@ -15,19 +15,25 @@ from jaxtyping import Array, Int, Key
 from widthwise.data import Batch, Stream
 from widthwise.networks import FamilyKey
 from widthwise.study import Study
-from widthwise.training.chunks import Cut, cut_of
-from widthwise.training.keys import keys_of
+from widthwise.training.chunks import Cut, cut_of, plan_chunks
 from widthwise.training.memory_limits import (
     groups_held,
     networks_at_once,
     networks_in_a_call,
-    require_memory,
     tree_bytes,
 )
-from widthwise.training.numerics import numerics
 from widthwise.training.recording import measure, see
 from widthwise.training.sharding import everywhere, over_seeds, place, seed_mesh
-from widthwise.training.trainer import Numbers, State, Trainer, as_batch, on_device, probe_batch
+from widthwise.training.trainer import (
+    Numbers,
+    State,
+    Trainer,
+    as_batch,
+    keys_of,
+    numerics,
+    on_device,
+    probe_batch,
+)
 
 Record = dict[str, Array]
 Keys = Key[Array, "network"] | FamilyKey
@@ -102,7 +108,6 @@ def compile_program(
     with numerics(precision):
         first = as_batch(next(stream.batches(0)), precision)
         points, values = probe_batch(stream.probes, precision), trainer.numbers()
-        require_memory(trainer, stream, points)
         together = networks_in_a_call(trainer, mesh)
         keys = keys_of(study.ensemble, np.arange(together), width)
         begin, train, look = functions(trainer)
@@ -113,7 +118,7 @@ def compile_program(
         weights = sum(leaf.size for leaf in jax.tree.leaves(states.weights)) // together
         cut = cut_of(study, first, weights, tree_bytes(shapes) // together)
         recording, training = (_rows(batch, rows) for rows in cut.rows(trainer.full_batch))
-        chunks = cut.chunks(study)
+        chunks = plan_chunks(study.recorded_steps(), cut)
         between = any(chunk.length > len(chunk.recorded) > 0 for chunk in chunks)
         look = partial(look, most=cut.records, between=between)
         # Each is compiled in a thread of its own; a lowering belongs to this one and its precision.

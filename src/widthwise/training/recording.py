@@ -10,22 +10,19 @@ from jaxtyping import Array, Float, Num
 from widthwise.data import Batch
 from widthwise.networks import MLP, probe
 from widthwise.networks.trace import Trace
-from widthwise.records.schema import RECORDED_WITH
+from widthwise.records.schema import with_errors
 from widthwise.training.loss import example_losses
-from widthwise.training.measures import (
-    OF_TANGENT_KERNEL,
-    choose_block,
+from widthwise.training.measures.sharpness import preconditioned_sharpness
+from widthwise.training.measures.tangent import choose_block, spectrum, tangent_kernel
+from widthwise.training.measures.traces import (
     feature_kernels,
     first_attention,
     forward_change_rms,
     forward_rms,
     preactivation_quantiles,
-    preconditioned_sharpness,
-    spectrum,
-    tangent_kernel,
     tensor_rms,
 )
-from widthwise.training.memory_limits import TANGENT_BYTES
+from widthwise.training.memory_limits import OF_TANGENT_KERNEL, TANGENT_BYTES
 from widthwise.training.trainer import Move, State, Trainer, last_output
 
 ALWAYS = ("prediction", "loss")
@@ -87,7 +84,7 @@ def measure(
     add(("gradient_kernel",), lambda: (_probe(trainer, state, points.inputs)[0],))
     add(OF_TANGENT_KERNEL, lambda: _tangent(trainer, state, points))
     add(("sharpness", "sharpness_residual"), lambda: _sharpness(trainer, state, seen, coming))
-    kept = {*ALWAYS, *wanted, *(error for name in wanted for error in RECORDED_WITH.get(name, ()))}
+    kept = {*ALWAYS, *with_errors(wanted)}
     return {name: value for name, value in found.items() if name in kept}
 
 

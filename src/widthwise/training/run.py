@@ -12,13 +12,11 @@ from jaxtyping import Array, Float, Int
 
 from widthwise.data import Batch
 from widthwise.progress import SILENT, Progress
-from widthwise.records.schema import RECORDED_WITH, variable
-from widthwise.training.chunks import Chunk, units_of
-from widthwise.training.keys import keys_of
-from widthwise.training.numerics import numerics
+from widthwise.records.schema import QUANTITIES, with_errors
+from widthwise.training.chunks import Chunk, plan_chunks, units_of
 from widthwise.training.program import Program
 from widthwise.training.sharding import everywhere, over_seeds, place
-from widthwise.training.trainer import State, Tree, on_device
+from widthwise.training.trainer import State, Tree, keys_of, numerics, on_device
 
 Keep = Callable[[int, int, Tree], None]
 
@@ -65,21 +63,18 @@ def run_networks(
     if found is not None:
         run.restore(found)
     with ThreadPoolExecutor(program.workers) as pool:
-        told = run.units_done()
-        progress.advance(told)
+        run.tell(progress)
         while run.wave:
             batches = program.stream.batches(run.chunks[min(run.done, len(run.chunks) - 1)].step)
             for chunk in run.chunks[run.done :]:
                 if run.all_diverged():
                     break
                 run.take(chunk, list(islice(batches, max(1, chunk.length))), pool)
-                progress.advance(run.units_done() - told)
-                told = run.units_done()
+                run.tell(progress)
                 if checkpoint and chunk.length:
                     checkpoint.maybe_save(run.saved)
             run.next_wave()
-            progress.advance(run.units_done() - told)
-            told = run.units_done()
+            run.tell(progress)
     return run.trajectory()
 
 
@@ -89,7 +84,7 @@ class _Run:
 
     def __init__(self, program: Program, seeds: list[int], keep: Keep | None):
         self.program, self.seeds, self.keep = program, seeds, keep
-        self.chunks = program.cut.chunks(program.study)
+        self.chunks = plan_chunks(program.study.recorded_steps(), program.cut)
         self.steps = program.study.recorded_steps()
         self.precision = program.study.ensemble.precision
         self.records = {
@@ -101,7 +96,7 @@ class _Run:
         self.groups = [range(i, min(i + size, len(seeds))) for i in range(0, len(seeds), size)]
         self.over, self.same = (over_seeds(mesh), everywhere(mesh)) if mesh else (None, None)
         self.states: dict[int, State] = {}
-        self.wave = range(0)
+        self.wave, self.told = range(0), 0
         self.next_wave()
 
     def next_wave(self) -> None:
@@ -118,16 +113,15 @@ class _Run:
         keys = keys_of(program.study.ensemble, np.array(self.seeds)[places], program.width)
         return program.start(place(keys, self.over))
 
-    def networks(self) -> int:
-        """Number of networks whose states are in memory."""
-        return sum(len(self.groups[g]) for g in self.wave)
-
-    def units_done(self) -> int:
-        """Units of progress so far: of networks that are trained, and of whole ones of those under way."""
-        before = sum(len(group) for group in self.groups[: self.wave.start])
+    def tell(self, progress: Progress) -> None:
+        """Units of progress since the last time: of networks that are trained, and of those under way."""
+        sizes = [len(group) for group in self.groups]
+        before, here = sum(sizes[: self.wave.start]), sum(sizes[self.wave.start : self.wave.stop])
         units, steps = units_of(self.program.study), sum(chunk.length for chunk in self.chunks)
         done = sum(chunk.length for chunk in self.chunks[: self.done])
-        return before * units + self.networks() * (done if units == steps else 0)
+        told = before * units + here * (done if units == steps else 0)
+        progress.advance(told - self.told)
+        self.told = told
 
     def all_diverged(self) -> bool:
         return all((self.diverged_at[self.groups[g]] >= 0).all() for g in self.wave)
@@ -203,10 +197,8 @@ class _Run:
 
     def trajectory(self) -> Trajectory:
         """What the study records, and what goes with it, the step where the schema has it."""
-        asked = self.program.study.record.quantities
-        beside = [name for quantity in asked for name in RECORDED_WITH.get(quantity, ())]
-        wanted = {name: self.records[name] for name in (*asked, *beside)}
-        axes = {name: 1 + variable(name).dims.index("step") for name in wanted}
+        wanted = {name: self.records[name] for name in with_errors(self.program.study.record.quantities)}
+        axes = {name: 1 + QUANTITIES[name].dims.index("step") for name in wanted}
         found = {name: np.moveaxis(rows, 1, axes[name]) for name, rows in wanted.items()}
         return Trajectory(found, self.diverged_at)
 

@@ -7,7 +7,7 @@ import xarray as xr
 
 from widthwise.data import Points
 from widthwise.progress import SILENT, Progress, said_if_long
-from widthwise.records import Cell, RecordStore, open_records, open_store
+from widthwise.records import RecordStore, open_records, open_store
 from widthwise.records.folder import Folder, open_folder
 from widthwise.records.layout import families
 from widthwise.records.read import layout_of_store, read_attributes, stored_study
@@ -57,7 +57,10 @@ def train_ensemble(
         parts = [(plan.units * (cell.stop - cell.start), cell.width) for cell in pending]
         progress.start("training", sum(units for units, _ in parts), parts)
         if pending:
-            _run(plan, store, pending, progress, points)
+            if study.run.executor == "ray":
+                run_on_ray(plan, store, pending, progress, points)
+            else:
+                run_in_process(plan, store, pending, progress)
             remove_checkpoints(store, [])
         if out is None:
             return xr.open_zarr(store.group.store, chunks=None).load()
@@ -73,15 +76,6 @@ def train_ensemble(
     return records.assign(done=done.assign_attrs(records["done"].attrs)).assign_coords(
         family=records["family"].copy(data=family)
     )
-
-
-def _run(
-    plan: Plan, store: RecordStore, pending: list[Cell], progress: Progress, points: Points | None
-) -> None:
-    if plan.layout.study.run.executor == "ray":
-        run_on_ray(plan, store, pending, progress, points)
-    else:
-        run_in_process(plan, store, pending, progress)
 
 
 def _preflight(plan: Plan, folder: Folder | None, progress: Progress) -> None:

@@ -11,7 +11,7 @@ from perceptrons import initialize, predict
 from widthwise.networks import probe
 from widthwise.study import NetworkSettings, TrainingSettings
 from widthwise.training.loss import total_loss
-from widthwise.training.measures import preconditioned_sharpness
+from widthwise.training.measures.sharpness import preconditioned_sharpness
 
 SIZES = (4, 6, 2)  # dimension, width, outputs: all different
 POINTS = 5

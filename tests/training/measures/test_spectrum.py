@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from widthwise.training.measures import mode_count, spectrum
+from widthwise.training.measures.tangent import mode_count, spectrum
 
 POINTS, OUTPUTS = 7, 2
 

@@ -9,7 +9,7 @@ from perceptrons import initialize, predict
 from widthwise.errors import InputError
 from widthwise.networks import probe
 from widthwise.study import NetworkSettings
-from widthwise.training.measures import (
+from widthwise.training.measures.tangent import (
     backward_passes,
     choose_block,
     tangent_kernel,

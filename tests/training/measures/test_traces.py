@@ -13,7 +13,7 @@ from widthwise.networks.trace import Layer, Trace
 from widthwise.records.schema import QUANTILE_LEVELS
 from widthwise.study import NetworkSettings, Study
 from widthwise.training.labels import record_labels
-from widthwise.training.measures import (
+from widthwise.training.measures.traces import (
     feature_kernels,
     first_attention,
     forward_change_rms,

@@ -6,8 +6,7 @@ import numpy as np
 
 from widthwise.progress import Progress, said_if_long
 from widthwise.records import Cell, RecordStore
-from widthwise.training.cell import train_cell
-from widthwise.training.executors.divergence import report_divergence
+from widthwise.training.cell import report_divergence, train_cell
 from widthwise.training.plan import Plan
 
 

@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,15 +25,13 @@ from widthwise.records.folder import open_folder
 from widthwise.records.store import join_store
 from widthwise.study import RunSettings
 from widthwise.study.read import study_from_tables
-from widthwise.training.cell import train_cell
-from widthwise.training.executors.divergence import report_divergence
+from widthwise.training.cell import report_divergence, train_cell
 from widthwise.training.plan import Plan, plan_training
 
 WAIT_SECONDS = 1.0  # so that Ctrl-C is heard
 ANSWER_SECONDS = 5.0  # for which a cluster's address is tried
-GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(
-    (0, 0, 0, 4, 0, 0, 0, 0, 0)
-)  # of gRPC, as HTTP/2 has it
+# Of gRPC, as HTTP/2 has it.
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
 
 def run_on_ray(
@@ -78,7 +77,7 @@ def train_in_worker(order: dict[str, Any], cell: dict[str, int]) -> dict[str, An
 
     **Returns:** `diverged_at` and `messages`, or the `error` that a user can mend and no retry will.
     """
-    said = Collected()
+    said = _Collected()
     try:
         study = study_from_tables(order["tables"], order["folder"])
         points = None if order["points"] is None else Points(*order["points"])
@@ -93,20 +92,19 @@ def train_in_worker(order: dict[str, Any], cell: dict[str, int]) -> dict[str, An
     return {"diverged_at": diverged_at, "messages": said.messages}
 
 
-class Collected:
+class _Collected:
     """Progress of a worker: its messages, told with its result."""
 
     def __init__(self):
         self.messages: list[str] = []
 
     def start(self, label: str, total: int, parts: Parts = ()) -> None:
-        """Nothing is shown of a part of a cell."""
+        pass
 
     def advance(self, amount: int = 1) -> None:
-        """Nothing is shown of a part of a cell."""
+        pass
 
     def say(self, message: str) -> None:
-        """Keep the message until the cell is done."""
         self.messages.append(message)
 
 
@@ -190,10 +188,7 @@ def _collect(ray: Any, cells: dict[Any, Cell], plan: Plan, progress: Progress) -
     """Results as they come; divergence is reported when all cells of a width are there."""
     waiting, failed = list(cells), []
     diverged: dict[int, list[np.ndarray]] = {}
-    left = {
-        width: sum(cell.width == width for cell in cells.values())
-        for width in {c.width for c in cells.values()}
-    }
+    left = Counter(cell.width for cell in cells.values())
     while waiting:
         ready, waiting = ray.wait(waiting, num_returns=1, timeout=WAIT_SECONDS)
         for reference in ready:

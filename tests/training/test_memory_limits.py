@@ -6,9 +6,13 @@ from typing import get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from widthwise.data import Points
+from widthwise.data.fixed import fixed_stream
 from widthwise.errors import InputError
+from widthwise.records import Layout
 from widthwise.records.schema import (
     COORDINATES,
     QUANTILE_LEVELS,
@@ -16,30 +20,21 @@ from widthwise.records.schema import (
     RECORDED_WITH,
     VARIABLES,
 )
+from widthwise.study import RecordSettings, Study
 from widthwise.study.settings import Quantity
-from widthwise.training.measures import (
-    Sizes,
-    preconditioned_sharpness,
-    recorded_bytes,
-    require_memory_to_measure,
-    tangent_kernel_bytes,
-    working_bytes,
-)
+from widthwise.training.measures.sharpness import preconditioned_sharpness
+from widthwise.training.measures.tangent import tangent_kernel_bytes
+from widthwise.training.memory_limits import Sizes, require_memory_to_measure, working_bytes
 
 SIZES = Sizes(
     parameters=10**6,
-    tensors=7,
     points=20,
-    train=12,
     outputs=3,
     layers=5,
     neurons=4000,
-    attention=4,
-    heads=2,
-    positions=11,
-    modes=9,
     block=20,
     precision=8,
+    recorded=dict.fromkeys(get_args(Quantity), 1000),
 )
 EVERY = VARIABLES | RECORD_VARIABLES
 
@@ -57,19 +52,19 @@ def test_every_axis_has_a_meaning():
 
 
 @pytest.mark.parametrize("quantity", get_args(Quantity))
-def test_bytes_of_a_quantity_are_those_of_its_arrays(quantity):
-    lengths = {"step": 1, "point": 20, "point_b": 20, "output": 3, "layer": 5, "split": 2, "mode": 9}
-    lengths |= {"quantile": len(QUANTILE_LEVELS), "tensor": 7, "block": 4, "head": 2, "query": 11, "key": 11}
+def test_bytes_of_a_quantity_are_those_of_its_arrays_at_every_step(quantity):
+    study = Study(name="bytes", record=RecordSettings(quantities=("prediction", "sharpness")))
+    labels = {"layer": ("a", "b", "c", "d", "e"), "mode": tuple(range(9)), "quantile": QUANTILE_LEVELS}
+    labels |= {"tensor": tuple("abcdefg"), "block": tuple("abcd"), "head": (0, 1)}
+    labels |= {"query": tuple(range(11)), "key": tuple(range(11))}
+    points = Points(np.zeros((20, 2)), np.zeros((20, 3)), 12)
+    layout, steps = Layout(study, fixed_stream(study, points), labels), study.training.steps
+    lengths = {name: len(values) for name, values in labels.items()} | {"split": 2, "output": 3}
+    lengths |= {"step": steps, "point": 20, "point_b": 20}
     names = (quantity, *RECORDED_WITH.get(quantity, ()))
-    expected = 8 * sum(math.prod(lengths[dim] for dim in EVERY[name].dims) for name in names)
-    assert recorded_bytes([quantity], SIZES) == expected
-    assert recorded_bytes([quantity], dataclasses.replace(SIZES, precision=4)) == expected // 2
-
-
-def test_splits_and_modes_are_as_many_as_there_are():
-    online = dataclasses.replace(SIZES, train=0, modes=50)
-    assert recorded_bytes(["loss"], online) == 8
-    assert recorded_bytes(["task_power"], online) == 8 * 20
+    expected = 4 * sum(math.prod(lengths[dim] for dim in EVERY[name].dims) for name in names)
+    assert layout.network_bytes([quantity]) == expected
+    assert layout.network_bytes() == sum(layout.network_bytes([name]) for name in ("prediction", "sharpness"))
 
 
 def test_the_greediest_measure_decides():
