@@ -175,7 +175,7 @@ class Layout:
         """Plan of every array with dimensions (width, seed, ...), `done` last."""
         plans = {name: self._quantity(name) for name in self.quantities()}
         ensemble = self.study.ensemble
-        shape, chunks = (len(ensemble.widths), ensemble.seeds), (1, ensemble.seeds_per_cell)
+        shape, chunks = (len(ensemble.widths), ensemble.most_networks), (1, ensemble.seeds_per_cell)
         for name, dtype, fill in (("diverged_at", "int32", -1), ("done", "bool", False)):
             plans[name] = ArrayPlan(BOOKKEEPING[name], RECORD_DIMS, shape, chunks, dtype, fill)
         return plans
