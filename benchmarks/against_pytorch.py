@@ -19,9 +19,9 @@ from training_flops import SQUARES, seconds, square_product
 
 import widthwise as ww
 from widthwise.data import Batch, Probes, Stream, open_stream
+from widthwise.training.keys import network_keys
 from widthwise.training.program import compile_program
 from widthwise.training.run import run_networks
-from widthwise.training.trainer import network_keys
 
 REPETITIONS = 3
 ROOT2 = 2**0.5

@@ -161,7 +161,11 @@ def test_ctrl_c_keeps_what_was_trained_and_the_same_command_goes_on(tiny, folder
 @pytest.mark.slow
 def test_a_reader_that_goes_away_stops_nothing_and_programs_are_kept(tiny, folder, process, monkeypatch):
     # Compiled as users have it, without what these tests set.
-    for name in ("XLA_FLAGS", *(name for name in os.environ if "CACHE" in name)):
+    for name in (
+        "XLA_FLAGS",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS",
+        *(name for name in os.environ if "CACHE" in name),
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     child = process("train", tiny)

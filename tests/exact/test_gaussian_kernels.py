@@ -12,8 +12,6 @@ from widthwise.errors import InputError
 from widthwise.exact.gaussian_kernels import (
     activation_functions,
     gaussian_kernels,
-    gaussian_nodes,
-    sampled_nodes,
 )
 
 ACTIVATIONS = ("linear", "relu", "tanh", "erf", "gelu", "softplus")
@@ -119,38 +117,6 @@ def test_kernels_are_positive_and_follow_permutations(activation, rows, random):
         assert np.linalg.eigvalsh(plain)[0] > -1e-8 * max(1.0, plain.max())
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("rank", [0, 1, 2])
-def test_nodes_average_to_the_kernels(activation, rank):
-    """Four points of low rank: the closed forms for products of two, Gaussian moments for fields."""
-    inputs = np.array([[1.0, 0.2], [-0.3, 0.9], [0.5, -1.1], [1.0, 0.2]]) * (np.arange(2) < rank)
-    kernel = inputs @ inputs.T
-    nodes = gaussian_nodes(kernel, activation, spacing=0.15)
-    phi, slope = activation_functions(activation, 1.0, 1.0)
-    found = gaussian_kernels(kernel, activation)
-    for function, expected in ((phi, found.feature), (slope, found.gradient), (lambda h: h, kernel)):
-        values = function(nodes.fields)
-        np.testing.assert_allclose((values.T * nodes.weights) @ values, expected, rtol=1e-8, atol=1e-9)
-
-
-def test_relu_nodes_are_exact_for_four_features():
-    """E phi_1^2 phi_2^2 = [(1 + 2 c^2)(pi - theta) + 3 c s] / (2 pi), the arc-cosine kernel of order 2."""
-    angle = 1.1
-    inputs = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
-    nodes = gaussian_nodes(inputs @ inputs.T, "relu", spacing=1.0)
-    features = np.maximum(nodes.fields, 0.0)
-    c, s = np.cos(angle), np.sin(angle)
-    expected = ((1 + 2 * c**2) * (np.pi - angle) + 3 * c * s) / (2 * np.pi)
-    np.testing.assert_allclose(nodes.weights @ (features**2).prod(1), expected, rtol=1e-12)
-
-
-def test_sampled_nodes_have_the_covariance_asked_for():
-    """4,096 Sobol samples: second moments far closer than plain sampling's 2 %."""
-    kernel = np.array([[1.0, 0.5, 0.1], [0.5, 2.0, -0.4], [0.1, -0.4, 0.7]])
-    nodes = sampled_nodes(kernel, power=12, seed=3)
-    np.testing.assert_allclose((nodes.fields.T * nodes.weights) @ nodes.fields, kernel, atol=4e-3)
-
-
 def test_a_steep_activation_reports_its_quadrature_error():
     """tanh(40 h): poles close to the real line. The stated error must cover the real one."""
     found = gaussian_kernels(np.ones((1, 1)), "tanh", scale=40.0, gain=40.0)
@@ -172,8 +138,3 @@ def test_a_steep_activation_reports_its_quadrature_error():
 def test_what_is_no_covariance_is_refused(kernel):
     with pytest.raises(InputError, match="preactivation_kernel"):
         gaussian_kernels(kernel, "tanh")
-
-
-def test_three_independent_points_are_refused_with_advice():
-    with pytest.raises(InputError, match="sampled_nodes"):
-        gaussian_nodes(np.eye(3), "tanh", spacing=0.5)

@@ -83,9 +83,13 @@ def test_fast_path_equals_the_explicit_twin(activation, outputs, centered, seed)
     np.testing.assert_allclose(found.two_time, two_time, atol=1e-8 * np.abs(two_time).max())
 
 
-def test_modes_are_uncorrelated_and_rebuild_the_scatter(seed):
+@pytest.mark.parametrize("columns", [40, 300])
+def test_modes_are_uncorrelated_and_rebuild_the_scatter(seed, columns):
+    """Fewer columns than sites, and more."""
     rng = np.random.default_rng(seed)
-    smooth = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 40)) * np.geomspace(1e-3, 1, 40)
+    smooth = (
+        rng.standard_normal((200, 3)) @ rng.standard_normal((3, columns)) * np.geomspace(1e-3, 1, columns)
+    )
     weights = rng.uniform(0.5, 1.5, 200)
     weights /= weights.sum()
     scores, tail = principal_scores(smooth, weights)

@@ -76,6 +76,7 @@ def test_the_adjoint_is_the_derivative_with_respect_to_every_slot():
     assert sum(jax.tree.leaves(products)) == pytest.approx(differences, rel=1e-5)
 
 
+@pytest.mark.usefixtures("optimized")
 def test_two_tanh_layers_have_the_tabulated_variances():
     """Against a computation with 2,048 sites (1 to 3 % noise) and networks of width 256 (2.2 %).
 
@@ -83,7 +84,7 @@ def test_two_tanh_layers_have_the_tabulated_variances():
     of seeds for each number. Without the response terms predictions would be off by a third.
     """
     names = ("prediction", "feature_kernel")
-    settings = deep_study(2, 8, recorded=(4, 7), sites=4096, scramblings=16, observables=names)
+    settings = deep_study(2, 8, recorded=(4, 7), sites=4096, scramblings=8, observables=names)
     theory = solve_fluctuations(solve_infinite_width(settings, points=ONE))
     prediction = theory.isel(point=0, output=0)
     kernel = theory.isel(point=0, point_b=0)
@@ -133,6 +134,7 @@ def test_linear_networks_at_initialization(depth):
     agrees(theory, "tangent_kernel_variance", 2.0 * depth * (depth + 1) * (2 * depth + 1) / 3)
 
 
+@pytest.mark.usefixtures("optimized")
 def test_one_layer_by_adjoints_is_the_one_layer_solver():
     """Two methods that share no formula: influence functions, and adjoints; three points, one tested."""
     rng = np.random.default_rng(7)

@@ -15,6 +15,7 @@ from widthwise.study import NetworkSettings, RecordSettings, Study, TheorySettin
 ONE = Points(np.ones((1, 1)), np.ones((1, 1)), 1)
 
 
+@pytest.mark.usefixtures("optimized")
 def test_linear_layers_have_the_covariances_of_the_closed_solver():
     """Two layers: outputs at two times, kernels at two times and of two kinds; within five standard errors.
 

@@ -6,9 +6,9 @@ number by the t distribution. No error is above `RESOLUTION` of the geometric me
 
 import numpy as np
 import pytest
+from lazy_limit import solve_lazy_limit
 
 from widthwise.data import Points
-from widthwise.exact.lazy import solve_lazy_limit
 from widthwise.fluctuations.deep_covariance import Observable, solve_covariance
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.study import NetworkSettings, Study, TheorySettings, TrainingSettings

@@ -11,7 +11,15 @@ from deep_linear import DeepLinearProblem, solve_deep_linear
 from widthwise.data import Points
 from widthwise.errors import InputError
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.causal_pass import causal_pass, deep_noise, deep_process, order_parameters
+from widthwise.infinite_width.causal_pass import (
+    causal_pass,
+    deep_noise,
+    deep_process,
+    no_past,
+    no_slots,
+    order_parameters,
+)
+from widthwise.infinite_width.deep_step import Taps, advance
 from widthwise.infinite_width.one_hidden_layer import one_hidden_layer_solver, population_averages
 from widthwise.infinite_width.site import Population, Site, site_process
 from widthwise.study import NetworkSettings, RecordSettings, Study, TheorySettings, TrainingSettings
@@ -136,3 +144,20 @@ def test_what_cannot_fit_is_refused_before_it_is_compiled():
     said = r"400 points, 1 outputs and 1000 steps .* GB may be used: \d+ steps"
     with pytest.raises(InputError, match=said):
         solve_infinite_width(replace(study(2, 1000), record=RecordSettings(steps=(999,))), points=points)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_taps_are_added_to_what_the_sites_of_their_layer_read(layer):
+    """With linear layers the activations and gradients themselves: by a tap of either, and by no other."""
+    points = Points(np.eye(2), np.array([[1.0], [-1.0]]), 2)
+    with jax.enable_x64(True):
+        process = deep_process(study(2, 2, activation="linear"), points)
+        noise, past, slots = deep_noise(process, 16, (1,)), no_past(process, 16), no_slots(process)
+        h, z = (jax.random.normal(jax.random.key(each), (1, 16, 2)) for each in (0, 1))
+        plain = advance(process, past, noise, slots, jnp.asarray(0))[0].layers[layer]
+        for tap, moved_phi, moved_g in ((Taps(h=h), h, 0 * h), (Taps(z=z), 0 * z, z)):
+            taps = tuple(tap if each == layer else Taps() for each in range(2))
+            found = advance(process, past, noise, slots, jnp.asarray(0), taps)[0].layers[layer]
+            np.testing.assert_allclose(found.phi - plain.phi, moved_phi, atol=1e-12)
+            if tap.z is z or layer == 1:
+                np.testing.assert_allclose(found.g - plain.g, moved_g, atol=1e-12)

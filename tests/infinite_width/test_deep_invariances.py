@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lazy_limit import solve_lazy_limit
 
 from widthwise.data import Points
-from widthwise.exact.lazy import solve_lazy_limit
 from widthwise.infinite_width import solve_infinite_width
 from widthwise.infinite_width.causal_pass import causal_pass, deep_noise, deep_process, order_parameters
 from widthwise.study import NetworkSettings, Study, TheorySettings, TrainingSettings

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import widthwise as ww
+from widthwise.fluctuations import deep_shift
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -19,6 +20,12 @@ def compiled():
         lambda event, duration, **_: seen.append(duration) if event == COMPILED else None
     )
     return seen
+
+
+@pytest.fixture(autouse=True)
+def few_populations(monkeypatch):
+    """What is compiled does not depend on their number, and nothing here looks at the shift."""
+    monkeypatch.setattr(deep_shift, "POPULATIONS", (1, 4))
 
 
 @pytest.fixture(scope="module")

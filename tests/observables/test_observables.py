@@ -8,6 +8,7 @@ import xarray as xr
 
 import widthwise as ww
 from widthwise.errors import InputError
+from widthwise.observables.validity import validity_warnings
 from widthwise.records.schema import SCHEMA_VERSION, VARIABLES
 
 THEORY = ww.TheorySettings(
@@ -131,3 +132,25 @@ def test_warnings_name_what_is_wrong(points):
     assert any("diverged" in warning for warning in json.loads(wild.attrs["warnings"]))
     assert wild.attrs["outcome"].startswith("diverged")
     assert np.isnan(wild["prediction"].isel(step=-1)).all()
+
+
+@pytest.mark.parametrize(("substeps", "warned"), [(1, True), (64, False)])
+def test_steps_of_a_flow_that_are_too_coarse_are_told(substeps, warned):
+    """At a rate of 1 the error falls as the fourth power of the substeps, from above to below 1e-5."""
+    flow = ww.TrainingSettings(steps=4, optimizer="gradient_flow", learning_rate=1.0, substeps=substeps)
+    theory = solved(ww.Points(np.ones((1, 2)), np.ones((1, 1)), 1), training=flow)
+    told = [each for each in json.loads(theory.attrs["warnings"]) if "training.substeps" in each]
+    assert bool(told) == warned
+
+
+@pytest.mark.parametrize(
+    ("richness", "left", "warned"), [(3.0, 0.98, True), (3.0, 1.02, False), (2.9, 0.98, False)]
+)
+def test_a_rich_network_whose_variance_has_died_out_is_told(theory, richness, left, warned):
+    """Below a thousandth of its largest, and the richness from 3 on."""
+    late = theory.copy(deep=True)
+    late["prediction_variance"][:] = 0.0
+    late["prediction_variance"][1], late["prediction_variance"][-1] = 1.0, left * 1e-3
+    study = ww.Study(name="late", network=ww.NetworkSettings(richness=richness))
+    told = [each for each in validity_warnings(late, study, 2, 64) if "died out" in each]
+    assert bool(told) == warned

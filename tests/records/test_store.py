@@ -82,6 +82,15 @@ def complete(tmp_path):
     return tmp_path / "complete.zarr"
 
 
+def test_pending_counts_what_is_done_and_what_is_to_do(complete):
+    with open_store(complete, make_layout()) as store:
+        cells = store.pending()
+        assert (len(cells), store.finished, store.total) == (0, 6, 6)
+        store.begin(lost := store.layout.cells()[4])
+        assert store.pending() == [lost]
+        assert (store.finished, store.total) == (5, 6)
+
+
 class Crash(Exception):
     """Stands for the process ending between two instructions."""
 

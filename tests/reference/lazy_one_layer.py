@@ -14,18 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+from gaussian_nodes import GaussianNodes, gaussian_nodes, kernel_rank
 from jaxtyping import Float
 from lazy_response import Response, covariance, run, splits
+from step_function import StepFunction
 
 from widthwise.data.points import Points
 from widthwise.errors import InputError
-from widthwise.exact.gaussian_kernels import (
-    GaussianNodes,
-    activation_functions,
-    gaussian_nodes,
-    kernel_rank,
-)
-from widthwise.exact.step_function import StepFunction
+from widthwise.exact.gaussian_kernels import activation_functions
 from widthwise.study.settings import NetworkSettings, TrainingSettings
 
 # (finer, coarser) spacings of the quadrature by the rank of the inputs; their difference is the error.

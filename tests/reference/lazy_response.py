@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from step_function import StepFunction
 
 from widthwise.data.points import Points
-from widthwise.exact.step_function import StepFunction
 from widthwise.study.settings import TrainingSettings
 
 

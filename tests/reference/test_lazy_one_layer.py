@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from gaussian_nodes import GaussianNodes, sampled_nodes
 from lazy_one_layer import solve_lazy_one_layer, tangent_kernel_covariance
 from one_hidden_layer import reference_fluctuations
 from scipy.linalg import expm
@@ -9,7 +10,7 @@ from scipy.stats import norm
 
 from widthwise.data.points import Points
 from widthwise.errors import InputError
-from widthwise.exact.gaussian_kernels import GaussianNodes, activation_functions, sampled_nodes
+from widthwise.exact.gaussian_kernels import activation_functions
 from widthwise.study import NetworkSettings, TrainingSettings
 
 ONE = Points(np.ones((1, 1)), np.array([[0.7]]), 1)
@@ -261,5 +262,5 @@ def test_what_the_limit_does_not_cover_is_refused(network, training, word):
 
 def test_inputs_of_higher_rank_need_nodes():
     points = Points(np.eye(3), np.ones((3, 1)), 2)
-    with pytest.raises(InputError, match="sampled_nodes"):
+    with pytest.raises(ValueError, match="sampled_nodes"):
         solve_lazy_one_layer(points, NetworkSettings(), TrainingSettings())

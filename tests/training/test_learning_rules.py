@@ -12,7 +12,7 @@ from widthwise.data import Points
 from widthwise.networks import draw_feedback
 from widthwise.study import EnsembleSettings, NetworkSettings, RecordSettings, Study, TrainingSettings
 from widthwise.training import train_ensemble
-from widthwise.training.trainer import network_keys
+from widthwise.training.keys import network_keys
 
 FA, DFA = "feedback_alignment", "direct_feedback_alignment"
 WIDTH = 7

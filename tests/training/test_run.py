@@ -18,7 +18,7 @@ from widthwise.study import (
 from widthwise.training import chunks, train_ensemble
 from widthwise.training.chunks import STEPS, Cut, plan_chunks
 from widthwise.training.program import compile_program
-from widthwise.training.run import run_networks
+from widthwise.training.run import run_networks, stack_batches
 
 PERCEPTRON = Study(
     name="perceptron",
@@ -197,3 +197,12 @@ def test_progress_counts_networks_times_steps():
     study = with_quantities(ONLINE)
     run_networks(compile_program(study, open_stream(study), 24), range(2), progress=Counting())
     assert sum(counted) == 2 * 19
+
+
+def test_batches_are_filled_up_with_the_last_one_to_the_length_of_a_chunk():
+    """Never beyond it: chunks of one length share a program."""
+    batches = [Batch(np.full((2, 3), i), np.full((2, 1), -i)) for i in (1.0, 2.0)]
+    for length, expected in ((2, [1, 2]), (5, [1, 2, 2, 2, 2])):
+        stacked = stack_batches(batches, length)
+        assert stacked.inputs[:, 0, 0].tolist() == expected
+        assert (-stacked.answers[:, 1, 0]).tolist() == expected

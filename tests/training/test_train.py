@@ -20,7 +20,8 @@ from widthwise.study import (
     TrainingSettings,
 )
 from widthwise.training import memory_limits, program, train_ensemble
-from widthwise.training.trainer import Trainer, network_keys
+from widthwise.training.keys import network_keys
+from widthwise.training.trainer import Trainer
 
 QUANTITIES = ("prediction", "loss", "feature_kernel", "gradient_kernel", "tangent_kernel")
 

@@ -28,7 +28,7 @@ DRAWS = 100
 
 @dataclass(frozen=True)
 class Ensembling:
-    """Mean losses of ensembles of n = 1, 2, ... networks and of infinitely many, and its bootstrap scatter."""
+    """Mean losses of ensembles of n = 1, 2, ... networks, and of infinitely many, with bootstrap scatter."""
 
     curve: Float[np.ndarray, " size"]
     infinite: float

@@ -6,8 +6,7 @@ from dataclasses import replace
 import jax
 
 from widthwise.data import Batch, Stream
-from widthwise.networks.build import blueprint
-from widthwise.networks.parametrization import Rule, is_rule, is_tensor, rules_of
+from widthwise.networks.parametrization import Rule, is_rule, is_tensor
 from widthwise.networks.trace import Trace
 from widthwise.records.schema import QUANTILE_LEVELS
 from widthwise.study import Study
@@ -57,12 +56,11 @@ def tensor_laws(study: Study, stream: Stream) -> dict[str, tuple]:
     two widths, for arrays as they are kept. `tensor_weight_exponent` is of the initial weights, NaN where
     they start at zero; `tensor_update_exponent` of a step of the study's optimizer, without weight decay.
     """
+    judged = replace(study, network=replace(study.network, parametrization="mean_field"))
     narrow = min(study.ensemble.widths)
-    settings = replace(study.network, parametrization="mean_field")
-    plans = {n: blueprint(settings, stream.shape, stream.outputs, n) for n in (narrow, 2 * narrow)}
-    base = blueprint(settings, stream.shape, stream.outputs, settings.base_width)
-    rules = [jax.tree.leaves(rules_of(plan, base, "mean_field"), is_leaf=is_rule) for plan in plans.values()]
-    tensors = jax.tree.leaves(plans[narrow], is_leaf=is_tensor)
+    trainers = [Trainer(judged, stream.probes, width) for width in (narrow, 2 * narrow)]
+    rules = [jax.tree.leaves(trainer.rules, is_leaf=is_rule) for trainer in trainers]
+    tensors = jax.tree.leaves(trainers[0].blueprint, is_leaf=is_tensor)
 
     def update(rule: Rule) -> float:
         adam = study.training.optimizer in ("adam", "adamw")

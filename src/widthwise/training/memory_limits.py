@@ -14,10 +14,11 @@ from widthwise.data.files import usable_bytes
 from widthwise.errors import InputError
 from widthwise.records import Layout
 from widthwise.records.evidence import usable_processors
+from widthwise.training.keys import keys_of
 from widthwise.training.measures.sharpness import ITERATIONS
 from widthwise.training.measures.tangent import choose_block, tangent_kernel_bytes
 from widthwise.training.sharding import shareable
-from widthwise.training.trainer import State, Trainer, keys_of
+from widthwise.training.trainer import State, Trainer
 
 TANGENT_BYTES = 2**29  # for the gradients of the tangent kernel
 BUDGET_BYTES = 2**31  # what networks of one call may take together
@@ -145,11 +146,6 @@ def networks_in_a_call(trainer: Trainer, mesh: Mesh | None) -> int:
     # Not many more than a block, so that few are computed in vain.
     block = -(-trainer.study.ensemble.seeds_per_cell // devices) * devices
     return min(shareable(fitting, devices), block)
-
-
-def groups_held(states: State, workers: int) -> int:
-    """Calls whose networks are in memory together: at least those that run, and what half of it holds."""
-    return max(workers, usable_bytes() // (2 * tree_bytes(states)))
 
 
 def networks_at_once(programs: list[Any], states: State, width: int, processors: int | None) -> int:

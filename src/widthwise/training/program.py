@@ -13,23 +13,23 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key
 
 from widthwise.data import Batch, Stream
+from widthwise.data.files import usable_bytes
 from widthwise.networks import FamilyKey
 from widthwise.study import Study
 from widthwise.training.chunks import Cut, cut_of, plan_chunks
+from widthwise.training.keys import keys_of
 from widthwise.training.memory_limits import (
-    groups_held,
     networks_at_once,
     networks_in_a_call,
     tree_bytes,
 )
 from widthwise.training.recording import measure, see
-from widthwise.training.sharding import everywhere, over_seeds, place, seed_mesh
+from widthwise.training.sharding import place, seed_mesh, shardings
 from widthwise.training.trainer import (
     Numbers,
     State,
     Trainer,
     as_batch,
-    keys_of,
     numerics,
     on_device,
     probe_batch,
@@ -63,7 +63,7 @@ class Program(NamedTuple):
     records); `visit(states, batches, edges, count)` records them before each of the first `count` batches of
     `edges` and trains them up to the one after, and gives records, arrays of `shapes` after the first axis
     (network) and the second (the most that are recorded in a call), and states. `workers` such calls are made
-    at the same time, and the states of `held` are in memory.
+    at the same time, and the states of `held` are in memory: of those that run, or what half of it holds.
     """
 
     study: Study
@@ -122,7 +122,7 @@ def compile_program(
         between = any(chunk.length > len(chunk.recorded) > 0 for chunk in chunks)
         look = partial(look, most=cut.records, between=between)
         # Each is compiled in a thread of its own; a lowering belongs to this one and its precision.
-        seeds, same = (over_seeds(mesh), everywhere(mesh)) if mesh else (None, None)
+        seeds, same = shardings(mesh)
         values, points = place((values, points), same)
         edges, count = _spans(cut.records)
         lowered = [
@@ -149,7 +149,7 @@ def compile_program(
         cut=cut,
         together=together,
         workers=workers,
-        held=groups_held(states, workers),
+        held=max(workers, usable_bytes() // (2 * tree_bytes(states))),
         mesh=mesh,
     )
 

@@ -14,9 +14,10 @@ from widthwise.data import Batch
 from widthwise.progress import SILENT, Progress
 from widthwise.records.schema import QUANTITIES, with_errors
 from widthwise.training.chunks import Chunk, plan_chunks, units_of
+from widthwise.training.keys import keys_of
 from widthwise.training.program import Program
-from widthwise.training.sharding import everywhere, over_seeds, place
-from widthwise.training.trainer import State, Tree, keys_of, numerics, on_device
+from widthwise.training.sharding import place, shardings
+from widthwise.training.trainer import State, Tree, numerics, on_device
 
 Keep = Callable[[int, int, Tree], None]
 
@@ -94,7 +95,7 @@ class _Run:
         self.diverged_at = np.full(len(seeds), -1, np.int32)
         size, mesh = program.together, program.mesh
         self.groups = [range(i, min(i + size, len(seeds))) for i in range(0, len(seeds), size)]
-        self.over, self.same = (over_seeds(mesh), everywhere(mesh)) if mesh else (None, None)
+        self.over, self.same = shardings(mesh)
         self.states: dict[int, State] = {}
         self.wave, self.told = range(0), 0
         self.next_wave()

@@ -18,14 +18,12 @@ def seed_mesh() -> Mesh | None:
     return Mesh(np.array(devices), (SEED,)) if len(devices) > 1 else None
 
 
-def over_seeds(mesh: Mesh) -> NamedSharding:
-    """Arrays whose leading axis is the seed, a share on each device; its length is a multiple of theirs."""
-    return NamedSharding(mesh, PartitionSpec(SEED))
-
-
-def everywhere(mesh: Mesh) -> NamedSharding:
-    """Arrays of which each device has a copy."""
-    return NamedSharding(mesh, PartitionSpec())
+def shardings(mesh: Mesh | None) -> tuple[NamedSharding | None, NamedSharding | None]:
+    """Of arrays whose leading axis is the seed, a share on each device (its length is a multiple of theirs),
+    and of arrays of which each has a copy; None where there is one device."""
+    if mesh is None:
+        return None, None
+    return NamedSharding(mesh, PartitionSpec(SEED)), NamedSharding(mesh, PartitionSpec())
 
 
 def place(tree: Any, sharding: NamedSharding | None) -> Any:

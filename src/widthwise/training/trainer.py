@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Key, Num, UInt32
+from jaxtyping import Array, Float, Int, Key, Num
 
 from widthwise.data import Batch, Probes
 from widthwise.networks import MLP, FamilyKey, Feedback, blueprint, draw_feedback, draw_nested
 from widthwise.networks.parametrization import Rule, draw, is_rule, is_tensor, rules_of
 from widthwise.networks.trace import Trace
-from widthwise.study import EnsembleSettings, Study
+from widthwise.study import Study
 from widthwise.study.combinations import FULL_BATCH
 from widthwise.training.dynamics import feedback_gradient, flow
 from widthwise.training.loss import total_loss
@@ -24,7 +24,6 @@ from widthwise.training.optimizer import Constants, chain, constants_of, make_sc
 
 Tree = Any
 ADAPTIVE = ("adam", "adamw")
-NEURONS = 2**32 - 1  # folded into the root, as no index of a seed is: the row of neurons of nested families
 
 
 class State(NamedTuple):
@@ -202,40 +201,6 @@ def numerics(precision: str) -> Iterator[None]:
     """JAX settings of one precision for this thread: true float32 or float64, products included."""
     with jax.enable_x64(precision == "float64"), jax.default_matmul_precision("highest"):
         yield
-
-
-def network_keys(ensemble_seed: int, seeds: Int[np.ndarray, "seed"], width: int) -> Key[Array, "seed"]:
-    """The key of each network: it depends on (`ensemble.seed`, seed index, width) and on nothing else.
-
-    Both halves of a 64-bit `ensemble_seed` count, in 32-bit mode too.
-    """
-    return _fold(_words(ensemble_seed), seeds.astype(np.uint32), np.uint32(width))
-
-
-def keys_of(
-    ensemble: EnsembleSettings, seeds: Int[np.ndarray, "seed"], width: int
-) -> Key[Array, "seed"] | FamilyKey:
-    """What each network of a width is drawn from, a leading axis of networks: its key, or its place in the
-    nested families, network k of width N being neurons k N to (k + 1) N - 1 of their row."""
-    own = network_keys(ensemble.seed, seeds, width)
-    if ensemble.coupling == "independent":
-        return own
-    row = jax.random.fold_in(_root(jnp.asarray(_words(ensemble.seed))), np.uint32(NEURONS))
-    return FamilyKey(own, jnp.broadcast_to(row, own.shape), jnp.asarray(seeds * width, jnp.int32))
-
-
-def _words(ensemble_seed: int) -> UInt32[np.ndarray, "2"]:
-    return np.array([ensemble_seed >> 32 & 0xFFFFFFFF, ensemble_seed & 0xFFFFFFFF], dtype=np.uint32)
-
-
-def _root(words: UInt32[Array, "2"]) -> Key[Array, ""]:
-    return jax.random.wrap_key_data(words, impl="threefry2x32")
-
-
-@jax.jit
-def _fold(words: UInt32[Array, "2"], seeds: UInt32[Array, "seed"], width: UInt32[Array, ""]) -> Array:
-    root = _root(words)
-    return jax.vmap(lambda seed: jax.random.fold_in(jax.random.fold_in(root, seed), width))(seeds)
 
 
 def last_output(output: Float[Array, "point *position output"]) -> Float[Array, "point output"]:
