@@ -58,6 +58,20 @@ def check(records) -> None:
     assert (records["target"] == 1).all()
 
 
+def test_families_are_kept_and_who_names_none_is_alone(tmp_path):
+    for width, seed, family in ((8, 0, 5), (8, 1, 5), (16, 0, 5), (16, 1, None), (8, 2, None)):
+        with RecordWriter(tmp_path, width=width, seed=seed, family=family) as recorder:
+            recorder.record(0, loss={"test": 1.0})
+    records = open_runs(tmp_path)
+    assert records.coords["family"].dims == ("width", "seed")
+    family = records["family"].values
+    assert family[:, :2].tolist() == [[5, 5], [5, family[1, 1]]]
+    assert family[1, 2] == -1, "no network there"
+    assert len({5, int(family[0, 2]), int(family[1, 1])}) == 3
+    with pytest.raises(InputError, match="`family` is -1: give a whole number from 0 on"):
+        RecordWriter(tmp_path, width=8, seed=3, family=-1)
+
+
 def test_what_is_written_is_read(tmp_path):
     store = write(tmp_path).path
     assert store == tmp_path / "width=8" / "seed=0.zarr"

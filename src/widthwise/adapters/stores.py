@@ -152,7 +152,8 @@ def _run(
     done, diverged = (True, -1) if {"done", "diverged_at"} <= flags.keys() else _seen(own, steps)
     done = bool(flags["done"][cell]) if "done" in flags else done
     diverged = int(flags["diverged_at"][cell]) if "diverged_at" in flags else diverged
-    return Run(origin, width, seed, steps, own, labels, done, max(diverged, -1) if done else -1)
+    family = int(flags["family"][cell]) if "family" in flags else None
+    return Run(origin, width, seed, steps, own, labels, done, max(diverged, -1) if done else -1, family)
 
 
 def _is_size(values: np.ndarray) -> bool:
@@ -160,9 +161,9 @@ def _is_size(values: np.ndarray) -> bool:
 
 
 def _flags(origin: str, small: Mapping[str, np.ndarray], shape: tuple[int, int]) -> dict[str, np.ndarray]:
-    """`done` and `diverged_at`, those that there are."""
+    """`done`, `diverged_at` and `family`, those that there are."""
     found = {}
-    for name in ("done", "diverged_at"):
+    for name in ("done", "diverged_at", "family"):
         if name in small:
             values = small[name]
             if values.dtype.kind not in "biuf" or values.shape != shape or not np.isfinite(values).all():
@@ -192,7 +193,18 @@ def _seen(arrays: Mapping[str, xr.Variable], steps: np.ndarray) -> tuple[bool, i
 def _wanted() -> tuple[str, ...]:
     """Only names that are known are ever looked for, so that a store cannot lead out of itself by a name."""
     one_time = [name for name, each in VARIABLES.items() if "step_b" not in each.dims]
-    beside = ("width", "seed", "step", "target", "done", "diverged_at", *LAWS, *FANS, *NAMED.values())
+    beside = (
+        "width",
+        "seed",
+        "step",
+        "target",
+        "done",
+        "diverged_at",
+        "family",
+        *LAWS,
+        *FANS,
+        *NAMED.values(),
+    )
     return (*one_time, *RECORD_VARIABLES, *EXTRA_VARIABLES, *beside)
 
 
