@@ -19,7 +19,7 @@ def test_a_fault_fails_with_the_table_and_the_tensor():
         ww.testing.assert_width_consistent(records_of("faulty"), claims="scales")
     message = str(caught.value)
     assert "INCONSISTENT" in message and "tensor embedding, size of updates (RMS)" in message
-    assert "learning rate scales wrongly" in message.replace("\n    ", " ")
+    assert "divide its learning rate by width / base width" in message.replace("\n    ", " ")
 
 
 def test_what_could_not_tell_passes_only_if_it_may():

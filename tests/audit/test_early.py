@@ -5,7 +5,7 @@ import pytest
 from synthetic_records import STEPS, WIDTHS, correct_records
 
 from widthwise.audit import AuditSettings
-from widthwise.audit.claims.scales import early_step
+from widthwise.audit.claims.scale_series import early_step
 from widthwise.audit.ensemble_view import measure
 
 

@@ -55,7 +55,7 @@ def test_an_impossible_alpha_is_refused(records, alpha):
 
 
 def test_an_unknown_claim_is_refused_with_those_there_are(records):
-    with pytest.raises(InputError, match="'nonsense': choose from scales"):
+    with pytest.raises(InputError, match="'nonsense': choose from training_setup"):
         audit(records, claims=["nonsense"])
     with pytest.raises(InputError, match="empty"):
         audit(records, claims=[])

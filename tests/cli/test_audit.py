@@ -198,7 +198,7 @@ def test_what_is_no_ensemble_is_refused_in_one_message(folder, case):
 
 WRONG_CALLS = {
     "alpha": (["--alpha", "2"], "`alpha` = 2.0"),
-    "claim": (["--claims", "scale"], "choose from scales"),
+    "claim": (["--claims", "scale"], "choose from training_setup, scales"),
     "no claim": (["--claims", ","], "`claims` is empty"),
     "unknown key": (["--set", "audit.onse=1"], "did you mean `audit.onset`?"),
     "other table": (["--set", "training.steps=1"], "give audit.key=value"),
@@ -299,5 +299,8 @@ def test_a_theory_of_another_study_is_left_aside_with_a_message(folder):
 def test_help_has_examples_and_statuses():
     result = call("audit", "--help")
     assert result.exit_code == 0
-    assert "widthwise audit runs/digits" in result.stdout and "3 underpowered" in result.stdout
+    assert (
+        "widthwise audit runs/digits" in result.stdout
+        and "3 none is, but a core claim" in result.stdout.replace("\n", " ")
+    )
     assert "table [audit]" in " ".join(result.stdout.replace("│", " ").split()), "brackets are no markup"

@@ -14,6 +14,7 @@ from widthwise.adapters.found_run import Labels, Run, RunsArray, coordinates_of
 from widthwise.adapters.names import NAMED, recordable, require_same_names
 from widthwise.adapters.roles import infer_roles
 from widthwise.adapters.run_store import INTERRUPTED
+from widthwise.adapters.store_labels import TABLES
 from widthwise.adapters.stores import runs_of_store
 from widthwise.atomic import PARTIAL
 from widthwise.errors import InputError, StoreError
@@ -234,7 +235,7 @@ def _attributes(runs: Sequence[Run]) -> dict[str, object]:
     alike = {
         name: value
         for name, value in first.items()
-        if name not in ("tensor_shapes", "tensor_roles")
+        if name not in ("tensor_shapes", *TABLES.values())
         and all(run.labels.attributes.get(name) == value for run in runs[1:])
     }
     return alike | {"schema_version": SCHEMA_VERSION, "runs": len({run.origin for run in runs})}

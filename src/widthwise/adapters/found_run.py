@@ -17,7 +17,8 @@ class Labels:
     """What the axes and probes of a store are; the same in all runs that are opened together.
 
     **Fields:** `names`, along `layer`, `tensor`, `block` and `split` (of losses); `splits`, of each point;
-    `targets`; `probes`, their hash; `shapes`, `roles` and `exponents` of tensors; `attributes`, of the store.
+    `targets`; `probes`, their hash; `shapes`, `roles`, `feeds` and `exponents` of tensors; `attributes`, of
+    the store.
     """
 
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -26,6 +27,7 @@ class Labels:
     probes: str = ""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     roles: Mapping[str, str] = field(default_factory=dict)
+    feeds: Mapping[str, str] = field(default_factory=dict)
     exponents: Mapping[str, np.ndarray] = field(default_factory=dict)
     attributes: Mapping[str, object] = field(default_factory=dict)
 

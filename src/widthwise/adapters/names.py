@@ -13,6 +13,7 @@ EXTRA_VARIABLES: dict[str, Variable] = {
     "attention_entropy": Variable(
         ("step", "block", "head"), "entropy of attention weights in nats, mean over points and queries"
     ),
+    "attention_head_size": Variable(("step",), "entries of a query, over which a score of attention sums"),
     "learning_rate": Variable(("step", "tensor"), "learning rate of the tensor's param group"),
     "weight_decay": Variable(("step", "tensor"), "weight decay of the tensor's param group"),
     "epsilon": Variable(("step", "tensor"), "epsilon of the tensor's param group"),
@@ -34,6 +35,7 @@ DECISIVE = ("prediction", "loss", "batch_loss")
 # Dimensions whose entries have names of their own.
 NAMED = {"layer": "layer_name", "tensor": "tensor", "block": "block", "split": "split"}
 ROLES = ("input", "hidden", "readout", "scalar")
+FEEDS = ("network", "output", "attention", "gate", "tied")
 LONGEST_NAME, LARGEST_NUMBER = 200, 2**53
 
 

@@ -14,12 +14,14 @@ def infer_roles(
     """Shapes of tensors at each width, and their roles where these tell them.
 
     **Returns:** `tensor_shape` (width, tensor, axis), 0 beyond a tensor's last axis and where nothing was
-    recorded; and `tensor_role` (tensor), "" where it is not known. None of them without recorded shapes.
+    recorded; and `tensor_role` and `tensor_feeds` (tensor), "" where not known. None of them without recorded
+    shapes or words.
     """
     shapes = {width: _of_width(runs, width) for width in widths}
     given = {name: role for run in runs for name, role in run.labels.roles.items()}
+    feeds = {name: word for run in runs for name, word in run.labels.feeds.items()}
     rank = max((len(shape) for each in shapes.values() for shape in each.values()), default=0)
-    if not tensors or not (rank or given):
+    if not tensors or not (rank or given or feeds):
         return {}, {}
     table = np.zeros((len(widths), len(tensors), rank), np.int64)
     for i, width in enumerate(widths):
@@ -33,7 +35,12 @@ def infer_roles(
     meaning = {"long_name": "sizes of a weight tensor as (out, in, ...), 0 beyond its last axis"}
     variable = {"tensor_shape": xr.Variable(("width", "tensor", "axis"), table, meaning)} if rank else {}
     meaning = {"long_name": "what a weight tensor does: input, hidden, readout or scalar"}
-    return variable, {"tensor_role": xr.Variable(("tensor",), np.array(roles, dtype=object), meaning)}
+    found = {"tensor_role": xr.Variable(("tensor",), np.array(roles, dtype=object), meaning)}
+    if feeds:
+        words = np.array([feeds.get(tensor, "") for tensor in tensors], dtype=object)
+        meaning = {"long_name": "what a tensor's output feeds: network, output, attention, gate or tied"}
+        found["tensor_feeds"] = xr.Variable(("tensor",), words, meaning)
+    return variable, found
 
 
 def role_of(narrow: Sequence[int], wide: Sequence[int]) -> str:

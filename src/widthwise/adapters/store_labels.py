@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 
 from widthwise.adapters.found_run import Labels
-from widthwise.adapters.names import NAMED, ROLES, require_names
+from widthwise.adapters.names import FEEDS, NAMED, ROLES, require_names
 from widthwise.errors import StoreError
 from widthwise.study.stored import read_json
 
 # What a store may say of tensors: roles and exponents of their scales; sizes of their sides (width, tensor).
 LAWS = ("tensor_role", "tensor_weight_exponent", "tensor_update_exponent")
 FANS = ("tensor_fan_in", "tensor_fan_out")
+# Words of tensors, and the attributes of a run's store that hold them.
+TABLES = {"tensor_role": "tensor_roles", "tensor_feeds": "tensor_feeds"}
 
 
 def read_labels(
@@ -41,7 +43,8 @@ def read_labels(
         targets=_targets(origin, small.get("target"), sizes),
         probes=str(attributes.get("probes_sha256", "")),
         shapes=_json_shapes(origin, attributes),
-        roles=_roles(origin, names.get("tensor", ()), small, attributes),
+        roles=_words(origin, "tensor_role", ROLES, attributes, names, small),
+        feeds=_words(origin, "tensor_feeds", FEEDS, attributes, names, small),
         exponents={
             name: small[name].astype(np.float64)
             for name in LAWS[1:]
@@ -76,13 +79,19 @@ def _json_shapes(origin: str, attributes: Mapping[str, object]) -> dict[str, tup
     }
 
 
-def _roles(
-    origin: str, tensors: tuple[str, ...], small: Mapping[str, np.ndarray], attributes: Mapping[str, object]
+def _words(
+    origin: str,
+    name: str,
+    known: tuple[str, ...],
+    attributes: Mapping[str, object],
+    names: Mapping[str, tuple[str, ...]],
+    small: Mapping[str, np.ndarray],
 ) -> dict[str, str]:
-    given, found = _table(origin, attributes, "tensor_roles"), small.get("tensor_role", np.zeros(0)).tolist()
-    if len(found) == len(tensors):
-        given |= {name: str(role) for name, role in zip(tensors, found, strict=True) if str(role) in ROLES}
-    return {name: role for name, role in given.items() if role in ROLES}
+    """A word of each tensor: from an attribute that is a table, or from an array along `tensor`."""
+    tensors, array = names.get("tensor", ()), small.get(name, np.zeros(0)).tolist()
+    pairs = list(zip(tensors, array, strict=True)) if len(array) == len(tensors) else []
+    table = _table(origin, attributes, TABLES[name])
+    return {tensor: str(word) for tensor, word in [*table.items(), *pairs] if str(word) in known}
 
 
 def _table(origin: str, attributes: Mapping[str, object], name: str) -> dict[str, Any]:

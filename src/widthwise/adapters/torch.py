@@ -13,7 +13,15 @@ from widthwise.adapters.steps import Steps, log_steps, rule_of
 from widthwise.adapters.torch_batches import BatchWatch
 from widthwise.adapters.torch_callbacks import lightning_callback, trainer_callback
 from widthwise.adapters.torch_effects import UpdateEffects
-from widthwise.adapters.torch_forward import Forward, choose_modules, observe, without_readout
+from widthwise.adapters.torch_forward import (
+    Forward,
+    call_model,
+    choose_modules,
+    observe,
+    tensor_in,
+    without_readout,
+)
+from widthwise.adapters.torch_graph import Graph, read_graph
 from widthwise.adapters.torch_isolation import all_random_states_kept, require_torch, untouched
 from widthwise.adapters.torch_model import is_recording_rank, module_name, tensors_of, unwrap
 from widthwise.adapters.torch_numbers import (
@@ -59,8 +67,8 @@ class Recorder:
     arguments or a dictionary of keywords, points first; `width`, `seed`, which run this is; `out`, a folder
     for all runs; `steps`, "log" (about eight a decade), "all", numbers such as `log_steps(last)`, or a
     function of the step; `layers`, names as in `model.named_modules()` or types whose outputs are measured,
-    by default Linear, Conv, LayerNorm and Embedding without the readout; `outputs`, from what the model
-    returns to predictions (point, output), by default that tensor or its `logits`, of texts at the last
+    by default Linear, Conv, Embedding, LayerNorm and RMSNorm without the readout; `outputs`, from what the
+    model returns to predictions (point, output), by default that tensor or its `logits`, of texts at the last
     position; `targets`, y of the probes, or class numbers; `loss_function`, of what the model returns and
     `targets`, by which `loss` is measured on the probes: without it `loss` is the one given to `step`, else
     that is `batch_loss`; `loss_kind`, "mse" or "cross_entropy", known of PyTorch's own functions; `splits`,
@@ -69,9 +77,9 @@ class Recorder:
     what the model returns to weights (point, head, query, key) of each block, by default those of
     `MultiheadAttention` or the output's `attentions`; `mode`, "eval" (no dropout, running statistics) or
     "train" while measuring; `multipliers`, by name of tensor, where the network multiplies it by a factor
-    that depends on the width: recorded are weights, updates with and gradients without it; `tensor_roles`,
-    where shapes do not tell: "input", "hidden", "readout" or "scalar"; `optimizer`, one or a list, read only:
-    with it `update_rms` and `update_effect_rms` leave out what decoupled weight decay does.
+    that depends on the width: recorded are weights, updates and outputs with and gradients without it;
+    `tensor_roles`, where shapes do not tell: "input", "hidden", "readout" or "scalar"; `optimizer`, one or a
+    list, read only: with it `update_rms` and `update_effect_rms` leave out what decoupled decay does.
     **Errors:** `InputError` if PyTorch is missing or an argument is wrong; sharded models (FSDP) cannot be
     recorded.
     """
@@ -117,6 +125,7 @@ class Recorder:
         self._multipliers = dict(multipliers or {})
         self._shapes, self._roles = shapes, dict(tensor_roles or {})
         self._origin: dict[str, Any] = {}
+        self._outside: dict[str, float] = {}
         self._modules: dict[str, Any] = {}
         self._pending: dict[str, Any] | None = None
         self._before: dict[str, Any] = {}
@@ -124,6 +133,7 @@ class Recorder:
         self._effects = UpdateEffects(self.model, self._tensors, self._multipliers)
         self._optimizers = OptimizerWatch(optimizer, self._tensors)
         self._batches = BatchWatch(self.model)
+        self._graph = Graph({})
 
     def start(self) -> None:
         """Measure the network at initialization; the context manager does it. A second time does nothing."""
@@ -143,6 +153,8 @@ class Recorder:
             self._wanted -= set(LAYERED)
         self._modules = {name: self._modules[name] for name in names}
         self._origin = {name: first.layers[name] for name in names}
+        self._outside = {n: self._effects.factor_outside(self._modules[n], first.layers[n]) for n in names}
+        self._graph = self._read_graph()
         points = len(first.prediction)
         splits = tuple(self._splits) if self._splits is not None else ("test",) * points
         self.writer = RecordWriter(
@@ -154,6 +166,7 @@ class Recorder:
             probes=as_numbers(self.probes),
             tensor_shapes=self._shapes,
             tensor_roles=self._roles,
+            tensor_feeds=self._graph.feeds,
             loss_kind=self._loss_kind,
             attributes={"recorder": "torch", "model": module_name(self.model), "probe_mode": self._mode},
         )
@@ -218,6 +231,11 @@ class Recorder:
             )
             return seen._replace(loss=self._loss_on(seen)) if self._loss_function is not None else seen
 
+    def _read_graph(self) -> Graph:
+        """What the output of each tensor feeds: see `torch_graph`."""
+        with untouched(self.model, training=self._mode == "train"):
+            return read_graph(lambda: tensor_in(call_model(self.model, self.probes)), self._tensors)
+
     def _loss_on(self, seen: Forward) -> dict[str, float]:
         """The loss of each split of the probes."""
         torch = require_torch()
@@ -247,12 +265,14 @@ class Recorder:
         found: dict[str, Any] = {"prediction": as_numbers(seen.prediction)}
         if seen.loss is not None:
             found["loss"] = seen.loss
+        if self._graph.head_size:
+            found["attention_head_size"] = self._graph.head_size
         found |= self._of_layers(seen) | self._of_attention(seen)
         if "weight_rms" in self._wanted:
             found["weight_rms"] = {n: rms(p) * self._multiplier(n) for n, p in self._tensors.items()}
         if self._wanted & {"update_rms", "update_effect_rms"}:
             self._before = {name: p.detach().clone() for name, p in self._tensors.items()}
-        self._pending = {name: value for name, value in found.items() if name in self._wanted}
+        self._pending = {n: v for n, v in found.items() if n in self._wanted or n in EXTRA_VARIABLES}
         self._optimizers.watch()
         self._batches.watch()
 
@@ -265,9 +285,9 @@ class Recorder:
                 f"layer {absent[0]!r} was called at initialization, and now is not: name other `layers`"
             )
         measures: dict[str, Callable[[str], Any]] = {
-            "forward_rms": lambda name: rms(seen.layers[name]),
-            "forward_change_rms": lambda name: rms(
-                seen.layers[name] - origin[name].to(seen.layers[name].device)
+            "forward_rms": lambda name: self._outside[name] * rms(seen.layers[name]),
+            "forward_change_rms": lambda name: (
+                self._outside[name] * rms(seen.layers[name] - origin[name].to(seen.layers[name].device))
             ),
             "feature_kernel": lambda name: kernel(seen.layers[name], points, self._features, name),
             "preactivation_quantile": lambda name: quantiles(seen.layers[name], points, name),

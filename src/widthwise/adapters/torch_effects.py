@@ -9,6 +9,8 @@ from widthwise.adapters.torch_forward import tensor_in
 from widthwise.adapters.torch_isolation import require_torch
 from widthwise.adapters.torch_numbers import rms
 
+SAME_OUTPUT = 1e-3  # relative; further off, a module has factors of its own
+
 
 class Call(NamedTuple):
     """One call of a module: its arguments and keywords, detached copies."""
@@ -78,6 +80,23 @@ class UpdateEffects:
             found[name] = rms(require_torch().cat([p.reshape(-1) for p in parts])) if parts else math.nan
         self.calls = {}
         return found
+
+    def factor_outside(self, module: Any, output: Any) -> float:
+        """The told factor of a module's matrix where the module's `output` does not hold it yet, else 1: what
+        the next module receives is the output times that factor."""
+        for name, (owner, attribute) in self.owners.items():
+            if owner is module and attribute == "weight" and name in self.told and self.calls.get(id(module)):
+                weight, bias = module.weight.detach(), getattr(module, "bias", None)
+                plain = _linear(module, attribute, self.calls[id(module)][0], weight, trust=True)
+                if plain is None or plain.shape != output.shape:
+                    return 1.0
+                if bias is not None:
+                    plain = plain + bias.detach().reshape(
+                        -1, *(1,) * (plain.ndim - 2 if plain.ndim > 3 else 0)
+                    )
+                off = rms(plain.float() - output.to(plain.device))
+                return self.told[name] if off <= SAME_OUTPUT * rms(output) else 1.0
+        return 1.0
 
     def _effect(self, name: str, call: Call, old: Mapping[str, Any], change: Any) -> Any:
         module, attribute = self.owners[name]

@@ -26,7 +26,8 @@ class Forward(NamedTuple):
 
 
 def choose_modules(model: Any, layers: Sequence[str | type] | None) -> dict[str, Any]:
-    """Modules by name: those named or of the types given; by default Linear, Conv, LayerNorm and Embedding.
+    """Modules by name: those named or of the types given; by default Linear, Conv, Embedding, LayerNorm
+    and RMSNorm.
 
     **Errors:** `InputError` for a name that the model does not have, with the nearest one.
     """
@@ -34,9 +35,12 @@ def choose_modules(model: Any, layers: Sequence[str | type] | None) -> dict[str,
     every = {clean(name): module for name, module in model.named_modules() if name}
     every = every or {"model": model}
     if layers is None:
-        types = (nn.Linear, nn.modules.conv._ConvNd, nn.LayerNorm, nn.Embedding)
-        found = {n: m for n, m in every.items() if isinstance(m, types) or type(m).__name__ == "Conv1D"}
-        return found
+        types = (nn.Linear, nn.modules.conv._ConvNd, nn.LayerNorm, nn.RMSNorm, nn.Embedding)
+        return {
+            name: module
+            for name, module in every.items()
+            if isinstance(module, types) or type(module).__name__.endswith(("Conv1D", "RMSNorm"))
+        }
     if isinstance(layers, str):
         raise InputError(f"`layers` is {layers!r}: give a list of names or types")
     found = {}
@@ -87,7 +91,7 @@ def observe(
                     handle = module.register_forward_pre_hook(_ask_for_weights, with_kwargs=True)
                     stack.enter_context(_hook(handle))
                     stack.enter_context(_hook(module.register_forward_hook(_keeper(weights, clean(name), 1))))
-        raw = _call(model, probes)
+        raw = call_model(model, probes)
     if watch_attention and not weights:
         weights = _named_attention(attention(raw) if attention is not None else _part_of(raw, "attentions"))
     weights = {name: _joined(each) for name, each in weights.items()}
@@ -139,7 +143,8 @@ def _hook(handle: Any):
         handle.remove()
 
 
-def _call(model: Any, probes: Any) -> Any:
+def call_model(model: Any, probes: Any) -> Any:
+    """What the model returns for the probes, on its device and in its precision."""
     parameter = next(model.parameters())
 
     def ready(value: Any) -> Any:

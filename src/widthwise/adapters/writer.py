@@ -15,6 +15,7 @@ from widthwise.adapters.as_arrays import as_array, as_quantity
 from widthwise.adapters.found_run import Labels, coordinates_of
 from widthwise.adapters.names import (
     DECISIVE,
+    FEEDS,
     ROLES,
     require_cell,
     require_names,
@@ -44,8 +45,9 @@ class RecordWriter:
     (point, output); `splits`, "train" or "test" for each probe; `probes`, the inputs, of which only a hash is
     kept, so that runs with other probes are refused; `tensor_shapes`, of each weight tensor as (out, in,
     ...), from which roles are inferred over widths; `tensor_roles`, "input", "hidden", "readout" or "scalar"
-    where you know better; `loss_kind`, "mse" or "cross_entropy", which an audit else guesses from losses,
-    predictions and targets; `attributes`, whatever JSON can hold.
+    where you know better; `tensor_feeds`, what a tensor's output feeds, of `names.FEEDS`; `loss_kind`, "mse"
+    or "cross_entropy", which an audit else guesses from losses, predictions and targets; `attributes`,
+    whatever JSON can hold.
     **Errors:** `InputError` for a bad argument, name, or shape, or if the disk is full.
     """
 
@@ -60,6 +62,7 @@ class RecordWriter:
         probes: object = None,
         tensor_shapes: Mapping[str, Sequence[int]] | None = None,
         tensor_roles: Mapping[str, str] | None = None,
+        tensor_feeds: Mapping[str, str] | None = None,
         loss_kind: str | None = None,
         attributes: Mapping[str, object] | None = None,
     ):
@@ -81,7 +84,8 @@ class RecordWriter:
             "written_by": json.dumps({name: version(name) for name in ("widthwise", "numpy", "zarr")}),
             "probes_sha256": "" if probes is None else digest_of(probes),
             "tensor_shapes": json.dumps(_shapes({} if tensor_shapes is None else tensor_shapes)),
-            "tensor_roles": json.dumps(_roles({} if tensor_roles is None else tensor_roles)),
+            "tensor_roles": json.dumps(_words("tensor_roles", tensor_roles or {}, ROLES)),
+            "tensor_feeds": json.dumps(_words("tensor_feeds", tensor_feeds or {}, FEEDS)),
         }
         if loss_kind is not None:
             if loss_kind not in LOSSES:
@@ -245,11 +249,11 @@ def _table(of: str, given: object) -> Mapping[str, Any]:
     return given
 
 
-def _roles(roles: Mapping[str, str]) -> dict[str, str]:
-    for name, role in _table("tensor_roles", roles).items():
-        if role not in ROLES:
-            raise InputError(f"`tensor_roles` has {role!r} for {name!r}: give one of {', '.join(ROLES)}")
-    return dict(roles)
+def _words(of: str, words: Mapping[str, str], known: Sequence[str]) -> dict[str, str]:
+    for name, word in _table(of, words).items():
+        if word not in known:
+            raise InputError(f"`{of}` has {word!r} for {name!r}: give one of {', '.join(known)}")
+    return dict(words)
 
 
 def _json(name: str, value: object) -> str:

@@ -36,7 +36,10 @@ class SlopePower:
     """Of a null |estimate - expected| <= `tolerance` tested by Student's t.
 
     **Fields:** `estimates`, all of which must leave the interval; `seeds`, at the width with the fewest;
-    `sides`, 2 where the null is a point and its p-value two-sided.
+    `sides`, 2 where the null is a point and its p-value two-sided; `beyond`, how far each
+    estimate lies outside of what is expected (negative inside), and `alpha`, at which their intervals exclude
+    larger effects: a test of equivalence, at its own level, since all must pass for a "consistent". An effect
+    is excluded if any of the estimates does, each at its share of `alpha`.
 
     >>> test = SlopePower((Estimate(1.0, 0.05, 10.0),), 0.1, 6)
     >>> round(test.smallest(0.05), 3), test.smallest(0.05) > test.smallest(0.05, more=6)
@@ -47,19 +50,34 @@ class SlopePower:
     tolerance: float
     seeds: int
     sides: int = 1
+    beyond: tuple[float, ...] = ()
+    alpha: float = 0.05
 
     def smallest(self, level: float, more: int = 0, finer: float = 1.0) -> float:
         """Tolerance plus critical value plus the 80 % point of the noise."""
-        growth = (self.seeds + more) / self.seeds
         largest = 0.0
         for estimate in self.estimates:
             if math.isinf(estimate.error):
                 return math.inf
-            noise = math.sqrt(max(estimate.error**2 - estimate.numerical**2, 0.0) / growth)
-            error = math.hypot(noise, estimate.numerical / math.sqrt(finer))
-            critical = float(stats.t.isf(level / self.sides, estimate.dof * growth))
-            largest = max(largest, self.tolerance + (critical + float(stats.norm.ppf(POWER))) * error)
+            error, dof = self._error(estimate, more, finer)
+            critical = float(stats.t.isf(level / self.sides, dof)) + float(stats.norm.ppf(POWER))
+            largest = max(largest, self.tolerance + critical * error)
         return largest
+
+    def excluded(self, more: int = 0, finer: float = 1.0) -> float:
+        """The effect that the estimates' own intervals would exclude; infinite if none does."""
+        found = math.inf
+        for estimate, distance in zip(self.estimates, self.beyond, strict=False):
+            if not math.isinf(estimate.error):
+                error, dof = self._error(estimate, more, finer)
+                found = min(found, distance + float(stats.t.isf(self.alpha / len(self.beyond), dof)) * error)
+        return max(found, 0.0)
+
+    def _error(self, estimate: Estimate, more: int, finer: float) -> tuple[float, float]:
+        """An estimate's error and degrees of freedom with more seeds and a finer theory."""
+        growth = (self.seeds + more) / self.seeds
+        noise = math.sqrt(max(estimate.error**2 - estimate.numerical**2, 0.0) / growth)
+        return math.hypot(noise, estimate.numerical / math.sqrt(finer)), estimate.dof * growth
 
 
 @dataclass(frozen=True)
@@ -94,15 +112,21 @@ class Remedy:
     finer: float = 1.0
 
 
+def decisive(power: Power, level: float, more: int = 0, finer: float = 1.0) -> float:
+    """The effect that a test would see or, of an exponent, the smaller one that its interval excludes."""
+    resolution = power.smallest(level, more, finer)
+    return min(resolution, power.excluded(more, finer)) if isinstance(power, SlopePower) else resolution
+
+
 def settle(power: Power, level: float, useful: float) -> Remedy | None:
     """The least that brings the resolution well below `useful`: seeds if they do, else a finer theory, else
     both; None if nothing does."""
     wanted = MARGIN * useful
-    if power.smallest(level) <= power.smallest(level, finer=MOST_FINER) * 1.4:  # theory's error is no limit
+    if decisive(power, level) <= decisive(power, level, finer=MOST_FINER) * 1.4:  # theory's error is no limit
         seeds = _seeds(power, level, wanted, 1.0)
         if seeds is not None:
             return Remedy(seeds=seeds)
-    if power.smallest(level, 0, MOST_FINER) <= BALANCE * wanted:
+    if decisive(power, level, 0, MOST_FINER) <= BALANCE * wanted:
         seeds = 0
     else:  # what seeds leave over is theory's
         seeds = _seeds(power, level, BALANCE * wanted, MOST_FINER)
@@ -112,12 +136,12 @@ def settle(power: Power, level: float, useful: float) -> Remedy | None:
 
 
 def _seeds(power: Power, level: float, wanted: float, finer: float) -> int | None:
-    if power.smallest(level, MOST_SEEDS, finer) > wanted:
+    if decisive(power, level, MOST_SEEDS, finer) > wanted:
         return None
     low, high = 0, MOST_SEEDS
     while low < high:
         middle = (low + high) // 2
-        if power.smallest(level, middle, finer) <= wanted:
+        if decisive(power, level, middle, finer) <= wanted:
             high = middle
         else:
             low = middle + 1
@@ -127,6 +151,6 @@ def _seeds(power: Power, level: float, wanted: float, finer: float) -> int | Non
 def _finer(power: Power, level: float, wanted: float, seeds: int) -> float:
     """The least of some round factors that will do."""
     for factor in FINER:
-        if power.smallest(level, seeds, factor) <= wanted:
+        if decisive(power, level, seeds, factor) <= wanted:
             return factor
     return MOST_FINER

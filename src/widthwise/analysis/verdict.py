@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-from widthwise.analysis.power import Power, Remedy, settle
+from widthwise.analysis.power import Power, Remedy, decisive, settle
 from widthwise.analysis.signflip import holm
 
-Verdict = Literal["consistent", "inconsistent", "underpowered"]
+Verdict = Literal["consistent", "inconsistent", "underpowered", "open"]
 Where = Mapping[str, str | int | float]
 
 # Which comes first among what is inconsistent: a tensor's or rule's own fault, what inherits it, what
@@ -17,6 +17,7 @@ OWN, INHERITED, SYMPTOM = 0, 1, 2
 MANY_SEEDS = 1000
 REMEDIES = ("more_seeds", "finer_theory")
 WIDTHS = "more widths, further apart"
+UNDECIDED: tuple[Verdict, ...] = ("underpowered", "open")  # of core claims, and of others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Test:
     description that judges nothing; `power`, from which come the resolution and what would settle it;
     `useful`, the effect that must be visible for a "consistent"; `advice_good` and `advice_bad`, for
     either outcome; `weak`, why nothing could be told and what to do, or empty; `instead`, what helps where
-    it takes too many seeds; `depth`, OWN, INHERITED or SYMPTOM.
+    it takes too many seeds; `depth`, OWN, INHERITED or SYMPTOM; `core`, whether the verdict waits for it.
     """
 
     __test__: ClassVar[bool] = False
@@ -46,6 +47,7 @@ class Test:
     weak: str = ""
     instead: str = WIDTHS
     depth: int = SYMPTOM
+    core: bool = True
 
     @property
     def trouble(self) -> str:
@@ -106,9 +108,10 @@ def judge(tests: Sequence[Test], alpha: float) -> tuple[ClaimRow, ...]:
     """Judge all tests by Holm's method at `alpha`; worst first.
 
     A test is inconsistent if its adjusted p-value is below `alpha`. One that does not fail is consistent only
-    if its resolution, at the level of Holm's first step, is `useful`: silence of a test that could not have
-    spoken is no evidence. It is underpowered else, whatever its own interval shows, and the advice says what
-    would decide it.
+    if its resolution, at the level of Holm's first step, is `useful`, as silence of a test that could not
+    have spoken is no evidence, or if the interval of an exponent excludes effects that large. A test is
+    undecided else: underpowered if it is one of a core claim, open if not; and the advice says what would
+    decide it.
     """
     judged = [test for test in tests if test.p_value is not None and not test.trouble]
     p_values = [1.0 if test.p_value is None else test.p_value for test in judged]
@@ -117,17 +120,18 @@ def judge(tests: Sequence[Test], alpha: float) -> tuple[ClaimRow, ...]:
 
 
 def overall(rows: Sequence[ClaimRow]) -> Verdict:
-    """Inconsistent if any row is, else underpowered if any is or none judges, else consistent."""
+    """Inconsistent if any row is, else underpowered if any is or none judges, else consistent; what is open
+    changes nothing."""
     verdicts = {row.verdict for row in rows if row.judges}
     if "inconsistent" in verdicts:
         return "inconsistent"
-    return "underpowered" if "underpowered" in verdicts or not verdicts else "consistent"
+    return "underpowered" if "underpowered" in verdicts or not verdicts - {"open"} else "consistent"
 
 
 def sort_rows(rows: Sequence[ClaimRow]) -> tuple[ClaimRow, ...]:
     """Worst first: inconsistent rows, own faults before what inherits them and what shows them, by p-value;
     then those with too little data; descriptions last."""
-    order = {"inconsistent": 0, "underpowered": 1, "consistent": 2}
+    order = {"inconsistent": 0, "underpowered": 1, "open": 2, "consistent": 3}
 
     def badness(row: ClaimRow) -> tuple[float, ...]:
         p = 2.0 if row.p_value is None else row.p_value
@@ -146,13 +150,18 @@ def _rule(test: Test, adjusted: float | None, tests: int, alpha: float) -> Claim
         verdict, advice = "underpowered", test.trouble
     elif adjusted is not None and adjusted < alpha:
         verdict, advice = "inconsistent", test.advice_bad
-    elif adjusted is not None and resolution is not None and not resolution <= test.useful:
-        assert test.power is not None
+    elif (
+        adjusted is not None
+        and test.power is not None
+        and not ((seen := decisive(test.power, level)) <= test.useful)
+    ):
         remedy = settle(test.power, level, test.useful)
-        verdict, advice = "underpowered", _ask(resolution, test, remedy)
+        verdict, advice = "underpowered", _ask(seen, test, remedy)
         if test.p_value is not None and test.p_value < alpha:
             chance = f"It is off by more than its own noise, which chance does somewhere among {tests} tests "
             advice = f"{chance}(p = {adjusted:.2g}, adjusted): undecided. {advice}"
+    if verdict == "underpowered" and not test.core:
+        verdict = "open"
     return ClaimRow(
         claim=test.claim,
         verdict=verdict,
@@ -194,7 +203,7 @@ def remedies(rows: Sequence[ClaimRow]) -> str:
     >>> remedies([row])
     '12 more seeds at each width would settle it.'
     """
-    weak = [row for row in rows if row.verdict == "underpowered"]
+    weak = [row for row in rows if row.verdict in UNDECIDED]
     asked = [row for row in weak if row.more_seeds or row.finer_theory]
     few = [row for row in asked if (row.more_seeds or 0) <= MANY_SEEDS]
     parts = []

@@ -1,7 +1,7 @@
 """What an audit forgives, and what it must be able to see."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from widthwise.errors import InputError
 from widthwise.study.rules import bounds
@@ -18,7 +18,9 @@ class AuditSettings:
     a relative gap between the two widest networks that is never held against them; `visible_exponent` and
     `visible_gap`, the effects that must be visible for a "consistent" (unrelated functions of one size differ
     by sqrt(2) of it); `onset`, the share of the initial loss beyond which a curve has left the limit;
-    `most_steps`, `most_points`, of which kernels and other large arrays are read; `seed`, of bootstraps.
+    `most_steps`, `most_points`, of which kernels and other large arrays are read; `seed`, of bootstraps;
+    `limit`, which infinite width is meant, with its own laws; `strict`, whether the verdict waits for every
+    claim and not for the core ones only.
 
     **Errors:** `InputError` for a value out of range.
     """
@@ -32,6 +34,8 @@ class AuditSettings:
     most_steps: Annotated[int, bounds(1, 10**9, "such as 8")] = 8
     most_points: Annotated[int, bounds(1, 10**9, "such as 64")] = 64
     seed: Annotated[int, bounds(0, 10**9, "such as 0")] = 0
+    limit: Literal["mup", "ntk", "standard"] = "mup"
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for name, value in checked("audit", vars(self), AuditSettings).items():

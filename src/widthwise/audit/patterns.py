@@ -16,6 +16,20 @@ ROLES = (
     ("update_rms", "hidden"),
     ("update_rms", "readout"),
 )
+LIMITS = {"ntk": ("the NTK parametrization",) * 2, "standard": tuple(PATTERNS)[1:]}
+
+
+def shifts_of(limit: str, adaptive: bool) -> dict[str, tuple[float, float]]:
+    """By how much exponents of initial weights and of updates differ from those of muP, by role, where
+    `limit` is meant: "mup", "ntk" or "standard"; `adaptive`, of an optimizer as Adam.
+
+    >>> shifts_of("ntk", False)["hidden"], shifts_of("mup", True)
+    ((0.0, -0.5), {})
+    """
+    if limit not in LIMITS:
+        return {}
+    weights, first, hidden, readout = PATTERNS[LIMITS[limit][adaptive]]
+    return {"input": (0.0, first), "hidden": (0.0, hidden), "readout": (weights, readout)}
 
 
 def whole_parametrization(deviations: Mapping[tuple[str, str], float]) -> str:

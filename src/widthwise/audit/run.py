@@ -2,17 +2,18 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
 
 from widthwise.analysis.compare import Comparison
-from widthwise.analysis.verdict import ClaimRow, Test, Untested, Verdict, judge, overall
+from widthwise.analysis.verdict import OWN, ClaimRow, Test, Untested, Verdict, judge, overall
 from widthwise.audit.against_theory import CLAIM as THEORY
 from widthwise.audit.against_theory import theory_rows, theory_tests
 from widthwise.audit.audit_settings import AuditSettings
-from widthwise.audit.claims import CLAIMS, DESCRIPTIONS
+from widthwise.audit.claims import CLAIMS, CORE, DESCRIPTIONS
+from widthwise.audit.coordinate_check import CoordinateCheck, coordinate_check
 from widthwise.audit.ensemble_curves import EnsembleCurves, ensemble_curves
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare, measure
 from widthwise.audit.gap_series import Gaps, measure_gaps
@@ -31,7 +32,8 @@ class Audit:
     **Fields:** `rows`, worst first; `untested`, what the records do not allow; `evidence`, widths, seeds,
     steps, alpha, versions; `summary`, sentences for a practitioner; `gaps` between widths at each step, and
     `ensembles`, losses of ensembles at every width, where the records allow; `comparison`, measured against
-    predicted, where there was a theory of the same study (no file keeps its numbers).
+    predicted, where there was a theory of the same study (no file keeps its numbers); `coordinates`, sizes of
+    layers and effects of updates against width.
     """
 
     rows: tuple[ClaimRow, ...]
@@ -41,6 +43,7 @@ class Audit:
     gaps: Gaps | None = field(default=None, compare=False, repr=False)
     ensembles: EnsembleCurves | None = field(default=None, compare=False, repr=False)
     comparison: Comparison | None = field(default=None, compare=False)
+    coordinates: CoordinateCheck | None = field(default=None, compare=False, repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -114,7 +117,7 @@ def audit(
             tests += more
     elif claims is not None and THEORY in chosen:
         untested.append(Untested(claim=THEORY, why="there is no theory: `widthwise theory` writes theory.nc"))
-    rows = judge(tests, alpha)
+    rows = judge(_with_core(tests, measured.settings.strict), alpha)
     reference = None if numbers is None else theory
     return Audit(
         rows,
@@ -124,7 +127,18 @@ def audit(
         gaps=measure_gaps(measured, progress),
         ensembles=ensemble_curves(measured),
         comparison=None if numbers is None else Comparison(numbers, theory_rows(rows), alpha),
+        coordinates=coordinate_check(measured),
     )
+
+
+def _with_core(tests: list[Test], strict: bool) -> list[Test]:
+    """Each test with whether the verdict waits for it; where none of a core claim's was possible, for all."""
+    found = {
+        id(test) for test in tests if test.claim in CORE and (test.claim != "attention" or test.depth == OWN)
+    }
+    if strict or not any(id(test) in found and test.p_value is not None for test in tests):
+        return tests
+    return [replace(test, core=test.core and id(test) in found) for test in tests]
 
 
 def _described(name: str, measured: EnsembleView) -> list[Test]:

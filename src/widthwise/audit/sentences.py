@@ -12,6 +12,7 @@ from widthwise.audit.claims.function_gaps import alive_curves, comparable
 from widthwise.audit.claims.loss_curves import split_names
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 from widthwise.audit.reading import sound
+from widthwise.audit.remedies import cause
 from widthwise.audit.theory_limit import ensemble_loss, loss_curve
 from widthwise.wording import percent
 
@@ -29,7 +30,7 @@ def summarize(
 
     **Arguments:** `theory` of the same study, whose infinite width is the reference then.
     """
-    sentences = [_cause(rows)]
+    sentences = [_cause(measured, rows)]
     # Where scaling is wrong there is no limit to be near to.
     if not any(row.verdict == "inconsistent" for row in rows):
         sentences += _tracking(measured, theory)
@@ -49,12 +50,12 @@ def summarize(
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def _cause(rows: tuple[ClaimRow, ...]) -> str:
+def _cause(measured: EnsembleView, rows: tuple[ClaimRow, ...]) -> str:
     """Of an inconsistency; the rest the verdict says itself."""
     bad = [row for row in rows if row.verdict == "inconsistent"]
     if bad:
         rest = f" ({len(bad) - 1} more tests fail with it.)" if len(bad) > 1 else ""
-        return f"Inconsistent with correct scaling: {bad[0].advice}{rest}"
+        return f"Inconsistent with correct scaling: {cause(measured, rows)}{rest}"
     if all(row.p_value is None for row in rows if row.judges):
         return "Nothing could be tested with these records."
     return ""

@@ -231,7 +231,7 @@ def audit(
     out: Annotated[
         str | None,
         _option(
-            "Where verdict.json and report.html go; the run's folder, or audit/, if not given.",
+            "Where verdict.json and report.html go; the folder audited, or audit/, if not given.",
             "DIR",
             "--out",
         ),
@@ -249,18 +249,27 @@ def audit(
     overrides: Annotated[
         list[str] | None, _option("Set a threshold; may be repeated.", "audit.KEY=VALUE", "--set")
     ] = None,
+    limit: Annotated[
+        str | None, _option("The infinite width that is meant, by default mup.", "mup|ntk|standard")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Wait for every claim, not the core ones.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Do networks of several widths, from any training code, behave as one model?
 
-    Writes DIR/verdict.json and DIR/report.html. Exit status: 0 consistent, 1 inconsistent, 3 underpowered
-    (none inconsistent), 2 a wrong call or a bad input.
+    Writes DIR/verdict.json and DIR/report.html. Exit status: 0 no claim is inconsistent and all core claims
+    (set-up of training, scales, attention at initialization, richness) are consistent; 1 one is inconsistent;
+    3 none is, but a core claim lacks data; 2 a wrong call or a bad input.
     """
     with guarded() as guard:
         from widthwise.cli import audit as auditing
         from widthwise.cli.audit_options import read_settings
 
-        chosen = read_settings(settings, overrides or [])
+        wanted = [] if limit is None else [f"audit.limit={limit!r}"]
+        wanted += ["audit.strict=true"] if strict else []
+        chosen = read_settings(settings, [*(overrides or []), *wanted])
         question = auditing.Question(tuple(paths), alpha, auditing.claims_of(claims), chosen)
         directory = auditing.place_of(question, out)
         guard.directory = directory

@@ -64,7 +64,7 @@ def place_of(question: Question, out: str | None) -> Path:
 
     **Errors:** `InputError` for a URL, a file or nothing.
     """
-    directory = folder_of(out, question.run_directory or DEFAULT_OUT)
+    directory = folder_of(out, question.run_directory or _recorded_folder(question.paths) or DEFAULT_OUT)
     if is_url(str(directory)):
         raise InputError(f"{directory}: verdict and report go to a folder; give one with --out")
     refuse_file(directory)
@@ -141,6 +141,14 @@ def render(audited: Audited, directory: Path) -> str:
     """The table, and where the files are."""
     files = f"verdict: {directory / 'verdict.json'}\nreport: {directory / 'report.html'}"
     return f"{render_table(audited)}\n\n{files}"
+
+
+def _recorded_folder(paths: tuple[str, ...]) -> Path | None:
+    """The one local folder of recorded runs that is asked about; None of a store, a file or several paths."""
+    only = paths[0]
+    if len(paths) != 1 or not only.strip() or "\0" in only or is_url(only):
+        return None
+    return Path(only) if Path(only).is_dir() and not (Path(only) / "zarr.json").exists() else None
 
 
 def _is_run(path: str) -> bool:

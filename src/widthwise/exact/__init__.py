@@ -3,20 +3,10 @@
 What the theory estimates with errors for any study is here without, where it can be. `docs/exact.md` begins.
 """
 
-from widthwise.exact.gaussian_kernels import GaussianKernels, gaussian_kernels
-from widthwise.exact.lazy import LazyKernels, lazy_kernels
-from widthwise.exact.two_layer_linear import (
-    TwoLayerLinearProblem,
-    TwoLayerLinearSolution,
-    solve_two_layer_linear,
-)
-
-__all__ = [
-    "GaussianKernels",
-    "LazyKernels",
-    "TwoLayerLinearProblem",
-    "TwoLayerLinearSolution",
-    "gaussian_kernels",
-    "lazy_kernels",
-    "solve_two_layer_linear",
-]
+from widthwise.exact.gaussian_kernels import GaussianKernels as GaussianKernels
+from widthwise.exact.gaussian_kernels import gaussian_kernels as gaussian_kernels
+from widthwise.exact.lazy import LazyKernels as LazyKernels
+from widthwise.exact.lazy import lazy_kernels as lazy_kernels
+from widthwise.exact.two_layer_linear import TwoLayerLinearProblem as TwoLayerLinearProblem
+from widthwise.exact.two_layer_linear import TwoLayerLinearSolution as TwoLayerLinearSolution
+from widthwise.exact.two_layer_linear import solve_two_layer_linear as solve_two_layer_linear

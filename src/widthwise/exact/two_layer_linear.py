@@ -106,24 +106,20 @@ def solve_two_layer_linear(problem: TwoLayerLinearProblem) -> TwoLayerLinearSolu
             f"{problem.learning_rate} or take gradient flow"
         )
     residual = problem.target - prediction[:, 0]
-    variance = {"prediction": _variance(prediction), "tangent_kernel": _variance(kernel)}
-    shift = {"prediction": prediction[:, 3] + prediction[:, 5], "tangent_kernel": kernel[:, 3] + kernel[:, 5]}
+    found = {}
+    for name, polynomial in (("prediction", prediction), ("tangent_kernel", kernel)):
+        found[name], found[f"{name}_response"] = polynomial[:, 0], polynomial[:, 1:3]
+        found[f"{name}_variance"] = (polynomial[:, 1:3] ** 2).sum(1)
+        found[f"{name}_shift"] = polynomial[:, 3] + polynomial[:, 5]
     return TwoLayerLinearSolution(
         residual=residual,
-        prediction=prediction[:, 0],
-        prediction_response=prediction[:, 1:3],
-        prediction_variance=variance["prediction"],
-        prediction_shift=shift["prediction"],
-        tangent_kernel=kernel[:, 0],
-        tangent_kernel_response=kernel[:, 1:3],
-        tangent_kernel_variance=variance["tangent_kernel"],
-        tangent_kernel_shift=shift["tangent_kernel"],
+        **found,
         feature_kernel=kernel[:, 0] / 2.0,
-        feature_kernel_variance=variance["tangent_kernel"] / 4.0 + overlap**2,
-        feature_kernel_shift=shift["tangent_kernel"] / 2.0,
+        feature_kernel_variance=found["tangent_kernel_variance"] / 4.0 + overlap**2,
+        feature_kernel_shift=found["tangent_kernel_shift"] / 2.0,
         loss=residual**2 / 2.0,
-        loss_variance=residual**2 * variance["prediction"],
-        loss_shift=variance["prediction"] / 2.0 - residual * shift["prediction"],
+        loss_variance=residual**2 * found["prediction_variance"],
+        loss_shift=found["prediction_variance"] / 2.0 - residual * found["prediction_shift"],
     )
 
 
@@ -179,7 +175,3 @@ def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _exponential(a: np.ndarray) -> np.ndarray:
     rest = a * np.array([0.0, 1, 1, 1, 1, 1])
     return np.exp(a[0]) * (np.eye(6)[0] + rest + _times(rest, rest) / 2.0)
-
-
-def _variance(polynomial: Float[np.ndarray, "step coefficient"]) -> Float[np.ndarray, " step"]:
-    return (polynomial[:, 1:3] ** 2).sum(1)

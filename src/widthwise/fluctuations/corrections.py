@@ -41,7 +41,8 @@ from widthwise.study import Study
 
 SEED_OF_FLUCTUATIONS = 1
 
-Scattered = tuple[Population, Float[np.ndarray, "site mode"], Float[np.ndarray, " mode"]]
+# Scores (site, mode) and what is left out (mode); scramblings differ in how many modes they have.
+Scattered = tuple[Population, Float[np.ndarray, "_ _"], Float[np.ndarray, "_"]]
 
 
 @dataclass(frozen=True)

@@ -132,19 +132,17 @@ def no_past(process: DeepProcess, sites: int, copies: int = 1, dtype: DTypeLike 
     points, outputs = process.targets.shape
     steps, each = process.steps, points * outputs
     on_points, on_outputs = (jnp.zeros((sites, steps, size), dtype) for size in (points, each))
-    depth = process.depth
-    layers = []
-    for layer in range(depth):
-        layers.append(
-            LayerPast(
-                phi=jnp.stack([on_points] * copies),
-                g=jnp.stack([on_outputs] * copies),
-                white_u=on_points if process.conditioned and layer > 0 else None,
-                white_r=on_outputs if process.conditioned and layer < depth - 1 else None,
-                factor_u=jnp.zeros((steps, points, steps, points)),
-                factor_r=jnp.zeros((steps, each, steps, each)),
-            )
+    layers = (
+        LayerPast(
+            phi=jnp.stack([on_points] * copies),
+            g=jnp.stack([on_outputs] * copies),
+            white_u=on_points if process.conditioned and layer > 0 else None,
+            white_r=on_outputs if process.conditioned and layer < process.depth - 1 else None,
+            factor_u=jnp.zeros((steps, points, steps, points)),
+            factor_r=jnp.zeros((steps, each, steps, each)),
         )
+        for layer in range(process.depth)
+    )
     return Past(tuple(layers), jnp.zeros((steps, points, outputs)))
 
 

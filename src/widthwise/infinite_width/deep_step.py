@@ -151,21 +151,7 @@ def advance(
         return process.rule(process, past, noise, slots, t, taps)
     kicks, depth = process.kicks(past.output, t), len(past.layers)
     taps = taps or (Taps(),) * depth
-    fields: list[Fields] = []
-    phi_rows, a_rows, h_drifts = [], [], []
-    for layer in range(depth):
-        known, slot, each = past.layers[layer], slots.layers[layer], noise[layer]
-        above = (phi_rows[-1], a_rows[-1], past.layers[layer - 1].factor_r) if layer else None
-        made, drift = forward(process, known, each, above, kicks, taps[layer].h, t)
-        a_row = slot.a
-        if layer < depth - 1:
-            white = each.r if known.white_r is None else known.white_r
-            along = None if each.sign_r is None else average(made.phi[2], each.sign_r)
-            a_row += response(made.phi[0], white, known.factor_r, t) if along is None else along
-        fields.append(made)
-        phi_rows.append(kept(equal_and_past(made.phi[0], known.phi[0], t) + slot.phi, t, present=True))
-        a_rows.append(kept(a_row, t, present=False))
-        h_drifts.append(drift)
+    fields, phi_rows, a_rows, h_drifts = forward_pass((process, past, noise, slots), kicks, taps, t)
     entries, g_rows, b_rows, z_drifts = [], [], [], []
     output = slots.output
     for layer in reversed(range(depth)):
@@ -186,6 +172,31 @@ def advance(
     rows = (LayerRows(*each) for each in zip(phi_rows, g_rows, a_rows, b_rows, strict=True))
     drifts = (LayerDrift(*each) for each in zip(h_drifts, z_drifts, strict=True))
     return Past(tuple(entries), output), Rows(tuple(rows), output), tuple(drifts)
+
+
+def forward_pass(
+    given: tuple[DeepProcess, Past, tuple[LayerNoise, ...], Rows],
+    kicks: Float[Array, "step point output"],
+    taps: tuple[Taps, ...],
+    t: Int[Array, ""],
+) -> tuple[list[Fields], list[Array], list[Array], list[Array]]:
+    """Fields, rows of Phi and of A (of backpropagation alone), and drifts of all layers; slots added."""
+    process, past, noise, slots = given
+    fields: list[Fields] = []
+    phi_rows, a_rows, drifts = [], [], []
+    for layer, (known, slot, each) in enumerate(zip(past.layers, slots.layers, noise, strict=True)):
+        above = (phi_rows[-1], a_rows[-1], past.layers[layer - 1].factor_r) if layer else None
+        made, drift = forward(process, known, each, above, kicks, taps[layer].h, t)
+        a_row = slot.a
+        if layer < len(noise) - 1 and process.rule is None:
+            white = each.r if known.white_r is None else known.white_r
+            along = None if each.sign_r is None else average(made.phi[2], each.sign_r)
+            a_row += response(made.phi[0], white, known.factor_r, t) if along is None else along
+        fields.append(made)
+        phi_rows.append(kept(equal_and_past(made.phi[0], known.phi[0], t) + slot.phi, t, present=True))
+        a_rows.append(kept(a_row, t, present=False))
+        drifts.append(drift)
+    return fields, phi_rows, a_rows, drifts
 
 
 def forward(

@@ -5,7 +5,7 @@ self-consistent equations, which is what implicit differentiation of the fixed p
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -62,49 +62,9 @@ def derivative_solver(study: Study, points: Points, direction: Parameters) -> Ca
 
     Twice to three times the time and memory of the values alone.
     """
-    problem, steps = problem_of(study, points), study.recorded_steps()
-    if not is_one_population(study):
-        deep, at = deep_process(study, points), jnp.asarray(evaluations(study, steps))
-        require_enough_sites(deep, study.theory.sites, "theory.sites")
-
-        def solve_deep(replicate: int) -> Derivative:
-            noise = deep_noise(deep, study.theory.sites, (study.theory.seed, replicate))
-            return _deep_derivative((deep, problem, direction), noise, at)
-
-        return solve_deep
-    process, gaps = site_process(study, points), jnp.asarray(np.diff(steps, prepend=0))
-
-    def solve(replicate: int) -> Derivative:
-        population = draw_sites(study, points, study.theory.sites, replicate)
-        return _population_derivative((process, problem, direction), population, gaps)
-
-    return solve
-
-
-@eqx.filter_jit
-def _population_derivative(
-    moved_by: tuple[SiteProcess, Problem, Parameters], population: Population, gaps: Int[Array, " step"]
-) -> Derivative:
-    process, problem, direction = moved_by
-
-    def at(parameters: Parameters) -> OrderParameters:
-        moved = moved_process(process, problem, parameters)
-        return population_averages(moved, moved_population(population, problem, parameters), gaps)
-
-    return Derivative(*jax.jvp(at, (problem.parameters,), (direction,)))
-
-
-@eqx.filter_jit
-def _deep_derivative(
-    moved_by: tuple[DeepProcess, Problem, Parameters], noise: tuple[LayerNoise, ...], at: Int[Array, " step"]
-) -> Derivative:
-    process, problem, direction = moved_by
-
-    def observed(parameters: Parameters) -> OrderParameters:
-        moved = moved_process(process, problem, parameters)
-        return order_parameters(moved, causal_pass(moved, moved_noise(noise, problem, parameters))[1], at)
-
-    return Derivative(*jax.jvp(observed, (problem.parameters,), (direction,)))
+    problem = problem_of(study, points)
+    process, draw, at = _setting(study, points, study.recorded_steps())
+    return lambda replicate: _derivative((process, problem, direction), draw(replicate), at)
 
 
 def gradient_solver(
@@ -115,23 +75,58 @@ def gradient_solver(
     By one reverse pass. It keeps the sites at every step: O(sites P steps) of memory with one hidden layer,
     O(layers sites P steps^2) with more.
     """
-    problem, last = problem_of(study, points), int(study.recorded_steps()[-1])
-    if not is_one_population(study):
-        deep, at = deep_process(study, points), jnp.asarray(evaluations(study, np.array([last])))
-        require_enough_sites(deep, study.theory.sites, "theory.sites")
+    problem = problem_of(study, points)
+    process, draw, at = _setting(study, points, study.recorded_steps()[-1:])
+    if isinstance(process, DeepProcess):
+        return lambda replicate: _deep_gradient((process, problem), draw(replicate), at, split)
+    last = int(study.recorded_steps()[-1])
+    return lambda replicate: _gradient((process, problem), draw(replicate), last, split)
 
-        def solve_deep(replicate: int):
-            noise = deep_noise(deep, study.theory.sites, (study.theory.seed, replicate))
-            return _deep_gradient((deep, problem), noise, at, split)
 
-        return solve_deep
-    process = site_process(study, points)
+def _setting(
+    study: Study, points: Points, steps: Int[np.ndarray, " step"]
+) -> tuple[SiteProcess | DeepProcess, Callable[[int], Any], Int[Array, " step"]]:
+    """The process, what a replicate draws of it, and where it is observed: gaps of steps, or evaluations."""
+    sites, seed = study.theory.sites, study.theory.seed
+    if is_one_population(study):
+        gaps = jnp.asarray(np.diff(steps, prepend=0))
+        return site_process(study, points), lambda n: draw_sites(study, points, sites, n), gaps
+    deep = deep_process(study, points)
+    require_enough_sites(deep, sites, "theory.sites")
+    return deep, lambda n: deep_noise(deep, sites, (seed, n)), jnp.asarray(evaluations(study, steps))
 
-    def solve(replicate: int):
-        population = draw_sites(study, points, study.theory.sites, replicate)
-        return _gradient((process, problem), population, last, split)
 
-    return solve
+def _observed(
+    process: SiteProcess | DeepProcess, problem: Problem, drawn: Any, at: Int[Array, " step"]
+) -> Callable[[Parameters], OrderParameters]:
+    """What is observed, as a function of the parameters."""
+
+    def observed(parameters: Parameters) -> OrderParameters:
+        if isinstance(process, SiteProcess):
+            population = moved_population(drawn, problem, parameters)
+            return population_averages(moved_process(process, problem, parameters), population, at)
+        moved = moved_process(process, problem, parameters)
+        return order_parameters(moved, causal_pass(moved, moved_noise(drawn, problem, parameters))[1], at)
+
+    return observed
+
+
+@eqx.filter_jit
+def _derivative(
+    moved_by: tuple[SiteProcess | DeepProcess, Problem, Parameters], drawn: Any, at: Int[Array, " step"]
+) -> Derivative:
+    process, problem, direction = moved_by
+    observed = _observed(process, problem, drawn, at)
+    return Derivative(*jax.jvp(observed, (problem.parameters,), (direction,)))
+
+
+@eqx.filter_jit
+def _deep_gradient(
+    setting: tuple[DeepProcess, Problem], noise: tuple[LayerNoise, ...], at: Int[Array, " step"], split: int
+) -> tuple[Float[Array, ""], Parameters]:
+    process, problem = setting
+    observed = _observed(process, problem, noise, at)
+    return jax.value_and_grad(lambda parameters: observed(parameters).loss[0, split])(problem.parameters)
 
 
 @eqx.filter_jit
@@ -153,19 +148,5 @@ def _gradient(
 
         ended, _ = jax.lax.scan(tick, moved.start(start), jnp.arange(last * process.stages))
         return moved.losses((moved.output(numbers, ended.now) - initial)[..., 0])[split]
-
-    return jax.value_and_grad(loss)(problem.parameters)
-
-
-@eqx.filter_jit
-def _deep_gradient(
-    setting: tuple[DeepProcess, Problem], noise: tuple[LayerNoise, ...], at: Int[Array, " step"], split: int
-) -> tuple[Float[Array, ""], Parameters]:
-    process, problem = setting
-
-    def loss(parameters: Parameters) -> Float[Array, ""]:
-        moved = moved_process(process, problem, parameters)
-        rows = causal_pass(moved, moved_noise(noise, problem, parameters))[1]
-        return order_parameters(moved, rows, at).loss[0, split]
 
     return jax.value_and_grad(loss)(problem.parameters)

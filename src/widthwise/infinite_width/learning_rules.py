@@ -39,7 +39,7 @@ from widthwise.infinite_width.deep_step import (
     average,
     equal_and_past,
     extend_factor,
-    forward,
+    forward_pass,
     kept,
     read,
     response,
@@ -63,17 +63,8 @@ def _advance(
         raise ValueError("`conditioned`, `taps` and signs exist for backpropagation alone")
     kicks, depth, steps = process.kicks(past.output, t), len(past.layers), process.steps
     points, outputs = process.targets.shape
-    silent = jnp.zeros((points, steps, points * outputs))  # A
-
-    above, fields, phi_rows, h_drifts = None, [], [], []
-    for layer in range(depth):
-        known = past.layers[layer]
-        made, drift = forward(process, known, noise[layer], above, kicks, 0.0, t)
-        products = equal_and_past(made.phi[0], known.phi[0], t) + slots.layers[layer].phi
-        phi_rows.append(kept(products, t, present=True))
-        above = phi_rows[-1], silent, known.factor_r
-        fields.append(made)
-        h_drifts.append(drift)
+    still = (Taps(),) * depth
+    fields, phi_rows, a_rows, h_drifts = forward_pass((process, past, noise, slots), kicks, still, t)
     # The read-out's draw is independent of all features: only what it has learned is read.
     output = slots.output + jnp.einsum("msn,snc->mc", phi_rows[-1], kicks) / process.richness
 
@@ -102,7 +93,7 @@ def _advance(
             LayerRows(
                 phi=phi_rows[layer],
                 g=kept(equal_and_past(g, known.g[0], t) + slot.g, t, present=True),
-                a=silent,
+                a=a_rows[layer],
                 b=kept(b_row, t, present=True),
                 alignment=alignment,
             ),

@@ -39,7 +39,12 @@ def add_richness_scan(
             progress.say(f"richness {richness:g}: diverged")
         progress.advance()
     scan = _stacked(solved, limit).sortby("richness")
-    warnings = json.loads(str(theory.attrs.get("warnings", "[]"))) + _warnings(richnesses, solved)
+    warnings = json.loads(str(theory.attrs.get("warnings", "[]")))
+    if bad := [f"{g:g}" for g, each in zip(richnesses, solved, strict=True) if each is None]:
+        warnings.append(
+            f"In the richness scan the infinitely wide network diverged at richness {', '.join(bad)}: lower "
+            "training.learning_rate or leave those out of theory.richness_scan."
+        )
     return theory.merge(scan).assign_attrs(theory.attrs | {"warnings": json.dumps(warnings)})
 
 
@@ -84,13 +89,3 @@ def _stacked(solved: list[xr.Dataset | None], limit: InfiniteWidthSolution) -> x
     values = np.array(limit.study.theory.richness_scan)
     richness = xr.Variable(axis.dims, values, {"long_name": axis.long_name})
     return xr.Dataset(variables, coords={"richness": richness})
-
-
-def _warnings(richnesses: tuple[float, ...], solved: list[xr.Dataset | None]) -> list[str]:
-    bad = [f"{g:g}" for g, each in zip(richnesses, solved, strict=True) if each is None]
-    if not bad:
-        return []
-    return [
-        f"In the richness scan the infinitely wide network diverged at richness {', '.join(bad)}: lower "
-        "training.learning_rate or leave those out of theory.richness_scan."
-    ]

@@ -112,6 +112,9 @@ COORDINATES: dict[str, Variable] = {
     "quantile": Variable(("quantile",), "level of a quantile, the fraction that lies below"),
     "tensor": Variable(("tensor",), "weight tensor, by its place in the network"),
     "tensor_role": Variable(("tensor",), "which sides of a tensor grow: input, hidden, readout, scalar"),
+    "tensor_feeds": Variable(
+        ("tensor",), "what a tensor's output feeds: network, output, attention, gate, or tied to an embedding"
+    ),
     "tensor_weight_exponent": Variable(
         ("tensor",), "power of the width in weight_rms at initialization in mean_field (muP), NaN if zero"
     ),

@@ -33,11 +33,12 @@ COLUMNS = (
 AT_WIDTHS = {
     "consistent": "agrees at",
     "underpowered": "undecided at",
+    "open": "open at",
     "inconsistent": "disagrees at",
     "described": "in its interval at",
 }
 SMALLEST_P = 0.001  # files have smaller ones
-RANK = {"inconsistent": 0, "underpowered": 1, "consistent": 2, "described": 3}
+RANK = {"inconsistent": 0, "underpowered": 1, "open": 2, "consistent": 3, "described": 4}
 EXPONENTS = (
     "How root mean squares (RMS) go with the width N, and in brackets how they should; of several steps the "
     "worst is shown. Activations are those of a layer, their change is since initialization."

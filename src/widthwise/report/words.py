@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from widthwise.analysis.verdict import overall, remedies
 from widthwise.audit import ClaimRow
-from widthwise.audit.laws import QUANTITIES as SIZES
+from widthwise.audit.claims.scales import QUANTITIES as SIZES
 from widthwise.wording import percent
 
 TITLES = {
@@ -80,7 +80,7 @@ UNITS = {
 }
 AGAINST = "Theory: "
 MOST_DECIMALS = 6
-MOODS = {"consistent": "good", "inconsistent": "bad", "underpowered": "open"}
+MOODS = {"consistent": "good", "inconsistent": "bad", "underpowered": "open", "open": "open"}
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,9 @@ def conclude(rows: Sequence[ClaimRow], alpha: object, summary: Sequence[str] = (
     tests = [row for row in rows if row.judges]
     known = percent(alpha) if isinstance(alpha, int | float) else "unknown"
     rate = f"chance of a false alarm anywhere: {known}"
-    bad, weak = ([row for row in tests if row.verdict == v] for v in ("inconsistent", "underpowered"))
+    bad, weak, waiting = (
+        [row for row in tests if row.verdict == v] for v in ("inconsistent", "underpowered", "open")
+    )
     verdict = overall(rows)
     if verdict == "inconsistent":
         answer = "The networks do not scale consistently with width."
@@ -234,11 +236,16 @@ def conclude(rows: Sequence[ClaimRow], alpha: object, summary: Sequence[str] = (
     elif verdict == "consistent":
         answer = "The networks of all widths behave as one model."
         detail = f"All {len(tests)} tests pass ({rate}); each could have seen an effect that matters."
+        if waiting:
+            passed = f"{len(tests) - len(waiting)} of {len(tests)} tests pass ({rate})"
+            detail = f"{passed}. Open, and nothing speaks against it: {_claims(waiting)}. {remedies(waiting)}"
+            detail = detail.rstrip()
     elif not tests:
         answer = "Nothing could be tested."
         detail = "The records hold nothing that a claim needs; below is what to record."
     else:
         answer = "No test fails, but some saw too little to tell."
+        weak = weak + waiting
         passed = f"{len(tests) - len(weak)} of {len(tests)} tests pass ({rate})"
         detail = f"{passed}. Undecided: {_claims(weak)}. {remedies(rows)}".rstrip()
     return Conclusion(answer, detail, MOODS[verdict])

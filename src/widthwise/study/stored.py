@@ -23,20 +23,17 @@ def read_json(content: str | bytes | None) -> Any:
     """
     try:
         found = json.loads(content or b"")
+        depth = _depth(found)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    level = [found]
-    for _ in range(DEEPEST):
-        level = [item for each in level for item in _inner(each)]
-        if not level:
-            return found
-    raise ValueError("nested too deeply")
+    if depth >= DEEPEST:
+        raise ValueError("nested too deeply")
+    return found
 
 
-def _inner(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _depth(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=-1)
 
 
 def study_tables(attributes: Mapping[Any, object], name: str) -> Tables | None:

@@ -24,6 +24,7 @@ from widthwise.audit.claims import (
     spectra,
     spread,
     training_rate,
+    training_setup,
     variance,
 )
 from widthwise.audit.ensemble_view import EnsembleView
@@ -31,7 +32,11 @@ from widthwise.audit.ensemble_view import EnsembleView
 Claim = Callable[[EnsembleView], list[Test] | Untested]
 Description = Callable[[EnsembleView], list[Test]]
 
+# Claims that the verdict waits for; the others may stay open.
+CORE = ("training_setup", "scales", "attention", "richness")
+
 CLAIMS: dict[str, Claim] = {
+    "training_setup": training_setup.tests,
     "scales": scales.tests,
     "loss_curves": loss_curves.tests,
     "predictions": predictions.tests,

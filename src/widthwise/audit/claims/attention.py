@@ -28,14 +28,23 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
             return heads.recorded_entropy_tests(measured)
         why = measured.missing("attention")
         return Untested(claim=CLAIM, why=why or "`attention` lacks step, block, head, query or key")
-    fixed = measured.study is not None and measured.study.network.head_size
-    found = [] if fixed else _initial(measured)
+    found = [] if _heads_are_fixed(measured) else _initial(measured)
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, "attention"))
     steps = [s for s in steps if s > 0] or steps
     for block, name in enumerate(measured.names("block")):
         found += _later(measured, (widths, steps), block, name)
         found += heads.entropy_test(measured, block, name)
     return found or Untested(claim=CLAIM, why="no row of `attention` has weights of two keys or more")
+
+
+def _heads_are_fixed(measured: EnsembleView) -> bool:
+    """Whether heads do not grow with the width, by what was recorded or else by the study."""
+    if measured.has("attention_head_size", "step"):
+        sizes = [
+            np.nanmax(v) if np.isfinite(v).any() else 0.0 for v in measured.numbers("attention_head_size")
+        ]
+        return sizes[0] == sizes[-1]
+    return measured.study is not None and bool(measured.study.network.head_size)
 
 
 def _later(measured: EnsembleView, grid: tuple[list[int], list[int]], block: int, name: str) -> list[Test]:
@@ -68,9 +77,8 @@ def _initial(measured: EnsembleView) -> list[Test]:
         }
         fix = "scale logits as q.k/d, not q.k/sqrt(d), with heads of size d"
         what = f"The spread of attention logits in `{name}` at initialization"
-        test = exponent_test(
-            measured, CLAIM, spread, where, what=what, fix=fix, low=-0.5, high=-0.5, depth=OWN
-        )
+        law = -0.5 if measured.settings.limit == "mup" else 0.0
+        test = exponent_test(measured, CLAIM, spread, where, what=what, fix=fix, low=law, high=law, depth=OWN)
         found += [test] if test else []
     return found
 

@@ -4,9 +4,10 @@ import numpy as np
 from jaxtyping import Float
 
 from widthwise.analysis.verdict import Test, Untested
-from widthwise.audit.claims.scales import early_step
+from widthwise.audit.claims.scale_series import early_step
 from widthwise.audit.claims.width_exponent import exponent_test
 from widthwise.audit.ensemble_view import EnsembleView
+from widthwise.audit.laws import fixed_inside, tensor_laws
 
 CLAIM = "richness"
 
@@ -18,8 +19,11 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
     Without kernels, of `forward_change_rms` over `forward_rms`. Kernels are squares of features: features
     that move as N^-1/2 change theirs as 1/N, so there twice the exponent must be visible. And where neurons
     move in random directions, as in a first step, the change averages out but for chance, N^-1/2: for kernels
-    exponents from -1/2 to 0 are correct.
+    exponents from -1/2 to 0 are correct. Layers at either side of one of fixed size inside of the network are
+    left out: they begin small.
     """
+    if measured.settings.limit == "standard":
+        return Untested(claim=CLAIM, why="features of standard parametrization have no limit")
     quadratic = measured.has("feature_kernel", "layer", "step", "point", "point_b")
     late = max(early_step(measured), min(1, len(measured.steps) - 1))
     if not late:
@@ -42,8 +46,12 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
             claim=CLAIM,
             why="the records have no `feature_kernel` and no `forward_change_rms` with `forward_rms`",
         )
-    found = []
+    least = -0.5 if measured.settings.limit == "ntk" else 0.0
+    laws, found = tensor_laws(measured), []
+    fixed = fixed_inside(laws) | {law.name.rpartition(".")[0] for law in laws if law.feeds == "output"}
     for name, meter in zip(measured.names("layer", "layer_name"), meters, strict=True):
+        if name in fixed:
+            continue
         where = {"layer": name, "step": int(measured.steps[late])}
         what = f"The relative change of features in layer `{name}` until step {where['step']}"
         test = exponent_test(
@@ -53,7 +61,8 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
             where,
             what=what,
             fix="features stand still, or run away, as the width grows; look at rates and the readout",
-            low=-0.5 if quadratic else 0.0,
+            low=least - 0.5 if quadratic else least,
+            high=least,
             useful=(2 if quadratic else 1) * measured.settings.visible_exponent,
         )
         found += [test] if test else []

@@ -21,6 +21,8 @@ def tests(measured: EnsembleView, laws: list[TensorLaw]) -> list[Test]:
     """
     if not measured.has("weight_rms", "tensor", "step") or len(measured.steps) < 2:
         return []
+    if measured.has("weight_decay", "step", "tensor"):
+        return []  # the settings tell it without noise
     widths, steps = comparable(measured, range(len(measured.steps)))
     if len(widths) < 3 or steps[-1] == 0:
         return []
@@ -71,4 +73,5 @@ def _test(
         + f" ({sizes}): "
         + ("weight decay must not grow with the width." if shrinks else "its learning rate scales wrongly."),
         depth=OWN if shrinks else OWN + 1,
+        core=False,
     )

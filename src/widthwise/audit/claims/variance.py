@@ -65,14 +65,17 @@ def _test(measured: EnsembleView, found: tuple[Estimate, int] | str | None, wher
         return Test(claim=CLAIM, where=where, weak=found or AGREE)
     exponent, fewest = found
     value, tolerance = exponent.value, 2 * measured.settings.exponent_tolerance
+    low = 1.0 if measured.settings.limit == "mup" else 0.0  # functions at initialization scatter as they may
     return Test(
         claim=CLAIM,
         where=where,
         estimate=value,
         interval=exponent.interval(measured.alpha),
         expected=1.0,
-        p_value=Exponent(exponent, exponent).p_value(1.0, 1.0, tolerance),
-        power=SlopePower((exponent,), tolerance, fewest),
+        p_value=Exponent(exponent, exponent).p_value(low, 1.0, tolerance),
+        power=SlopePower(
+            (exponent,), tolerance, fewest, beyond=(max(value - 1.0, low - value),), alpha=measured.alpha
+        ),
         useful=2 * measured.settings.visible_exponent,
         advice_good=f"The variance over initializations {_goes(value)}, "
         f"{agreement(-value, -1.0, tolerance)}.",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.analysis.exponents import fit_exponent
+from widthwise.analysis.exponents import Exponent, fit_exponent
 from widthwise.analysis.power import SlopePower
 from widthwise.analysis.verdict import SYMPTOM, Test, Where
 from widthwise.audit.ensemble_view import EnsembleView
@@ -21,6 +21,7 @@ def exponent_test(
     fix: str,
     low: float = 0.0,
     high: float = 0.0,
+    tolerance: float | None = None,
     useful: float | None = None,
     depth: int = SYMPTOM,
 ) -> Test | None:
@@ -28,16 +29,14 @@ def exponent_test(
 
     **Arguments:** `values` of each network, at every width of the records (those not positive and finite are
     left out); `what` is measured, a singular noun, and `fix`, what to look at if its exponent is wrong;
-    `useful`, what must be visible, `visible_exponent` if None.
+    `tolerance`, by default that of the settings; `useful`, what must be visible, `visible_exponent` if None.
     **Returns:** None if fewer than two widths have numbers.
     """
-    logs = [np.log(v[np.isfinite(v) & (v > 0)]) for v in values]
-    widths = [w for w, each in zip(measured.widths, logs, strict=True) if len(each)]
-    logs = [each for each in logs if len(each)]
-    if len(widths) < 2:
+    fitted = fit_positive(measured, values)
+    if fitted is None:
         return None
-    fewest = min(map(len, logs))
-    exponent, settings = fit_exponent(widths, logs), measured.settings
+    exponent, fewest = fitted
+    forgiven = measured.settings.exponent_tolerance if tolerance is None else tolerance
     value = exponent.overall.value
     expected = min(max(value, low), high)
     weak = f"{what}: one network at some width: train at least 2 seeds, better 6." if fewest < 2 else ""
@@ -47,15 +46,31 @@ def exponent_test(
         estimate=value,
         interval=exponent.overall.interval(measured.alpha),
         expected=expected,
-        p_value=exponent.p_value(low, high, settings.exponent_tolerance),
-        power=SlopePower((exponent.overall, exponent.wide), settings.exponent_tolerance, fewest),
-        useful=settings.visible_exponent if useful is None else useful,
-        advice_good=f"{what} goes as {power(value)}, "
-        f"{agreement(value, expected, settings.exponent_tolerance)}.",
+        p_value=exponent.p_value(low, high, forgiven),
+        power=SlopePower(
+            (exponent.overall, exponent.wide),
+            forgiven,
+            fewest,
+            beyond=tuple(max(e.value - high, low - e.value) for e in (exponent.overall, exponent.wide)),
+            alpha=measured.alpha,
+        ),
+        useful=measured.settings.visible_exponent if useful is None else useful,
+        advice_good=f"{what} goes as {power(value)}, {agreement(value, expected, forgiven)}.",
         advice_bad=f"{what} goes as {power(value)} and should as {power(expected)}: {fix}.",
         weak=weak,
         depth=depth,
     )
+
+
+def fit_positive(
+    measured: EnsembleView, values: Sequence[Float[np.ndarray, " _"]]
+) -> tuple[Exponent, int] | None:
+    """The exponent of numbers that are positive and finite, and the fewest of them at a width; None if fewer
+    than two widths have any."""
+    logs = [np.log(v[np.isfinite(v) & (v > 0)]) for v in values]
+    widths = [w for w, each in zip(measured.widths, logs, strict=True) if len(each)]
+    logs = [each for each in logs if len(each)]
+    return None if len(widths) < 2 else (fit_exponent(widths, logs), min(map(len, logs)))
 
 
 def power(exponent: float) -> str:

@@ -19,10 +19,17 @@ TESTS = (
 )
 DESCRIBED = "Diamonds beside what is described: what the widest networks, or the noise of the seeds, show."
 # What a row is drawn as, by what it says.
-COLORS = {"inconsistent": "@bad", "underpowered": "@open", "consistent": "@good", "described": "@last"}
+COLORS = {
+    "inconsistent": "@bad",
+    "underpowered": "@open",
+    "open": "@open",
+    "consistent": "@good",
+    "described": "@last",
+}
 SYMBOLS = {
     "inconsistent": "square",
     "underpowered": "square-open",
+    "open": "square-open",
     "consistent": "circle",
     "described": "circle",
 }

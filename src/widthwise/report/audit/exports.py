@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from widthwise.analysis.verdict import UNDECIDED
 from widthwise.audit import Audit, ClaimRow
 from widthwise.audit.ensemble_curves import EnsembleCurves
 from widthwise.audit.gap_series import Gaps
@@ -102,10 +103,10 @@ def _harmless(value: object) -> object:
 def junit_xml(audit: Audit) -> bytes:
     """One test case a row, and one for each claim that could not be tested.
 
-    Inconsistent rows are failures, underpowered and untested ones are skipped.
+    Inconsistent rows are failures, underpowered, open and untested ones are skipped.
     """
     kinds = [row.verdict for row in audit.rows]
-    skipped = kinds.count("underpowered") + len(audit.untested)
+    skipped = sum(kind in UNDECIDED for kind in kinds) + len(audit.untested)
     counts = {
         "tests": str(len(kinds) + len(audit.untested)),
         "failures": str(kinds.count("inconsistent")),
@@ -122,7 +123,7 @@ def junit_xml(audit: Audit) -> bytes:
                 case, "failure", {"message": _text(row.advice), "type": row.verdict}
             )
             failure.text = _text(f"{row.advice}\nestimate {measured}, adjusted p {plain_number(row.p_value)}")
-        elif row.verdict == "underpowered":
+        elif row.verdict in UNDECIDED:
             ElementTree.SubElement(case, "skipped", {"message": _text(row.advice)})
         else:
             ElementTree.SubElement(case, "system-out").text = _text(f"estimate {measured}")

@@ -8,6 +8,7 @@ from widthwise.audit import ClaimRow
 from widthwise.audit.ensemble_curves import EnsembleCurves
 from widthwise.audit.gap_series import Gap, Gaps
 from widthwise.report.audit.claim_figures import claim_figure
+from widthwise.report.audit.coordinate_figure import coordinate_figure
 from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.figure import Control, Figure, Panel, Trace, line, marks, plain, value_axis
 from widthwise.report.words import SPLITS, part_title
@@ -20,11 +21,13 @@ BUDGETS = {"networks n": 0, "neurons n · N": 1, "parameters n · N²": 2}
 
 
 def audit_figures(audited: Audited, rows: Sequence[ClaimRow] | None = None) -> list[Figure]:
-    """The gaps and the ensembles, if they were measured, then a figure a claim of `rows`, all if None; that
-    with the worst row first."""
+    """The coordinate check, gaps and ensembles, if they were measured, then a figure a claim of `rows`, or of
+    all; that with the worst row first."""
     rows = audited.audit.rows if rows is None else rows
     claims = list(dict.fromkeys(row.claim for row in rows))
-    found = [] if audited.audit.gaps is None else [gap_figure(audited.audit.gaps)]
+    found = [] if audited.audit.coordinates is None else [coordinate_figure(audited.audit.coordinates)]
+    if audited.audit.gaps is not None:
+        found.append(gap_figure(audited.audit.gaps))
     if audited.audit.ensembles is not None:
         found.append(ensemble_figure(audited.audit.ensembles))
     for number, claim in enumerate(claims):

@@ -85,7 +85,7 @@ def _counts(rows: Sequence[ClaimRow], width: int) -> str:
     parts = []
     for claim in sorted({row.claim for row in rows}):
         found = [kind_of(row) for row in rows if row.claim == claim]
-        kinds = ("inconsistent", "underpowered", "consistent", "described")
+        kinds = ("inconsistent", "underpowered", "open", "consistent", "described")
         parts.append(f"{claim} " + ", ".join(f"{found.count(v)} {v}" for v in kinds if v in found))
     return _wrapped("by claim: " + "; ".join(parts), width) if parts else ""
 

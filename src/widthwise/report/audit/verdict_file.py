@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError, WrapValidato
 
 from widthwise.analysis.verdict import ClaimRow, Untested, Verdict
 from widthwise.audit import Audit
+from widthwise.audit.coordinate_check import CoordinateCheck
 from widthwise.audit.ensemble_curves import EnsembleCurves
 from widthwise.audit.gap_series import Gaps
 from widthwise.errors import InputError
@@ -65,6 +66,7 @@ class Content:
     records: Sources = field(default_factory=Sources)
     gaps: Annotated[Gaps | None, WrapValidator(_or_none)] = None
     ensembles: Annotated[EnsembleCurves | None, WrapValidator(_or_none)] = None
+    coordinates: Annotated[CoordinateCheck | None, WrapValidator(_or_none)] = None
 
 
 FILE = TypeAdapter(Content)
@@ -90,6 +92,7 @@ class Audited:
             records=self.sources,
             gaps=audit.gaps,
             ensembles=audit.ensembles,
+            coordinates=audit.coordinates,
         )
         return json.dumps(_finite(FILE.dump_python(content, by_alias=True)), indent=1, allow_nan=False) + "\n"
 
@@ -120,7 +123,15 @@ def read_verdict(path: str | Path) -> Audited:
         raise InputError(f"{path} is no verdict of an audit (`{where}`: {first['msg']}): {AGAIN}") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no verdict of an audit ({error}): {AGAIN}") from error
-    audit = Audit(found.claims, found.untested, found.evidence, found.summary, found.gaps, found.ensembles)
+    audit = Audit(
+        found.claims,
+        found.untested,
+        found.evidence,
+        found.summary,
+        found.gaps,
+        found.ensembles,
+        coordinates=found.coordinates,
+    )
     return Audited(audit, found.records)
 
 

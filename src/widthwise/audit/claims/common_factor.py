@@ -1,0 +1,77 @@
+"""A factor that all updates have in common: one cause, in what training does to all tensors."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from widthwise.analysis.verdict import OWN, Test
+from widthwise.audit.claims.scale_series import Scale, windows
+from widthwise.audit.claims.width_exponent import exponent_test, fit_positive
+from widthwise.audit.ensemble_view import EnsembleView
+
+CLAIM = "scales"
+LEAST = 0.1  # by which every tensor's exponent must be off, to the same side
+SPREAD = 0.3  # within which of their median the exponents must lie
+FEWEST = 3
+TOLERANCE = 0.75  # of that of a tensor: the mean of many is known better, and bends less
+
+
+def common_factor(measured: EnsembleView, updates: Sequence[Scale]) -> Test | None:
+    """A test of the geometric mean over all tensors of what updates do, if all are off together.
+
+    None where they are not: where any tensor's exponent is as it should be, or far from the others'.
+    """
+    judged = [scale for scale in updates if scale.low == scale.high]
+    if len(judged) < FEWEST:
+        return None
+    off = np.array([scale.deviation() for scale in judged])
+    median = float(np.median(off))
+    together = (np.sign(off) == np.sign(median)) & (np.abs(off) > LEAST) & (np.abs(off - median) < SPREAD)
+    if not together.all():
+        return None
+    values = []
+    for width in range(len(measured.widths)):
+        with np.errstate(all="ignore"):
+            values.append(np.exp(np.mean([np.log(scale.values[width]) for scale in judged], axis=0)))
+    step = judged[0].step
+    return exponent_test(
+        measured,
+        CLAIM,
+        values,
+        {"tensor": "all", "quantity": judged[0].quantity, "until_step": step, "rule": _cause(measured)},
+        what=f"The effect of updates of all tensors together until step {step}",
+        fix=_fix(measured),
+        low=judged[0].low,
+        high=judged[0].high,
+        tolerance=TOLERANCE * measured.settings.exponent_tolerance,
+        depth=OWN,
+    )
+
+
+def _clips(measured: EnsembleView) -> bool:
+    """Whether gradients are clipped by another factor at another width."""
+    if not measured.has("clip_factor", "step"):
+        return False
+    early = windows(measured)[0]
+    with np.errstate(all="ignore"):
+        factors = [np.nanmean(v[:, early], axis=1) for v in measured.numbers("clip_factor")]
+    fitted = fit_positive(measured, factors)
+    return (
+        fitted is not None
+        and not math.isinf(fitted[0].overall.error)
+        and abs(fitted[0].overall.value) > LEAST
+    )
+
+
+def _cause(measured: EnsembleView) -> str:
+    return "clip by global norm" if _clips(measured) else "schedule, clipping or eps"
+
+
+def _fix(measured: EnsembleView) -> str:
+    if _clips(measured):
+        return (
+            "gradients are clipped by their global norm, which grows with the width, so wide networks are "
+            "clipped more: clip by a norm that does not depend on the width, as of each tensor's entries"
+        )
+    return "look for what acts on all tensors alike: the learning rate's schedule, clipping, eps, the loss"
