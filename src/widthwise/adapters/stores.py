@@ -78,7 +78,7 @@ def _by_chunk(chosen: np.ndarray | slice, size: int, chunk: int) -> list[np.ndar
 
 
 def runs_of_store(path: str | Path) -> list[Run]:
-    """Every (width, seed) of a store, whoever wrote it.
+    """Every (width, seed) of a store, whoever wrote it, but those that belong to no family where others do.
 
     **Errors:** `StoreError` if it is no store, damaged, of a newer version, or if a variable has not the
     dimensions of the schema or holds no numbers; `InputError` for impossible widths, seeds, steps or names.
@@ -121,6 +121,7 @@ def runs_of_store(path: str | Path) -> list[Run]:
         _run(folder.name, (i, k), (int(widths[i]), int(seeds[k])), steps, arrays, (small, flags), labels)
         for i in range(len(widths))
         for k in range(len(seeds))
+        if "family" not in flags or flags["family"][i, k] >= 0
     ]
 
 
