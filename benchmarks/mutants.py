@@ -79,7 +79,7 @@ def tests_of(file: str) -> list[list[str]]:
     """First the module's doctests and the tests that name it, then the others of its room."""
     module = Path(file).with_suffix("").parts[2:]
     name, stem = ".".join(("widthwise", *module)), module[-1]
-    room = sorted((ROOT / "tests" / module[0]).glob("test_*.py"))
+    room = sorted((ROOT / "tests" / module[0]).rglob("test_*.py"))
     own = [p for p in room if stem in p.stem or name in p.read_text()]
     own.sort(key=lambda path: stem not in path.stem)
     rest = [p for p in room if p not in own]

@@ -90,6 +90,12 @@ def recorder_of(model, out, **settings):
     )
 
 
+def test_a_recorder_writes_the_family(tmp_path):
+    with recorder_of(nn.Linear(3, 2), tmp_path, family=4, layers=[]) as recorder:
+        recorder.step()
+    assert ww.open_runs(tmp_path)["family"].values.tolist() == [[4]]
+
+
 def test_measuring_leaves_no_random_state_mode_or_buffer_changed():
     class Careless(nn.Module):
         def __init__(self):

@@ -8,6 +8,7 @@ import pytest
 
 import widthwise as ww
 from widthwise.adapters import RecordWriter, open_runs, run_store, writer
+from widthwise.adapters.stores import runs_of_store
 from widthwise.errors import InputError
 
 RANDOM = np.random.default_rng(7)
@@ -56,6 +57,23 @@ def check(records) -> None:
     assert records["split"].values.tolist() == ["train", "train", "test", "test"]
     assert records["done"].all() and (records["diverged_at"] == -1).all()
     assert (records["target"] == 1).all()
+
+
+def test_families_are_kept_and_who_names_none_is_alone(tmp_path):
+    for width, seed, family in ((8, 0, 5), (8, 1, 5), (16, 0, 5), (16, 1, None), (8, 2, None)):
+        with RecordWriter(tmp_path, width=width, seed=seed, family=family) as recorder:
+            recorder.record(0, loss={"test": 1.0})
+    records = open_runs(tmp_path)
+    assert records.coords["family"].dims == ("width", "seed")
+    family = records["family"].values
+    assert family[:, :2].tolist() == [[5, 5], [5, family[1, 1]]]
+    assert family[1, 2] == -1, "no network there"
+    assert len({5, int(family[0, 2]), int(family[1, 1])}) == 3
+    records.load().drop_attrs().to_zarr(tmp_path / "together.zarr", zarr_format=3, consolidated=False)
+    assert len(runs_of_store(tmp_path / "together.zarr")) == 5, "nobody reads what is not there"
+    assert open_runs(tmp_path / "together.zarr")["family"].values.tolist() == family.tolist()
+    with pytest.raises(InputError, match="`family` is -1: give a whole number from 0 on"):
+        RecordWriter(tmp_path, width=8, seed=3, family=-1)
 
 
 def test_what_is_written_is_read(tmp_path):

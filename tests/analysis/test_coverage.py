@@ -122,7 +122,7 @@ def of_a_variance_at_one_width(rng):
 
 def of_a_variance_at_infinite_width(rng):
     cells, theory = measured_cells(rng, seeds=64)
-    limit = limiting_variance_ratio(variance_ratios(cells, theory), theory)
+    limit = limiting_variance_ratio(variance_ratios(cells, theory), theory, cells)
     assert limit is not None
     return limit.interval(ALPHA), 1.0
 

@@ -15,6 +15,8 @@ from widthwise.study import (
 TEXT = DataSettings(kind="text")
 LANGUAGE = TrainingSettings(optimizer="adam", loss="cross_entropy", reduction="mean")
 TRANSFORMER = NetworkSettings(kind="transformer", base_width=32)
+NESTED = EnsembleSettings(coupling="nested")
+MEAN = TrainingSettings(reduction="mean")
 REFUSED = {
     "a transformer on digits": (
         {"network": TRANSFORMER, "training": LANGUAGE},
@@ -44,6 +46,22 @@ REFUSED = {
     "a schedule without its falls": (
         {"training": TrainingSettings(optimizer="sgd", schedule="step")},
         "needs the steps at which the rate falls, such as",
+    ),
+    "a family of convolutions": (
+        {"network": NetworkSettings(kind="cnn"), "ensemble": NESTED, "training": MEAN},
+        '`ensemble.coupling` = "nested": of nested networks there are perceptrons only: use "independent"',
+    ),
+    "a family with frozen feedback": (
+        {"training": TrainingSettings(learning_rule="feedback_alignment"), "ensemble": NESTED},
+        '`ensemble.coupling` = "nested": frozen feedback is not nested',
+    ),
+    "widths that do not share out the widest": (
+        {"ensemble": EnsembleSettings(widths=(32, 48, 64), coupling="nested")},
+        "`ensemble.widths` = [32, 48, 64]: nested networks share out the 64 neurons of the widest: give",
+    ),
+    "more nested networks than can be told apart": (
+        {"ensemble": EnsembleSettings(widths=(1, 256), seeds=1000, coupling="nested")},
+        "`ensemble.seeds` = 1000: that is 256,000 nested networks of width 1, and 256,000 neurons: at most",
     ),
     "every step of very many": (
         {"training": TrainingSettings(optimizer="sgd", steps=10**8), "record": RecordSettings(steps="all")},

@@ -73,6 +73,15 @@ def combine(runs: Sequence[Run]) -> xr.Dataset:
     for name, values in kept.items():
         meaning = BOOKKEEPING[name]
         found[name] = xr.Variable(meaning.dims, values, {"long_name": meaning.long_name})
+    coupled = {}
+    if any(run.family is not None for run in runs):
+        # Networks that do not say share their initial weights with no other.
+        alone = iter(range(1 + max(run.family or 0 for run in runs), 2**62))
+        family = np.full(grid, -1, np.int64)
+        for place, run in places.items():
+            family[place] = next(alone) if run.family is None else run.family
+        meaning = COORDINATES["family"]
+        coupled["family"] = xr.Variable(meaning.dims, family, {"long_name": meaning.long_name})
     own = {"width": np.array(widths), "seed": np.array(seeds), "step": steps}
     coordinates = {
         name: xr.Variable((dim,), values, {"long_name": COORDINATES[name].long_name})
@@ -85,7 +94,9 @@ def combine(runs: Sequence[Run]) -> xr.Dataset:
         "left_out_steps": [int(step) for step in left_out],
         "notes": json.dumps([*notes, *missing]),
     }
-    return xr.Dataset({**found, **extra}, coords={**coordinates, **roles, **exponents}, attrs=attributes)
+    return xr.Dataset(
+        {**found, **extra}, coords={**coordinates, **coupled, **roles, **exponents}, attrs=attributes
+    )
 
 
 def _runs_at(place: str | Path) -> list[Run]:

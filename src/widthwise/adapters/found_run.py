@@ -54,7 +54,7 @@ class Run:
 
     **Fields:** `origin`, the store's name for messages; `arrays`, each quantity with the dimensions of the
     schema, `step` among them, read when it is asked for; `done`, whether its training is over; `diverged_at`,
-    first step that is not finite, -1 if none.
+    first step that is not finite, -1 if none; `family`, the same for networks that share initial weights.
     """
 
     origin: str
@@ -65,6 +65,7 @@ class Run:
     labels: Labels
     done: bool = True
     diverged_at: int = -1
+    family: int | None = None
 
     def __str__(self) -> str:
         return f"width {self.width}, seed {self.seed} ({self.origin})"

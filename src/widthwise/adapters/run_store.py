@@ -73,7 +73,7 @@ class RunStore:
         for name, (dim, values) in coordinates.items():
             put_array(group, name, values, Variable((dim,), COORDINATES[name].long_name))
         for name, values in bookkeeping.items():
-            put_array(group, name, values, BOOKKEEPING[name])
+            put_array(group, name, values, (BOOKKEEPING | COORDINATES)[name])
         consolidate(group)
 
     def _open(self) -> zarr.Group:

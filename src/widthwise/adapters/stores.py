@@ -78,7 +78,7 @@ def _by_chunk(chosen: np.ndarray | slice, size: int, chunk: int) -> list[np.ndar
 
 
 def runs_of_store(path: str | Path) -> list[Run]:
-    """Every (width, seed) of a store, whoever wrote it.
+    """Every (width, seed) of a store, whoever wrote it, but those that belong to no family where others do.
 
     **Errors:** `StoreError` if it is no store, damaged, of a newer version, or if a variable has not the
     dimensions of the schema or holds no numbers; `InputError` for impossible widths, seeds, steps or names.
@@ -121,6 +121,7 @@ def runs_of_store(path: str | Path) -> list[Run]:
         _run(folder.name, (i, k), (int(widths[i]), int(seeds[k])), steps, arrays, (small, flags), labels)
         for i in range(len(widths))
         for k in range(len(seeds))
+        if "family" not in flags or flags["family"][i, k] >= 0
     ]
 
 
@@ -152,7 +153,8 @@ def _run(
     done, diverged = (True, -1) if {"done", "diverged_at"} <= flags.keys() else _seen(own, steps)
     done = bool(flags["done"][cell]) if "done" in flags else done
     diverged = int(flags["diverged_at"][cell]) if "diverged_at" in flags else diverged
-    return Run(origin, width, seed, steps, own, labels, done, max(diverged, -1) if done else -1)
+    family = int(flags["family"][cell]) if "family" in flags else None
+    return Run(origin, width, seed, steps, own, labels, done, max(diverged, -1) if done else -1, family)
 
 
 def _is_size(values: np.ndarray) -> bool:
@@ -160,9 +162,9 @@ def _is_size(values: np.ndarray) -> bool:
 
 
 def _flags(origin: str, small: Mapping[str, np.ndarray], shape: tuple[int, int]) -> dict[str, np.ndarray]:
-    """`done` and `diverged_at`, those that there are."""
+    """`done`, `diverged_at` and `family`, those that there are."""
     found = {}
-    for name in ("done", "diverged_at"):
+    for name in ("done", "diverged_at", "family"):
         if name in small:
             values = small[name]
             if values.dtype.kind not in "biuf" or values.shape != shape or not np.isfinite(values).all():
@@ -192,7 +194,18 @@ def _seen(arrays: Mapping[str, xr.Variable], steps: np.ndarray) -> tuple[bool, i
 def _wanted() -> tuple[str, ...]:
     """Only names that are known are ever looked for, so that a store cannot lead out of itself by a name."""
     one_time = [name for name, each in VARIABLES.items() if "step_b" not in each.dims]
-    beside = ("width", "seed", "step", "target", "done", "diverged_at", *LAWS, *FANS, *NAMED.values())
+    beside = (
+        "width",
+        "seed",
+        "step",
+        "target",
+        "done",
+        "diverged_at",
+        "family",
+        *LAWS,
+        *FANS,
+        *NAMED.values(),
+    )
     return (*one_time, *RECORD_VARIABLES, *EXTRA_VARIABLES, *beside)
 
 

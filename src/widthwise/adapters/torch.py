@@ -65,22 +65,23 @@ class Recorder:
     weights. Layers, tensors and files: see `open_runs` and `RecordWriter`.
 
     **Arguments:** `model`; `probes`, inputs never trained on and the same for all runs: a tensor, a tuple of
-    arguments or a dictionary of keywords, points first; `width`, `seed`, which run this is; `out`, a folder
-    for all runs; `steps`, "log" (about eight a decade), "all", numbers such as `log_steps(last)`, or a
-    function of the step; `layers`, names as in `model.named_modules()` or types whose outputs are measured,
-    by default Linear, Conv, Embedding, LayerNorm and RMSNorm without the readout; `outputs`, from what the
-    model returns to predictions (point, output), by default that tensor or its `logits`, of texts at the last
-    position; `targets`, y of the probes, or class numbers; `loss_function`, of what the model returns and
-    `targets`, by which `loss` is measured on the probes: without it `loss` is the one given to `step`, else
-    that is `batch_loss`; `loss_kind`, "mse" or "cross_entropy", known of PyTorch's own functions; `splits`,
-    "train" or "test" of each probe, by default "test"; `quantities`, of `DEFAULT` and `ON_REQUEST`;
-    `features`, applied to layers' outputs before `feature_kernel`, such as `torch.relu`; `attention`, from
-    what the model returns to weights (point, head, query, key) of each block, by default those of
-    `MultiheadAttention` or the output's `attentions`; `mode`, "eval" (no dropout, running statistics) or
-    "train" while measuring; `multipliers`, by name of tensor, where the network multiplies it by a factor
-    that depends on the width: recorded are weights, updates and outputs with and gradients without it;
-    `tensor_roles`, where shapes do not tell: "input", "hidden", "readout" or "scalar"; `optimizer`, one or a
-    list, read only: with it `update_rms` and `update_effect_rms` leave out what decoupled decay does.
+    arguments or a dictionary of keywords, points first; `width`, `seed`, which run this is; `family`, see
+    `RecordWriter`; `out`, a folder for all runs; `steps`, "log" (about eight a decade), "all", numbers such
+    as `log_steps(last)`, or a function of the step; `layers`, names as in `model.named_modules()` or types
+    whose outputs are measured, by default Linear, Conv, Embedding, LayerNorm and RMSNorm without the readout;
+    `outputs`, from what the model returns to predictions (point, output), by default that tensor or its
+    `logits`, of texts at the last position; `targets`, y of the probes, or class numbers; `loss_function`, of
+    what the model returns and `targets`, by which `loss` is measured on the probes: without it `loss` is the
+    one given to `step`, else that is `batch_loss`; `loss_kind`, "mse" or "cross_entropy", known of PyTorch's
+    own functions; `splits`, "train" or "test" of each probe, by default "test"; `quantities`, of `DEFAULT`
+    and `ON_REQUEST`; `features`, applied to layers' outputs before `feature_kernel`, such as `torch.relu`;
+    `attention`, from what the model returns to weights (point, head, query, key) of each block, by default
+    those of `MultiheadAttention` or the output's `attentions`; `mode`, "eval" (no dropout, running
+    statistics) or "train" while measuring; `multipliers`, by name of tensor, where the network multiplies it
+    by a factor that depends on the width: recorded are weights, updates and outputs with and gradients
+    without it; `tensor_roles`, where shapes do not tell: "input", "hidden", "readout" or "scalar";
+    `optimizer`, one or a list, read only: with it `update_rms` and `update_effect_rms` leave out what
+    decoupled decay does.
     **Errors:** `InputError` if PyTorch is missing or an argument is wrong; sharded models (FSDP) cannot be
     recorded.
     """
@@ -92,6 +93,7 @@ class Recorder:
         *,
         width: int,
         seed: int,
+        family: int | None = None,
         out: str | Path,
         steps: Steps = "log",
         layers: Sequence[str | type] | None = None,
@@ -109,7 +111,7 @@ class Recorder:
         optimizer: Any = None,
     ):
         require_torch()
-        self.width, self.seed = require_cell(width, seed)
+        (self.width, self.seed), self.family = require_cell(width, seed), family
         self.model, self.probes, self.out = unwrap(model), probes, Path(out)
         self.active = is_recording_rank()
         self.writer: RecordWriter | None = None
@@ -162,6 +164,7 @@ class Recorder:
             self.out,
             width=self.width,
             seed=self.seed,
+            family=self.family,
             targets=targets_of(self._targets, first.prediction),
             splits=splits if self._loss_function is not None or self._splits is not None else None,
             probes=as_numbers(self.probes),

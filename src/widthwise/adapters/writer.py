@@ -41,13 +41,14 @@ class RecordWriter:
     failure), what was recorded is kept, marked as not done, without replacing a complete run. Runs of other
     widths and seeds may write below the same folder at the same time. `open_runs(out)` opens all of them.
 
-    **Arguments:** `out`, a folder; `width`, N; `seed`, which initialization; `targets`, y of the probes,
-    (point, output); `splits`, "train" or "test" for each probe; `probes`, the inputs, of which only a hash is
-    kept, so that runs with other probes are refused; `tensor_shapes`, of each weight tensor as (out, in,
-    ...), from which roles are inferred over widths; `tensor_roles`, "input", "hidden", "readout" or "scalar"
-    where you know better; `tensor_feeds`, what a tensor's output feeds, of `names.FEEDS`; `loss_kind`, "mse"
-    or "cross_entropy", which an audit else guesses from losses, predictions and targets; `attributes`,
-    whatever JSON can hold.
+    **Arguments:** `out`, a folder; `width`, N; `seed`, which initialization; `family`, a whole number that
+    networks of several widths have in common whose initial weights are parts of one another's; `targets`, y
+    of the probes, (point, output); `splits`, "train" or "test" for each probe; `probes`, the inputs, of which
+    only a hash is kept, so that runs with other probes are refused; `tensor_shapes`, of each weight tensor as
+    (out, in, ...), from which roles are inferred over widths; `tensor_roles`, "input", "hidden", "readout" or
+    "scalar" where you know better; `tensor_feeds`, what a tensor's output feeds, of `names.FEEDS`;
+    `loss_kind`, "mse" or "cross_entropy", which an audit else guesses from losses, predictions and targets;
+    `attributes`, whatever JSON can hold.
     **Errors:** `InputError` for a bad argument, name, or shape, or if the disk is full.
     """
 
@@ -57,6 +58,7 @@ class RecordWriter:
         *,
         width: int,
         seed: int,
+        family: int | None = None,
         targets: object = None,
         splits: Sequence[str] | None = None,
         probes: object = None,
@@ -67,6 +69,7 @@ class RecordWriter:
         attributes: Mapping[str, object] | None = None,
     ):
         self.width, self.seed = require_cell(width, seed)
+        self.family = None if family is None else require_whole("family", family, 0)
         self.steps: list[int] = []
         self.diverged_at = -1
         self.path: Path | None = None
@@ -212,6 +215,8 @@ class RecordWriter:
         found = {"diverged_at": np.full((1, 1), self.diverged_at, np.int64)}
         if self._targets is not None:
             found["target"] = self._targets
+        if self.family is not None:
+            found["family"] = np.full((1, 1), self.family, np.int64)
         return found | {"done": np.full((1, 1), complete or self.diverged)}
 
 

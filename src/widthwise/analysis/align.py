@@ -1,11 +1,13 @@
 """What theory and records have in common: variables, steps, and the parts into which a variable falls."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
+from widthwise.analysis.families import Labels, complete, family_labels, usable
 from widthwise.analysis.same_study import (
     DIFFERENT,
     OtherStudy,
@@ -46,14 +48,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Common:
-    """Positions of the shared steps in either file, shared variables, and the seeds that count at each
-    width."""
+    """Positions of the shared steps in either file, shared variables, the seeds that count at each width, and
+    the families of those, where widths share some."""
 
     variables: tuple[str, ...]
     steps: Int[np.ndarray, "step"]
     theory_at: Int[np.ndarray, "step"]
     records_at: Int[np.ndarray, "step"]
     valid: Bool[np.ndarray, "width seed"]
+    families: list[Labels] | None = None
+
+    def rows(self) -> set[int]:
+        """How many independent rows there are at a width, or at two together."""
+        if self.families is None:
+            return {int(count) for count in self.valid.sum(axis=1)}
+        return {len(complete(pair)) for pair in product(self.families, repeat=2)}
 
 
 def usable_seeds(records: xr.Dataset) -> Bool[np.ndarray, "width seed"]:
@@ -61,6 +70,8 @@ def usable_seeds(records: xr.Dataset) -> Bool[np.ndarray, "width seed"]:
     valid = np.ones((records.sizes["width"], records.sizes["seed"]), dtype=bool)
     if "done" in records:
         valid &= records["done"].transpose("width", "seed").to_numpy().astype(bool)
+    if (families := family_labels(records)) is not None:
+        valid &= families >= 0
     if "diverged_at" in records:
         return valid & (records["diverged_at"].transpose("width", "seed").to_numpy() < 0)
     for name in measured_variables(records):
@@ -116,7 +127,9 @@ def find_common(theory: xr.Dataset, records: xr.Dataset) -> Common:
         raise InputError(
             "theory and records share no step at which theory is finite: record some of its steps"
         )
-    return Common(variables, steps[keep], theory_at[keep], records_at[keep], usable_seeds(records))
+    valid = usable_seeds(records)
+    families = usable(family_labels(records), valid)
+    return Common(variables, steps[keep], theory_at[keep], records_at[keep], valid, families)
 
 
 def find_parts(theory: xr.Dataset, variable: str) -> list[Part]:

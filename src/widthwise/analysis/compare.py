@@ -71,7 +71,9 @@ def compare(
     `mean_with_shift` at the narrowest width and `variance` at each, where the next order may show, and
     `single_network_exponent` (-1/2) and `ensemble_mean_exponent` (-1, resolved widths only).
 
-    Seeds that were not trained or diverged are left out at all steps.
+    Seeds that were not trained or diverged are left out at all steps. Where records say by `family` which
+    networks share initial weights across widths, rows of the tests are families, and shifts come from the
+    differences within them (`families.py`).
 
     **Arguments:** `theory` laid out as theory.nc, `records` as records.zarr (may be lazy: one width's steps
     in bounded slabs are in memory at a time); `alpha`; `seed` of the random signs and bootstraps.
@@ -117,8 +119,10 @@ def measure_against(
 def _sign_tables(common: Common, tests: int, alpha: float, seed: int) -> Signs:
     """Enough sign choices for the smallest p-value to pass Holm's first step twice over."""
     flips = max(FEWEST_FLIPS, math.ceil(2 * tests / alpha))
-    counts = sorted({int(c) for c in common.valid.sum(axis=1)})
-    return {count: sign_choices(count, flips, np.random.default_rng([seed, count])) for count in counts}
+    return {
+        count: sign_choices(count, flips, np.random.default_rng([seed, count]))
+        for count in sorted(common.rows())
+    }
 
 
 def _divergences(records: xr.Dataset) -> list[Test]:

@@ -14,17 +14,21 @@ from jaxtyping import Float
 from scipy import special
 
 from widthwise.analysis.estimate import Estimate
-from widthwise.analysis.exponents import Exponent, fit_estimates
+from widthwise.analysis.exponents import Exponent, first_wide, fit_estimates, slope_coefficients
+from widthwise.analysis.families import sum_error
 from widthwise.analysis.fits import limit_coefficients
 from widthwise.analysis.gaps import Products
+from widthwise.analysis.seeds import bootstrap_counts, centered_products
 
 Kind = Literal["mse", "cross_entropy"]
 MOST_SUBSETS = 64
+MOST_SIZES = 64  # of ensembles whose losses are averaged over subsets
+DRAWS = 100
 
 
 @dataclass(frozen=True)
 class Ensembling:
-    """Mean losses of ensembles of n = 1 .. E networks, and of infinitely many, with its bootstrap scatter."""
+    """Mean losses of ensembles of n = 1, 2, ... networks, and of infinitely many, with bootstrap scatter."""
 
     curve: Float[np.ndarray, " size"]
     infinite: float
@@ -47,25 +51,31 @@ def measure_ensembling(
     target: Float[np.ndarray, "point output"],
     kind: Kind,
     rng: np.random.Generator,
+    counts: Float[np.ndarray, "draw seed"] | None = None,
 ) -> Ensembling:
     r"""Losses of mean outputs over subsets of seeds, extrapolated to infinitely many.
 
     Squared errors (1/2, summed over outputs, mean over points) are exact: $B^2 = L_{ens}(E) - V/E$, unbiased.
     Cross entropy is of mean logits, $L_{ens}(n) = L_\infty + c/n$ through n = E and the mean of E / 2.
 
-    **Arguments:** `outputs` of two or more networks.
+    **Arguments:** `outputs` of two or more networks; `counts`, how often each is drawn in resamples that are
+    those of families at all widths, drawn here if not given.
     """
     seeds = len(outputs)
-    curve = np.array([_mean_loss(outputs, target, kind, size, rng) for size in range(1, seeds + 1)])
     draws, singles = [], []
-    for _ in range(100):
-        chosen = rng.integers(seeds, size=seeds)
-        if len(set(chosen.tolist())) < 2:
-            continue
-        weights = np.bincount(chosen, minlength=seeds) / seeds
+    if counts is None:
+        counts = bootstrap_counts(seeds, DRAWS, rng)
+        counts = counts[(counts > 0).sum(axis=1) > 1]
+    for weights in counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0):
         draws.append(_infinite(outputs, target, kind, weights))
         singles.append(float(weights @ losses_of(outputs, target, kind)))
     infinite = _infinite(outputs, target, kind, np.full(seeds, 1 / seeds))
+    if kind == "mse":
+        spread = float(losses_of(outputs, target, kind).mean()) - infinite
+        curve = infinite + spread / np.arange(1, seeds + 1)
+    else:
+        sizes = range(1, min(seeds, MOST_SIZES) + 1)
+        curve = np.array([_mean_loss(outputs, target, kind, size, rng) for size in sizes])
     return Ensembling(curve, infinite, np.array(draws), np.array(singles))
 
 
@@ -181,7 +191,8 @@ def variance_exponent(products: Products) -> Exponent:
     r"""a of $V_N \sim N^{-a}$, from variances pooled over elements.
 
     A pooled variance of E networks and r effective elements is $\chi^2_{r (E-1)}$ distributed, up to scale:
-    its logarithm has the variance $\psi'(r (E-1) / 2)$ and a bias that is removed.
+    its logarithm has the variance $\psi'(r (E-1) / 2)$ and a bias that is removed. Of families the error is
+    that of their shares in all widths' logarithms together.
     """
     rank, measured = products.rank(), []
     for width in range(len(products.widths)):
@@ -193,4 +204,21 @@ def variance_exponent(products: Products) -> Exponent:
         bias = float(special.digamma(half)) - math.log(half)
         error = math.sqrt(float(special.polygamma(1, half)))
         measured.append(Estimate(value=bias - math.log(value), error=error, dof=rank * dof))
-    return fit_estimates(products.widths, measured)
+    fitted = fit_estimates(products.widths, measured)
+    if products.family is None or any(math.isinf(each.error) for each in measured):
+        return fitted
+    wide = _of_families(products, fitted.wide, first_wide(len(measured)))
+    return Exponent(overall=_of_families(products, fitted.overall, 0), wide=wide)
+
+
+def _of_families(products: Products, fitted: Estimate, first: int) -> Estimate:
+    """An exponent of the widths from the `first` on, with the error that families give it."""
+    assert products.family is not None
+    places, parts, labels = range(first, len(products.widths)), [], []
+    slopes = slope_coefficients(np.log(np.array(products.widths[first:], dtype=float)))
+    for width, slope in zip(places, slopes, strict=True):
+        own = np.diagonal(centered_products(products.own(width)))
+        parts.append(slope * own / max(own.sum(), 1e-300))
+        labels.append(products.family[products.owner == width])
+    error, count = sum_error(parts, labels)
+    return Estimate(value=fitted.value, error=error, dof=max(1.0, count - 1.0))

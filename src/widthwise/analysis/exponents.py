@@ -87,10 +87,15 @@ def _trend(
 
 def fit_estimates(widths: Sequence[int], measured: Sequence[Estimate]) -> Exponent:
     """The same from a logarithm with its error at each width."""
-    first = len(widths) - max(2, len(widths) // 2 + 1)
+    first = first_wide(len(widths))
     x = np.log(np.array(widths, dtype=float))
     overall = combine(slope_coefficients(x), list(measured))
     return Exponent(overall=overall, wide=combine(slope_coefficients(x[first:]), list(measured[first:])))
+
+
+def first_wide(widths: int) -> int:
+    """From which of so many widths on they count as the wider ones: more than half, at least two."""
+    return widths - max(2, widths // 2 + 1)
 
 
 def slope_coefficients(x: Float[np.ndarray, " width"]) -> Float[np.ndarray, " width"]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from widthwise.analysis.families import Labels, family_counts
 from widthwise.analysis.fits import limit_coefficients
+from widthwise.analysis.seeds import bootstrap_counts
 
 FEWEST = 4  # widths from which a limit is extrapolated
 EXPONENTS = np.linspace(0.25, 2.0, 36)
@@ -33,13 +35,18 @@ class Extrapolation:
 
 
 def extrapolate(
-    widths: Sequence[int], values: Sequence[Float[np.ndarray, " _"]], alpha: float, rng: np.random.Generator
+    widths: Sequence[int],
+    values: Sequence[Float[np.ndarray, " _"]],
+    alpha: float,
+    rng: np.random.Generator,
+    families: Sequence[Labels] | None = None,
 ) -> Extrapolation | None:
     """Weighted least squares over a grid of exponents from 1/4 to 2; None with fewer than four widths, or
     where all means are zero or as good as infinite.
 
     **Arguments:** `values` of each seed at each ascending width, two or more; weights are one over the
     variance of their mean. The prediction of the widest keeps the exponent of all where three widths remain.
+    Of `families` these are resampled, all widths of one together.
     """
     if len(widths) < FEWEST:
         return None
@@ -50,12 +57,12 @@ def extrapolate(
     errors = np.array([v.var(ddof=1) / len(v) for v in values])
     weights = 1 / (errors + 1e-12 * (np.abs(means).max() ** 2 + 1e-300))
     limit, amplitude, exponent = _fit(n, means, weights)
-    draws = np.array(
-        [
-            _fit(n, np.array([v[rng.integers(len(v), size=len(v))].mean() for v in values]), weights)
-            for _ in range(RESAMPLES)
-        ]
-    )
+    counts = [bootstrap_counts(len(v), RESAMPLES, rng) for v in values]
+    if families is not None:
+        counts = family_counts(families, RESAMPLES, rng)
+    sums = [(c @ v, np.maximum(c.sum(axis=1), 1.0)) for c, v in zip(counts, values, strict=True)]
+    resampled = np.stack([total / number for total, number in sums], axis=1)
+    draws = np.array([_fit(n, each, weights) for each in resampled])
     low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2], axis=0)
     x = n[:-1] ** -exponent
     slope = np.polynomial.polynomial.polyfit(x, means[:-1], 1, w=np.sqrt(weights[:-1]))

@@ -60,7 +60,8 @@ def summarize_part(
     width, and the exponents that follow from both, are described: finite widths may differ.
     """
     ratios, shifts = variance_ratios(cells, theory), shift_ratios(cells, theory)
-    variance_limit, shift_limit = limiting_variance_ratio(ratios, theory), limiting_shift_ratio(shifts)
+    variance_limit = limiting_variance_ratio(ratios, theory, cells)
+    shift_limit = limiting_shift_ratio(shifts, theory, cells)
     distances = measure_distances(cells, theory, alpha, rng)
     part = {"part": label}
     tests = [_mean_test(part | {"width": width}, width, cells, theory, alpha) for width in cells]
@@ -79,9 +80,9 @@ def _mean_test(where: dict, width: int, cells: Cells, theory: PartTheory, alpha:
     width allows it. The narrowest one's own is described, unless what cannot vary is off."""
     cell, alone = cells[width], len(cells) == 1
     narrowest = next((other for other in cells.values() if other.freed is None), cell)
-    largest, seeds = (cell.raw, cell.seeds) if cell.freed is None else (cell.freed, cell.seeds)
+    largest, seeds = cell.raw if cell.freed is None else cell.freed, cell.rows
     if cell.freed is not None:
-        seeds = min(seeds, narrowest.seeds)
+        seeds = min(seeds, narrowest.rows)
     described = cell.freed is None and not alone and not cell.mismatches
     enough, bound = len(largest.flipped) > 0, _bound(largest, seeds, alpha)
     p = 0.0 if cell.mismatches else largest.p_value()
@@ -165,7 +166,7 @@ def _limit_test(claim: str, where: dict, limit: Estimate | None, cells: Cells, a
         few, instead = "Too few seeds to measure a mean: train two or more at each width.", NARROWER
     if limit is None:
         return Test(claim=claim, where=where, expected=1.0, weak=few, depth=OWN)
-    p, seeds = limit.p_value(1.0), min(cell.seeds for cell in cells.values())
+    p, seeds = limit.p_value(1.0), min(cell.rows for cell in cells.values())
     return Test(
         claim=claim,
         where=where,

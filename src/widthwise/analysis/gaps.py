@@ -6,13 +6,14 @@ small, however many elements there are, and elements may be as correlated as the
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
 from widthwise.analysis.exponents import slope_coefficients
+from widthwise.analysis.families import complete
 from widthwise.analysis.seeds import (
     bootstrap_counts,
     bootstrap_squared_distances,
@@ -30,16 +31,18 @@ class Products:
     """Inner products G_ij = mean over elements of f_i f_j of all networks i, j that count.
 
     **Fields:** `owner`, the width of each network, as an index into the ascending `widths`, every one of
-    which has at least one network.
+    which has at least one network; `family` of each, where networks share initial weights across widths: two
+    or more families with networks at every width.
     """
 
     widths: tuple[int, ...]
     owner: Int[np.ndarray, " network"]
     gram: Float[np.ndarray, "network network"]
+    family: Int[np.ndarray, " network"] | None = None
 
     def centered(self) -> "Products":
         """The same of functions less the mean of all networks, on which no gap depends."""
-        return Products(self.widths, self.owner, centered_products(self.gram))
+        return replace(self, gram=centered_products(self.gram))
 
     def own(self, width: int) -> Float[np.ndarray, "seed seed"]:
         """The block of one width."""
@@ -71,26 +74,54 @@ class Products:
         return max(0.0, self.mean_size(a) + self.mean_size(b) - 2 * float(cross))
 
     def unbiased(self, a: int, b: int) -> float:
-        r"""$D^2 = \langle |\bar f_N - \bar f_M|^2 \rangle - V_N/E_N - V_M/E_M$, negative below noise."""
-        return self.observed(a, b) - self.floor(a) - self.floor(b)
+        r"""$D^2 = \langle |\bar f_N - \bar f_M|^2 \rangle$ less its noise, of independent networks
+        $V_N/E_N + V_M/E_M$; negative below noise."""
+        return self.observed(a, b) - self.noise(difference(len(self.widths), a, b))
+
+    def noise(self, coefficients: Sequence[float]) -> float:
+        r"""Mean square noise of $\sum c_N \bar f_N$: $\sum c_N^2 V_N / E_N$, or from families' scatter."""
+        if self.family is None:
+            return sum(c**2 * self.floor(w) for w, c in enumerate(coefficients) if c)
+        rows = centered_products(self.of_families(coefficients))
+        return max(0.0, float(np.trace(rows))) / (len(rows) * (len(rows) - 1))
+
+    def of_families(self, coefficients: Sequence[float]) -> Float[np.ndarray, "family family"]:
+        r"""Inner products of $\sum c_N \bar f_N$, the means of each family, of those that have all widths."""
+        assert self.family is not None
+        common = complete([self.family[self.owner == w] for w in range(len(self.widths))])
+        shares = (self.family == common[:, None]).astype(float)
+        for width, c in enumerate(coefficients):
+            mine = self.owner == width
+            shares[:, mine] *= c / shares[:, mine].sum(axis=1, keepdims=True)
+        return shares @ self.gram @ shares.T
+
+    def units(self, *widths: int) -> list[int]:
+        """How many independent rows there are at each of these widths: networks, or families."""
+        if self.family is None:
+            return [self.seeds(width) for width in widths]
+        return [len(self.of_families([0.0] * len(self.widths)))] * len(widths)
 
     def squared(self, coefficients: Sequence[float]) -> float:
         r"""Unbiased mean square of $\sum_N c_N \bar f_N$, a coefficient for each width."""
         weights = np.array([coefficients[w] / self.seeds(w) for w in self.owner.tolist()])
-        noise = sum(c**2 * self.floor(w) for w, c in enumerate(coefficients) if c)
-        return float(weights @ self.gram @ weights) - noise
+        return float(weights @ self.gram @ weights) - self.noise(coefficients)
 
     def rank(self) -> float:
         r"""Effective number of independent elements of the noise, $(\mathrm{tr} S)^2 / \mathrm{tr} S^2$.
 
         From unbiased estimates, for Gaussian elements, of both traces at each width of nu + 1 seeds,
         $\mathrm{tr} S^2 \approx \frac{\nu^2}{(\nu-1)(\nu+2)} (\mathrm{tr} \hat S^2 - (\mathrm{tr} \hat
-        S)^2 / \nu)$, each width scaled to trace 1, summed with weights nu; then lowered by its own error.
+        S)^2 / \nu)$, each width scaled to trace 1, summed with weights nu; then lowered by its own error. Of
+        families it is the noise of the difference between the two widest.
         """
-        below, dof = 0.0, 0
-        for width in range(len(self.widths)):
-            centered = centered_products(self.own(width))
-            trace, nu = float(np.trace(centered)), self.seeds(width) - 1
+        below, dof, count = 0.0, 0, len(self.widths)
+        if self.family is None or count < 2:
+            blocks = [self.own(width) for width in range(count)]
+        else:
+            blocks = [self.of_families(difference(count, count - 2, count - 1))]
+        for block in blocks:
+            centered = centered_products(block)
+            trace, nu = float(np.trace(centered)), len(block) - 1
             if trace > 0 and nu > 1:
                 share = float((centered**2).sum()) / trace**2
                 below += nu * nu**2 / ((nu - 1) * (nu + 2)) * (share - 1 / nu)
@@ -165,12 +196,14 @@ def converging_gaps(products: Products, *, least: float, allowed: float) -> GapT
     kappa = (1 - widths[-2] / widths[-1]) / (1 - widths[0] / widths[1])
     kappa = min(kappa * (widths[0] / widths[-2]) ** least, 4.0)
     wide, narrow = (count - 2, count - 1), (0, 1)
-    rank, fewest = products.rank(), min(products.seeds(w) for w in (*wide, *narrow))
-    floors = [sum(products.floor(w) for w in pair) for pair in (wide, narrow)]
+    rank, fewest = products.rank(), min(products.units(*wide, *narrow))
+    floors = [products.noise(difference(count, *pair)) for pair in (wide, narrow)]
     known = all(math.isfinite(floor) for floor in floors)
     a, b = math.sqrt(floors[0]), kappa * math.sqrt(floors[1]) / rank**0.25 if known else math.inf
     if not known or a + b == 0:
         together, dof = 1.0, float(max(1, fewest - 1))
+    elif products.family is not None:
+        together, dof = max(1.0, (a + b) ** 2 / (a**2 / rank + b**2)), float(fewest - 1)
     else:
         together = max(1.0, (a + b) ** 2 / (a**2 / rank + b**2))
         # Welch and Satterthwaite: each width's share of the noise, over its degrees of freedom.
@@ -209,7 +242,7 @@ def gap_exponent(
     x = np.log([products.widths[a] for a, _ in pairs])
     slope = slope_coefficients(x)
     squared = np.array([products.unbiased(a, b) for a, b in pairs])
-    noise = np.array([products.floor(a) + products.floor(b) for a, b in pairs])
+    noise = np.array([products.noise(difference(count, *pair)) for pair in pairs])
     if (squared <= 2 * noise).any() or (squared <= 0).any():
         return None
     value = -0.5 * float(slope @ np.log(squared))
@@ -224,8 +257,16 @@ def _resampled(
     """Unbiased mean squares of resamples of combinations of the widths' means, whose coefficients sum to 0.
 
     Copies of a seed are not paired: only in each width's deviations from its mean, since the number of
-    distinct pairs happens to vary, and would let resamples scatter with the functions' own size.
+    distinct pairs happens to vary, and would let resamples scatter with the functions' own size. Of families
+    these are resampled, all widths of one together.
     """
+    if products.family is not None:
+        counts, columns = None, []
+        for each in combinations:
+            rows = products.centered().of_families(each)
+            counts = bootstrap_counts(len(rows), RESAMPLES, rng) if counts is None else counts
+            columns.append(_unpaired(rows, counts))
+        return np.stack(columns, axis=1)
     gram, weights = products.centered().gram, np.zeros((RESAMPLES, len(products.owner)))
     unpaired = []
     for width in range(len(products.widths)):
@@ -240,6 +281,15 @@ def _resampled(
         mean = weights * coefficients[products.owner]
         columns.append(((mean @ gram) * mean).sum(axis=1) + coefficients**2 @ np.array(unpaired))
     return np.stack(columns, axis=1)
+
+
+def _unpaired(
+    rows: Float[np.ndarray, "row row"], counts: Float[np.ndarray, "draw row"]
+) -> Float[np.ndarray, " draw"]:
+    """Resamples of the unbiased mean square of the mean of rows, copies unpaired in deviations alone."""
+    centered, weights = centered_products(rows), counts / len(rows)
+    all_pairs = ((weights @ (rows - centered)) * weights).sum(axis=1)
+    return all_pairs + bootstrap_squared_distances(centered, counts)[1]
 
 
 def difference(widths: int, a: int, b: int) -> list[float]:
@@ -264,8 +314,9 @@ def gap_interval(
     coefficient is not zero have two or more networks each.
     """
     draws = _resampled(products, [coefficients], rng)[:, 0]
-    seeds = [products.seeds(w) for w, c in enumerate(coefficients) if c]
-    dof, fewest = sum(seeds) - len(seeds), min(seeds)
+    units = products.units(*(w for w, c in enumerate(coefficients) if c))
+    dof, fewest = sum(units) - len(units), min(units)
+    dof = dof if products.family is None else fewest - 1
     half = float(stats.t.isf(alpha / 2, dof)) * float(draws.std(ddof=1)) * math.sqrt(fewest / (fewest - 1))
     value = products.squared(coefficients)
     low, root, high = (math.sqrt(max(0.0, value + shift)) for shift in (-half, 0.0, half))

@@ -10,8 +10,9 @@ from jaxtyping import Float
 
 from widthwise.analysis.align import Common, Part, find_parts
 from widthwise.analysis.elementwise import element_numbers, whole_theory
+from widthwise.analysis.families import Labels, family_means
 from widthwise.analysis.part_theory import PartTheory, read_part_theory, rounding_of
-from widthwise.analysis.seeds import pooled_variance, pooled_variance_relative_error
+from widthwise.analysis.seeds import variance_by_step
 from widthwise.analysis.signflip import FORGIVEN_STANDARD_ERRORS, LargestT, largest_t
 from widthwise.analysis.step_blocks import read_block, step_slabs
 from widthwise.progress import SILENT, Progress
@@ -33,7 +34,7 @@ class Measurement:
     error; `projection`, each seed's matched-filter measure of (shift in the networks) / (shift in theory);
     `raw` and `freed`, the largest |t| against theory with its shift, and with the next order removed as
     well (None at the narrowest width); `mismatches`, elements that do not vary over seeds and yet are not
-    theory's.
+    theory's; `family` of each seed, where widths share some, of which `raw` and `freed` then have the means.
     """
 
     seeds: int
@@ -45,6 +46,12 @@ class Measurement:
     raw: LargestT
     freed: LargestT | None
     mismatches: int
+    family: Labels | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many independent rows the tests of the mean have: families, else seeds."""
+        return self.seeds if self.family is None else len(np.unique(self.family))
 
     def merged(self, later: "Measurement") -> "Measurement":
         """With the measurement of later steps."""
@@ -60,6 +67,7 @@ class Measurement:
             raw=self.raw.merged(later.raw),
             freed=_both(LargestT.merged, self.freed, later.freed),
             mismatches=self.mismatches + later.mismatches,
+            family=self.family,
         )
 
 
@@ -69,10 +77,12 @@ def _both(combine: Callable[[T, T], T], first: T | None, second: T | None) -> T 
 
 @dataclass(frozen=True)
 class Narrower:
-    """The narrowest width's deviations in the same block; by them the next order is removed."""
+    """The narrowest width's deviations in the same block, of its seeds or families; by them the next order is
+    removed."""
 
     width: int
-    deviations: Float[np.ndarray, "seed step element"]
+    deviations: Float[np.ndarray, "row step element"]
+    family: Labels | None
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,7 @@ def measure_variable(
             if len(block) == 0:
                 continue
             deviations = block - here[""]
+            family = None if common.families is None else common.families[at]
             for part, part_theory, weights in zip(parts, theories, filters, strict=True):
                 chosen = part.elements(deviations)
                 cell = measure_block(
@@ -129,13 +140,21 @@ def measure_variable(
                     weights=None if weights is None else weights[slab],
                     narrower=narrower.get(part.label) if width > widths[narrowest] else None,
                     signs=signs,
+                    family=family,
                     stride=-(-part_theory.value.size // ELEMENTS_IN_LARGEST_T),
                 )
                 key = (part.label, width)
                 cells[key] = cells[key].merged(cell) if key in cells else cell
                 if at == narrowest:
-                    narrower[part.label] = Narrower(width, chosen)
+                    narrower[part.label] = Narrower(width, *_rows(chosen, family))
     return VariableMeasurement(parts, theories, cells, elements)
+
+
+def _rows(
+    values: Float[np.ndarray, "seed step element"], family: Labels | None
+) -> tuple[Float[np.ndarray, "row step element"], Labels | None]:
+    """What is independent: the seeds, or the means of families with their labels."""
+    return (values, None) if family is None else family_means(values, family)
 
 
 def reference_width(widths: np.ndarray, seeds: np.ndarray) -> int:
@@ -153,15 +172,17 @@ def measure_block(
     narrower: Narrower | None,
     signs: Signs,
     stride: int,
+    family: Labels | None = None,
 ) -> Measurement:
     """One block of steps of one part at one width; `deviations` are from infinite width.
 
     The largest |t| reads every `stride`-th of the elements that vary over seeds.
     """
     seeds, _, elements = deviations.shape
-    stepwise = np.ascontiguousarray(deviations.transpose(1, 0, 2))
-    by_step = stepwise @ stepwise.transpose(0, 2, 1)
-    residuals = deviations - theory.expected_shift(width)
+    flat_deviations = deviations.reshape(seeds, -1)
+    variance, relative_error = variance_by_step(deviations.transpose(1, 0, 2))
+    rows, labels = _rows(deviations, family)
+    residuals = rows - theory.expected_shift(width)
     forgiven = FORGIVEN_STANDARD_ERRORS * theory.mean_error(width)
     varies = deviations.std(axis=0) > theory.rounding
     off = np.abs(residuals.mean(axis=0)) > theory.rounding + forgiven
@@ -173,22 +194,26 @@ def measure_block(
 
     freed = None
     if narrower is not None:
-        # A remainder c / N^k is the narrowest width's times ratio. Its seeds are paired with this width's, so
-        # that one seed's difference has mean zero wherever theory is right up to that remainder.
+        # A remainder c / N^k is the narrowest width's times ratio. Its rows are paired with this width's, so
+        # that one row's difference has mean zero wherever theory is right up to that remainder.
         ratio = (narrower.width / width) ** (1 if theory.shift is None else 2)
-        paired = min(seeds, len(narrower.deviations))
-        rest = deviations[:paired] - ratio * narrower.deviations[:paired]
+        if labels is None or narrower.family is None:
+            mine = others = np.arange(min(seeds, len(narrower.deviations)))
+        else:
+            _, mine, others = np.intersect1d(labels, narrower.family, return_indices=True)
+        rest = rows[mine] - ratio * narrower.deviations[others]
         expected = theory.expected_shift(width) - ratio * theory.expected_shift(narrower.width)
         freed = largest(rest - expected)
     return Measurement(
         seeds=seeds,
-        products=by_step.sum(axis=0),
-        variance=pooled_variance(by_step) / elements if seeds > 1 else np.zeros(len(by_step)),
-        variance_relative_error=pooled_variance_relative_error(by_step),
-        squared_distance=np.diagonal(by_step, axis1=-2, axis2=-1).mean(axis=-1) / elements,
+        products=flat_deviations @ flat_deviations.T,
+        variance=variance / elements,
+        variance_relative_error=relative_error,
+        squared_distance=np.einsum("ste,ste->t", deviations, deviations) / (seeds * elements),
         projection=None if weights is None else width * (deviations * weights).sum(axis=(1, 2)),
         raw=largest(residuals),
         freed=freed,
         # With one seed nothing varies, and that says nothing.
         mismatches=int((off & ~varies).sum()) if seeds > 1 else 0,
+        family=family,
     )

@@ -10,6 +10,8 @@ from widthwise.analysis.align import Common, Part
 
 # An element varies over seeds only if its scatter exceeds this many roundings of the largest value.
 ROUNDINGS = 32.0
+# The matched filter leaves out what theory knows less well than so many of its standard errors.
+KNOWN = 8.0
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,18 @@ class PartTheory:
         """Weights c with sum c shift = 1 that pick the shift out of the seeds' scatter; None without a shift.
 
         c is proportional to shift / (V + mean V); without the floor it would trust elements that hardly vary.
+        Elements at which theory knows its own shift less well than `KNOWN` to one, and half as well as where
+        it knows it best, are left out: their errors would add up.
         """
         if self.shift is None or not self.shift.any():
             return None
         weights = self.shift
         if self.variance is not None and self.variance.mean() > 0:
             weights = self.shift / (np.maximum(self.variance, 0.0) + self.variance.mean())
+        if self.shift_error is not None:
+            size, error = np.abs(self.shift), self.shift_error
+            best = float((size[error > 0] / error[error > 0]).max(initial=0.0))
+            weights = np.where(size >= min(KNOWN, best / 2) * error, weights, 0.0)
         return weights / (weights * self.shift).sum()
 
     def at(self, steps: slice) -> "PartTheory":

@@ -4,8 +4,17 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from widthwise.analysis.estimate import Estimate
+from widthwise.analysis.families import (
+    Labels,
+    complete,
+    family_counts,
+    family_means,
+    fitted_constant,
+    sum_error,
+)
 from widthwise.analysis.fits import PowerLaw, combine, fit_power_law, limit_coefficients
 from widthwise.analysis.measure import Measurement
 from widthwise.analysis.part_theory import PartTheory
@@ -13,6 +22,7 @@ from widthwise.analysis.seeds import (
     FEWEST_SEEDS_FOR_A_VARIANCE_ERROR,
     bootstrap_counts,
     bootstrap_squared_distances,
+    centered_products,
     mean_squared_distance,
     pooled_variance,
     pooled_variance_relative_error,
@@ -22,6 +32,7 @@ from widthwise.analysis.seeds import (
 # The ensemble mean's distance counts as resolved beyond this many standard deviations of its noise.
 RESOLVED_Z = 3.0
 BOOTSTRAP_DRAWS = 1000
+LEAST_RATIO = 0.1  # of a variance to theory's, below which its relative error is not that of a ratio of 1
 
 Cells = dict[int, Measurement]
 
@@ -76,12 +87,13 @@ def _relative_variance_of_one(ratios: dict[int, Estimate]) -> float:
     return float(np.mean(known)) if known else 0.0
 
 
-def limiting_variance_ratio(ratios: dict[int, Estimate], theory: PartTheory) -> Estimate | None:
+def limiting_variance_ratio(ratios: dict[int, Estimate], theory: PartTheory, cells: Cells) -> Estimate | None:
     r"""The ratio as N -> infinity: the intercept of $r_N = r_\infty + c/N$, so that the next order does not
     count.
 
     The error is at least that of a ratio of 1: a low ratio must not claim a small one. Its degrees of freedom
-    are those of the width with the fewest seeds, since heavy tails leave the error itself uncertain.
+    are those of the width with the fewest seeds, since heavy tails leave the error itself uncertain. Of
+    families the error is that of their shares in all widths together.
     """
     able = {w: r for w, r in ratios.items() if r.dof >= FEWEST_SEEDS_FOR_A_VARIANCE_ERROR - 1 and r.value > 0}
     if not able:
@@ -92,10 +104,27 @@ def limiting_variance_ratio(ratios: dict[int, Estimate], theory: PartTheory) -> 
     value = float(coefficients @ np.array([r.value for r in able.values()]))
     size = np.maximum([r.value for r in able.values()], 1.0)
     error = math.sqrt(float(((coefficients * size) ** 2 * per_seed / dof).sum()))
+    fewest = float(dof.min())
+    if (families := _families(cells, list(able))) is not None:
+        assert theory.variance is not None
+        total, parts = float(theory.variance.sum()), []
+        for width, b in zip(able, coefficients, strict=True):
+            own = np.diagonal(centered_products(cells[width].products))
+            parts.append(b * width / total * own / (cells[width].seeds - 1))
+        error, count = sum_error(parts, families)
+        if count < FEWEST_SEEDS_FOR_A_VARIANCE_ERROR:
+            return None
+        error, fewest = error / min(1.0, max(value, LEAST_RATIO)), count - 1.0
     numerical = 0.0
     if theory.variance is not None and theory.variance_error is not None:
         numerical = float(theory.variance_error.sum() / theory.variance.sum())
-    return Estimate(value, math.hypot(error, numerical), float(dof.min()), numerical)
+    return Estimate(value, math.hypot(error, numerical), fewest, numerical)
+
+
+def _families(cells: Cells, widths: list[int]) -> list[Labels] | None:
+    """Labels of the networks at each of these widths; None where each network is by itself."""
+    found = [labels for width in widths if (labels := cells[width].family) is not None]
+    return found or None
 
 
 def shift_ratios(cells: Cells, theory: PartTheory) -> dict[int, Estimate]:
@@ -115,14 +144,53 @@ def shift_ratios(cells: Cells, theory: PartTheory) -> dict[int, Estimate]:
     return ratios
 
 
-def limiting_shift_ratio(ratios: dict[int, Estimate]) -> Estimate | None:
+def limiting_shift_ratio(ratios: dict[int, Estimate], theory: PartTheory, cells: Cells) -> Estimate | None:
     """The ratio as N -> infinity, the intercept of a_N = a + c/N; noise grows as sqrt(N), so narrow widths
-    lead."""
+    lead. Of families, from the differences between their widths, `fitted_constant`."""
     if not ratios:
         return None
     widths = np.array(list(ratios), dtype=float)
     weights = np.array([r.dof + 1.0 for r in ratios.values()]) / widths
+    if (families := _families(cells, list(ratios))) is not None:
+        common, columns = complete(families), []
+        if len(common) < 2:
+            return None
+        for width, labels in zip(ratios, families, strict=True):
+            projection = cells[width].projection
+            assert projection is not None
+            values, found = family_means(projection, labels)
+            columns.append(values[np.isin(found, common)])
+        found, b = fitted_constant(widths, np.stack(columns, axis=1), weights)
+        filtered = theory.matched_filter()
+        assert filtered is not None
+        of_shift = 0.0 if theory.shift_error is None else theory.shift_error
+        numerical = float((np.abs(filtered) * (abs(b @ widths) * theory.error + of_shift)).sum())
+        return Estimate(found.value, math.hypot(found.error, numerical), found.dof, numerical)
     return combine(limit_coefficients(widths, weights), list(ratios.values()))
+
+
+def _row_products(cell: Measurement) -> Float[np.ndarray, "row row"]:
+    """Products of seeds, or of the means of families."""
+    if cell.family is None:
+        return cell.products
+    return family_means(family_means(cell.products, cell.family)[0].T, cell.family)[0]
+
+
+def _distance_draws(
+    cells: Cells, products: dict[int, Float[np.ndarray, "row row"]], rng: np.random.Generator
+) -> dict[int, tuple[Float[np.ndarray, "draw"], Float[np.ndarray, "draw"]]]:
+    """Resamples of the single networks' and of the mean's squared distance at each width."""
+    families = _families(cells, list(cells))
+    if families is None:
+        counts = {w: bootstrap_counts(cell.seeds, BOOTSTRAP_DRAWS, rng) for w, cell in cells.items()}
+        return {w: bootstrap_squared_distances(cell.products, counts[w]) for w, cell in cells.items()}
+    found = {}
+    drawn = family_counts(families, BOOTSTRAP_DRAWS, rng)
+    for (width, cell), labels, counts in zip(cells.items(), families, drawn, strict=True):
+        single = counts @ np.diagonal(cell.products) / np.maximum(counts.sum(axis=1), 1.0)
+        of_families = counts[:, np.unique(labels, return_index=True)[1]]
+        found[width] = single, bootstrap_squared_distances(products[width], of_families)[1]
+    return found
 
 
 def measure_distances(cells: Cells, theory: PartTheory, alpha: float, rng: np.random.Generator) -> Distances:
@@ -130,10 +198,10 @@ def measure_distances(cells: Cells, theory: PartTheory, alpha: float, rng: np.ra
     size = theory.value.size
     # Theory's own error, thrice, is a distance that must not be mistaken for the networks'.
     numerical = 9.0 * float((theory.error**2).sum())
-    counts = {w: bootstrap_counts(cell.seeds, BOOTSTRAP_DRAWS, rng) for w, cell in cells.items()}
-    draws = {w: bootstrap_squared_distances(cell.products, counts[w]) for w, cell in cells.items()}
+    products = {w: _row_products(cell) for w, cell in cells.items()}
+    draws = _distance_draws(cells, products, rng)
     single = {w: float(single_squared_distance(cell.products)) for w, cell in cells.items()}
-    means = {w: mean_squared_distance(cell.products) for w, cell in cells.items()}
+    means = {w: mean_squared_distance(each) for w, each in products.items()}
     floor = theory.rounding**2 * size
     resolved = {w: m.z > RESOLVED_Z and m.squared > max(numerical, floor) for w, m in means.items()}
 

@@ -45,18 +45,37 @@ def pooled_variance_relative_error(
     and the value for Gaussian elements, $2 \mathrm{tr} S^2 / ((E - 1) (\mathrm{tr} S)^2)$ squared, from the
     products of different seeds. Infinite with fewer than four seeds, 0 where nothing varies.
     """
-    seeds = products.shape[-1]
-    if seeds < FEWEST_SEEDS_FOR_A_VARIANCE_ERROR:
-        return np.full(products.shape[:-2], math.inf)
     centered = centered_products(products)
-    own = np.diagonal(centered, axis1=-2, axis2=-1)
-    total = own.sum(axis=-1)
+    squares = np.asarray((centered**2).sum(axis=(-2, -1)))
+    return _relative_error(np.diagonal(centered, axis1=-2, axis2=-1), squares)
+
+
+def variance_by_step(
+    values: Float[np.ndarray, "step seed element"],
+) -> tuple[Float[np.ndarray, "step"], Float[np.ndarray, "step"]]:
+    """The pooled variance at each step, and its relative standard error, without products of many seeds."""
+    centered = values - values.mean(axis=1, keepdims=True)
+    own = np.einsum("tse,tse->ts", centered, centered)
+    small = centered if centered.shape[1] <= centered.shape[2] else centered.transpose(0, 2, 1)
+    squares = ((small @ small.transpose(0, 2, 1)) ** 2).sum(axis=(1, 2))
+    return own.sum(axis=1) / max(1, values.shape[1] - 1), _relative_error(own, squares)
+
+
+def _relative_error(
+    own: Float[np.ndarray, "*b seed"], squares: Float[np.ndarray, "*b"]
+) -> Float[np.ndarray, "*b"]:
+    """From the diagonal of centered products, and the sum of their squares."""
+    seeds, total = own.shape[-1], np.asarray(own.sum(axis=-1))
+    if seeds < FEWEST_SEEDS_FOR_A_VARIANCE_ERROR:
+        return np.full(total.shape, math.inf)
     safe = np.where(total > 0, total, 1.0)
     # Leaving seed i out lowers the sum of squares by own_i E / (E - 1).
     jackknife = np.sqrt((seeds - 1) / seeds * ((own - own.mean(-1, keepdims=True)) ** 2).sum(-1))
     jackknife *= seeds * (seeds - 1) / ((seeds - 1) * (seeds - 2)) / safe
-    others = (centered**2).sum(axis=(-2, -1)) - (own**2).sum(axis=-1)
-    gaussian = np.sqrt(2.0 * others / (seeds * (seeds - 1)) / (seeds - 1)) * (seeds - 1) / safe
+    others = squares - (own**2).sum(axis=-1)
+    gaussian = (
+        np.sqrt(2.0 * np.maximum(others, 0.0) / (seeds * (seeds - 1)) / (seeds - 1)) * (seeds - 1) / safe
+    )
     return np.where(total > 0, np.maximum(jackknife, gaussian), 0.0)
 
 

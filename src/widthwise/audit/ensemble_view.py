@@ -10,6 +10,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from widthwise.analysis.align import RUN_DIMS
+from widthwise.analysis.families import Labels, complete, family_labels
 from widthwise.analysis.gaps import Products
 from widthwise.audit.audit_settings import AuditSettings
 from widthwise.audit.reading import SLAB_BYTES, Place, read_part, sound, thinned
@@ -167,7 +168,24 @@ class EnsembleView:
             elements += flat.shape[1]
         if gram is None or not elements:
             raise NothingToCompare("nothing of it is finite, and not zero, in every network that counts")
-        return Products(tuple(self.widths[w] for w in widths), owner, gram / elements)
+        family = self.labels(widths, [int((owner == at).sum()) for at in range(len(widths))])
+        labels = None if family is None else np.concatenate(family)
+        return Products(tuple(self.widths[w] for w in widths), owner, gram / elements, labels)
+
+    def labels(self, widths: Sequence[int], counts: Sequence[int]) -> list[Labels] | None:
+        """Families of the networks that count at each width, of which there are so many; None where widths
+        share none, and where networks were lost on the way: as independent ones they err to the wide side."""
+        every = family_labels(self.records)
+        if every is None:
+            return None
+        found = []
+        for width, count in zip(widths, counts, strict=True):
+            masks = (self.trained[width], self.trained[width] & self.alive[width].all(axis=1))
+            fitting = [mask for mask in masks if mask.sum() == count]
+            if not fitting:
+                return None
+            found.append(every[width][fitting[0]])
+        return found if len(complete(found)) > 1 else None
 
     @property
     def study(self) -> Study | None:
@@ -213,6 +231,8 @@ def measure(records: xr.Dataset, alpha: float, settings: AuditSettings) -> Ensem
     alive = _alive(records, names, steps, settings)
     diverged = trained & np.isfinite(_diverged_at(records))
     trained &= alive.any(axis=2)
+    if (families := family_labels(records)) is not None:
+        trained &= families >= 0
     if not trained.any():
         raise InputError("records: no network is done, or none is finite at any recorded step: train again")
     trained, notes = _without_copies(records, names, (trained, alive), settings)

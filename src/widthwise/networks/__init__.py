@@ -10,4 +10,6 @@ from widthwise.networks.mlp import MLP as MLP
 from widthwise.networks.mlp import Probe as Probe
 from widthwise.networks.mlp import preactivations as preactivations
 from widthwise.networks.mlp import probe as probe
+from widthwise.networks.nested import FamilyKey as FamilyKey
+from widthwise.networks.nested import draw_nested as draw_nested
 from widthwise.networks.tagging import blueprint_of as blueprint_of

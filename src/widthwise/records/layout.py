@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from widthwise.records.schema import (
     BOOKKEEPING,
@@ -23,6 +23,8 @@ from widthwise.study import EnsembleSettings, Study
 # for how many networks there are, which changes none of them.
 TRAINING_TABLES = ("data", "network", "training", "ensemble", "record")
 TOTALS = (("ensemble", "widths"), ("ensemble", "seeds"))
+# Keys that are younger than some stores, which lack them: what those were trained with.
+ONCE = {("ensemble", "coupling"): "independent"}
 
 # A chunk of the store, and what is held in memory before it is written, is kept below these where a single
 # step (a single network) allows.
@@ -103,6 +105,9 @@ class Layout:
         del tables["data"]["path"]
         for table, name in TOTALS:
             del tables[table][name]
+        for (table, name), value in ONCE.items():
+            if tables[table][name] == value:
+                del tables[table][name]
         tables["ensemble"].update(totals or {})
         content = hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
         return hashlib.sha256((content + self.points.digest()).encode()).hexdigest()
@@ -121,7 +126,7 @@ class Layout:
         layers = len(self.labels.get("layer", ())) or study.network.hidden_layers
         fixed = {
             "width": np.array(study.ensemble.widths),
-            "seed": np.arange(study.ensemble.seeds),
+            "seed": np.arange(study.ensemble.most_networks),
             "step": study.recorded_steps(),
             "point": np.arange(points),
             "point_b": np.arange(points),
@@ -131,7 +136,8 @@ class Layout:
         }
         named = {"layer_name": _labels(self.labels["layer"])} if "layer" in self.labels else {}
         own = {name: _labels(values) for name, values in self.labels.items() if name not in fixed}
-        return fixed | named | own
+        nested = study.ensemble.coupling == "nested"
+        return fixed | ({"family": families(study.ensemble)} if nested else {}) | named | own
 
     def quantities(self, asked: Sequence[str] | None = None) -> tuple[str, ...]:
         """Names of what is `asked` for, or else of all that the study asks for, and what goes with it."""
@@ -145,7 +151,7 @@ class Layout:
         """The cell with all networks of the layout whose files it shares."""
         block = self.study.ensemble.seeds_per_cell
         start = cell.start // block * block
-        return replace(cell, start=start, stop=min(start + block, self.study.ensemble.seeds))
+        return replace(cell, start=start, stop=min(start + block, self.study.ensemble.networks(cell.width)))
 
     def network_bytes(self, asked: Sequence[str] | None = None) -> int:
         """Size of all that is recorded of one network, or of what is `asked` for and what goes with it."""
@@ -169,7 +175,7 @@ class Layout:
         """Plan of every array with dimensions (width, seed, ...), `done` last."""
         plans = {name: self._quantity(name) for name in self.quantities()}
         ensemble = self.study.ensemble
-        shape, chunks = (len(ensemble.widths), ensemble.seeds), (1, ensemble.seeds_per_cell)
+        shape, chunks = (len(ensemble.widths), ensemble.most_networks), (1, ensemble.seeds_per_cell)
         for name, dtype, fill in (("diverged_at", "int32", -1), ("done", "bool", False)):
             plans[name] = ArrayPlan(BOOKKEEPING[name], RECORD_DIMS, shape, chunks, dtype, fill)
         return plans
@@ -199,10 +205,24 @@ def cells_of(stored: EnsembleSettings, asked: EnsembleSettings | None = None) ->
     """Every cell of a store, or those of the widths and seeds that are `asked` for, which the store has."""
     wanted, block = asked or stored, stored.seeds_per_cell
     return [
-        Cell(stored.widths.index(width), width, start, min(start + block, wanted.seeds))
+        Cell(stored.widths.index(width), width, start, min(start + block, wanted.networks(width)))
         for width in wanted.widths
-        for start in range(0, wanted.seeds, block)
+        for start in range(0, wanted.networks(width), block)
     ]
+
+
+def families(ensemble: EnsembleSettings) -> Int[np.ndarray, "width seed"]:
+    """The nested family of every network, 0, 1, ...; -1 where a width has no network.
+
+    Network k of width N is neurons k N to (k + 1) N - 1 of one endless row, so that it does not depend on
+    which other networks there are; a family is as many neurons of the row as the widest network has.
+
+    >>> families(EnsembleSettings(widths=(2, 4), seeds=2, coupling="nested")).tolist()
+    [[0, 0, 1, 1], [0, 1, -1, -1]]
+    """
+    widths, seed = np.array(ensemble.widths, np.int64)[:, None], np.arange(ensemble.most_networks)
+    found = seed * widths // max(ensemble.widths)
+    return np.where(found < ensemble.seeds, found, -1).astype(np.int32)
 
 
 def _labels(values: Sequence) -> np.ndarray:

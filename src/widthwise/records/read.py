@@ -9,7 +9,7 @@ import xarray as xr
 
 from widthwise.errors import StoreError
 from widthwise.records.folder import Folder, open_folder
-from widthwise.records.layout import TOTALS, TRAINING_TABLES, Layout
+from widthwise.records.layout import ONCE, TOTALS, TRAINING_TABLES, Layout
 from widthwise.records.schema import BOOKKEEPING, QUANTITIES, RECORD_DIMS, SCHEMA_VERSION
 from widthwise.study import Study
 from widthwise.study.stored import Tables, read_json, study_tables
@@ -141,8 +141,9 @@ def _differences(stored: Tables, present: Mapping[str, Mapping[str, object]]) ->
         # Through JSON, so that tuples compare as the lists they were stored as.
         old, new = stored.get(table, {}), json.loads(json.dumps(present[table]))
         for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key) and (table, key) not in TOTALS:
-                yield f"`{table}.{key}` was {old.get(key)!r} and is {new.get(key)!r}"
+            then, now = (each.get(key, ONCE.get((table, key))) for each in (old, new))
+            if then != now and (table, key) not in TOTALS:
+                yield f"`{table}.{key}` was {then!r} and is {now!r}"
 
 
 def _check_variables(path: str, records: xr.Dataset) -> None:

@@ -101,6 +101,10 @@ BOOKKEEPING: dict[str, Variable] = {
 COORDINATES: dict[str, Variable] = {
     "width": Variable(("width",), "neurons N of every hidden layer"),
     "seed": Variable(("seed",), "index of the initialization"),
+    "family": Variable(
+        ("width", "seed"),
+        "networks of a family share initial weights across widths; -1 where there is none",
+    ),
     "step": Variable(("step",), "training step, 0 is initialization"),
     "point": Variable(("point",), "point, training points first"),
     "point_b": Variable(("point_b",), "second point of a kernel"),

@@ -67,7 +67,8 @@ class RecordStore:
     def unasked(self) -> int:
         """How many networks the store has a place for that were not asked for."""
         stored = self.layout.study.ensemble
-        return len(stored.widths) * stored.seeds - len(self._asked.widths) * self._asked.seeds
+        there, asked = (sum(e.networks(width) for width in e.widths) for e in (stored, self._asked))
+        return there - asked
 
     def begin(self, cell: Cell, kept: Collection[int] = ()) -> None:
         """Take back what was recorded of a cell, its `done` first, but for the blocks of networks that start
@@ -245,7 +246,7 @@ def _extend(folder: Folder, layout: Layout) -> None:
     """
     attributes = read_attributes(folder)
     whole, stored = layout_of_store(folder.name, attributes, layout), stored_study(folder.name, attributes)
-    values = {name: whole.coordinates()[name] for name in RECORD_DIMS}
+    values = {name: each for name, each in whole.coordinates().items() if name in (*RECORD_DIMS, "family")}
     shapes = {name: plan.shape for name, plan in whole.arrays().items()}
     shapes |= {name: each.shape for name, each in values.items()}
     totals = {name: whole.study.tables()["ensemble"][name] for _, name in TOTALS}

@@ -7,8 +7,11 @@ from typing import Any
 from widthwise.errors import InputError
 from widthwise.study.rules import different
 from widthwise.study.settings import (
+    LARGEST_SEED,
+    MOST_SEEDS,
     DataKind,
     DataSettings,
+    EnsembleSettings,
     NetworkSettings,
     RecordSettings,
     TrainingSettings,
@@ -53,6 +56,7 @@ def check_combinations(tables: Mapping[str, Any]) -> None:
         _of_data(data, training),
         _of_network(network, data, training, widths),
         _of_training(network, training),
+        _of_ensemble(tables["ensemble"], network, training),
         _of_record(record, network, training.steps, widths),
     )
     _enforce(rules, tables)
@@ -147,6 +151,23 @@ def _of_falls(training: TrainingSettings) -> Rules:
     if stepped:
         advice = 'training.schedule = "step" needs the steps at which the rate falls, such as [60, 80]'
     yield stepped == bool(decays), "training.decay_steps", advice
+
+
+def _of_ensemble(ensemble: EnsembleSettings, network: NetworkSettings, training: TrainingSettings) -> Rules:
+    if ensemble.coupling == "independent":
+        return
+    rule, widest, key = training.learning_rule, max(ensemble.widths), "ensemble.coupling"
+    advice = f'of nested networks there are perceptrons only: use "independent" for a {network.kind}'
+    yield network.kind == "mlp", key, advice
+    advice = f'frozen feedback is not nested: use "independent" with training.learning_rule = "{rule}"'
+    yield rule == "backpropagation", key, advice
+    whole = all(widest % width == 0 for width in ensemble.widths)
+    advice = f"nested networks share out the {widest} neurons of the widest: give divisors of {widest}"
+    yield whole, "ensemble.widths", advice
+    few = ensemble.most_networks <= MOST_SEEDS and ensemble.seeds * widest <= LARGEST_SEED
+    advice = f"that is {ensemble.most_networks:,} nested networks of width {min(ensemble.widths)}, and "
+    advice += f"{ensemble.seeds * widest:,} neurons: at most {MOST_SEEDS:,} and {LARGEST_SEED:,} are possible"
+    yield few, "ensemble.seeds", advice
 
 
 def _of_record(

@@ -39,6 +39,7 @@ Quantity = Literal[
     "forward_change_rms",
 ]
 KeptParameters = Literal["none", "final", "recorded"]
+Coupling = Literal["independent", "nested"]
 Executor = Literal["process", "ray"]
 Precision = Literal["float32", "float64"]
 
@@ -47,6 +48,7 @@ _SCALES: tuple[Quantity, ...] = ("forward_rms", "forward_change_rms", "weight_rm
 STREAM_QUANTITIES: tuple[Quantity, ...] = ("prediction", "loss", "batch_loss", "feature_kernel", *_SCALES)
 FULL_BATCH_QUANTITIES: tuple[Quantity, ...] = (*DEFAULT_QUANTITIES, *_SCALES)
 LARGEST_SEED = 2**31 - 1
+MOST_SEEDS = 10**5
 LARGEST_WIDTH = 2**24
 FEWEST_SITES = 16
 LONGEST_SCAN = 32
@@ -223,13 +225,33 @@ class TheorySettings:
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleSettings:
-    """Which finite networks are trained. A cell is (study, width, block of `seeds_per_cell` seeds)."""
+    """Which finite networks are trained. A cell is (study, width, block of `seeds_per_cell` seeds).
+
+    With `coupling` "independent" there are `seeds` networks of each width, each drawn by itself. With
+    "nested" there are `seeds` families, independent of each other: the neurons of one widest network, which
+    narrower ones share out, so that each width has (widest width) / (its width) networks in a family. Every
+    network still has the law of its width; differences between widths of a family have far less noise.
+    """
 
     widths: Annotated[tuple[int, ...], WIDTHS, must(different, "name each width once")] = (32, 64, 128, 256)
-    seeds: Annotated[int, bounds(1, 10**5, "networks of each width")] = 64
+    seeds: Annotated[int, bounds(1, MOST_SEEDS, "networks of each width, or nested families")] = 64
     seed: Annotated[int, bounds(0, LARGEST_SEED, "the initializations depend on it")] = 0
     seeds_per_cell: Annotated[int, bounds(1, 10**5, "networks trained together")] = 32
     precision: Precision = "float32"
+    coupling: Coupling = "independent"
+
+    def networks(self, width: int) -> int:
+        """How many networks of a width are trained.
+
+        >>> EnsembleSettings(widths=(32, 128), seeds=10, coupling="nested").networks(32)
+        40
+        """
+        return self.seeds * (max(self.widths) // width if self.coupling == "nested" else 1)
+
+    @property
+    def most_networks(self) -> int:
+        """Networks of the width that has most of them: the length of the dimension `seed` of records."""
+        return self.networks(min(self.widths))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from widthwise.data.files import usable_bytes
 from widthwise.errors import InputError
 from widthwise.records import Layout
 from widthwise.records.evidence import usable_processors
-from widthwise.training.keys import network_keys
+from widthwise.training.keys import keys_of
 from widthwise.training.measures.sharpness import ITERATIONS
 from widthwise.training.measures.tangent import choose_block, tangent_kernel_bytes
 from widthwise.training.sharding import shareable
@@ -166,8 +166,9 @@ def networks_at_once(programs: list[Any], states: State, width: int, processors:
 
 def state_shapes(trainer: Trainer) -> State:
     """A network in training, of which nothing is computed."""
-    key = network_keys(0, np.arange(1), 1)[0]
-    return jax.eval_shape(lambda key: trainer.start(key, jnp.dtype(trainer.study.ensemble.precision)), key)
+    ensemble = trainer.study.ensemble
+    key = jax.tree.map(lambda x: x[0], keys_of(ensemble, np.arange(1), trainer.width))
+    return jax.eval_shape(lambda key: trainer.start(key, jnp.dtype(ensemble.precision)), key)
 
 
 def tree_bytes(tree: Any) -> int:

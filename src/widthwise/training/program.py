@@ -14,9 +14,10 @@ from jaxtyping import Array, Int, Key
 
 from widthwise.data import Batch, Stream
 from widthwise.data.files import usable_bytes
+from widthwise.networks import FamilyKey
 from widthwise.study import Study
 from widthwise.training.chunks import Cut, cut_of, plan_chunks
-from widthwise.training.keys import network_keys
+from widthwise.training.keys import keys_of
 from widthwise.training.memory_limits import (
     networks_at_once,
     networks_in_a_call,
@@ -35,6 +36,7 @@ from widthwise.training.trainer import (
 )
 
 Record = dict[str, Array]
+Keys = Key[Array, "network"] | FamilyKey
 
 
 class Compiler:
@@ -45,7 +47,9 @@ class Compiler:
 
     def __call__(self, lowered: Any) -> Any:
         """The compiled program, a function of the arguments that `lowered` was lowered for."""
-        name = hashlib.sha256(lowered.as_text().encode()).hexdigest()
+        # Arguments that a program does not use are not in its text, but among what it is called with.
+        text = f"{lowered.in_tree}\n{lowered.as_text()}"
+        name = hashlib.sha256(text.encode()).hexdigest()
         if name not in self.compiled:
             self.compiled[name] = lowered.compile()
         return self.compiled[name]
@@ -65,7 +69,7 @@ class Program(NamedTuple):
     study: Study
     stream: Stream
     trainer: Trainer
-    start: Callable[[Key[Array, "network"]], State]
+    start: Callable[[Keys], State]
     advance: Callable[[State, Batch, Int[Array, ""], Int[Array, ""]], State] | None
     visit: Callable[[State, Batch, Int[Array, "edge"], Int[Array, ""]], tuple[Record, State]]
     shapes: dict[str, tuple[int, ...]]
@@ -105,7 +109,7 @@ def compile_program(
         first = as_batch(next(stream.batches(0)), precision)
         points, values = probe_batch(stream.probes, precision), trainer.numbers()
         together = networks_in_a_call(trainer, mesh)
-        keys = network_keys(study.ensemble.seed, np.arange(together), width)
+        keys = keys_of(study.ensemble, np.arange(together), width)
         begin, train, look = functions(trainer)
         states = jax.eval_shape(begin, values, keys)
         batch = on_device(first, precision)
@@ -158,7 +162,7 @@ def functions(trainer: Trainer) -> tuple[Callable, Callable, Callable]:
     """
     precision, full = trainer.study.ensemble.precision, trainer.full_batch
 
-    def begin(values: Numbers, keys: Key[Array, "network"]) -> State:
+    def begin(values: Numbers, keys: Keys) -> State:
         return _each(lambda key: trainer.with_numbers(values).start(key, precision), keys)
 
     def steps(own: Trainer, state: State, batches: Batch) -> tuple[Callable, Callable]:

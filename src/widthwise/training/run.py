@@ -14,7 +14,7 @@ from widthwise.data import Batch
 from widthwise.progress import SILENT, Progress
 from widthwise.records.schema import QUANTITIES, with_errors
 from widthwise.training.chunks import Chunk, plan_chunks, units_of
-from widthwise.training.keys import network_keys
+from widthwise.training.keys import keys_of
 from widthwise.training.program import Program
 from widthwise.training.sharding import place, shardings
 from widthwise.training.trainer import State, Tree, numerics, on_device
@@ -111,7 +111,7 @@ class _Run:
         # The last group is filled up with its last seed, of which nothing is recorded twice.
         program, group = self.program, self.groups[g]
         places = np.minimum(group.start + np.arange(program.together), group.stop - 1)
-        keys = network_keys(program.study.ensemble.seed, np.array(self.seeds)[places], program.width)
+        keys = keys_of(program.study.ensemble, np.array(self.seeds)[places], program.width)
         return program.start(place(keys, self.over))
 
     def tell(self, progress: Progress) -> None:

@@ -9,6 +9,7 @@ from widthwise.data import Points
 from widthwise.progress import SILENT, Progress, said_if_long
 from widthwise.records import RecordStore, open_records, open_store
 from widthwise.records.folder import Folder, open_folder
+from widthwise.records.layout import families
 from widthwise.records.read import layout_of_store, read_attributes, stored_study
 from widthwise.study import Study
 from widthwise.study.study import require_study
@@ -64,9 +65,17 @@ def train_ensemble(
         if out is None:
             return xr.open_zarr(store.group.store, chunks=None).load()
     records, ensemble = open_records(out), study.ensemble
-    if records["width"].values.tolist() == list(ensemble.widths) and records.sizes["seed"] == ensemble.seeds:
+    stored = store.layout.study.ensemble
+    if (stored.widths, stored.seeds) == (ensemble.widths, ensemble.seeds):
         return records
-    return records.sel(width=list(ensemble.widths), seed=np.arange(ensemble.seeds))
+    records = records.sel(width=list(ensemble.widths), seed=np.arange(ensemble.most_networks))
+    if ensemble.coupling == "independent":
+        return records
+    family = families(ensemble)
+    done = records["done"] & (family >= 0)
+    return records.assign(done=done.assign_attrs(records["done"].attrs)).assign_coords(
+        family=records["family"].copy(data=family)
+    )
 
 
 def _preflight(plan: Plan, folder: Folder | None, progress: Progress) -> None:

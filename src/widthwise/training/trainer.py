@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key, Num
 
 from widthwise.data import Batch, Probes
-from widthwise.networks import MLP, Feedback, blueprint, draw_feedback
+from widthwise.networks import MLP, FamilyKey, Feedback, blueprint, draw_feedback, draw_nested
 from widthwise.networks.parametrization import Rule, draw, is_rule, is_tensor, rules_of
 from widthwise.networks.trace import Trace
 from widthwise.study import Study
@@ -51,12 +51,14 @@ class Numbers(NamedTuple):
     """All numbers that a compiled training takes as arguments, so that a sweep over them compiles once.
 
     `rules`: std, sgd_rate, adam_rate and gradient_scale of every tensor, a row each; `constants` of the
-    optimizer; `output_scale`, what a perceptron's output is multiplied by, 1 / richness, else 1.
+    optimizer; `output_scale`, what a perceptron's output is multiplied by, 1 / richness, else 1; `inputs`,
+    flattened, of the recorded points, at which deep nested networks begin alike, None for others.
     """
 
     rules: Float[Array, "tensor 4"]
     constants: Constants
     output_scale: Float[Array, ""]
+    inputs: Float[Array, "point dimension"] | None = None
 
 
 class Trainer:
@@ -71,7 +73,8 @@ class Trainer:
         plan, base = (blueprint(network, shape, probes.outputs, size) for size in (width, network.base_width))
         rules = jax.tree.leaves(rules_of(plan, base, network.parametrization), is_leaf=is_rule)
         # A perceptron divides by the richness in its forward pass; here that is an argument.
-        self.blueprint, self.output_scale = plan, 1.0
+        self.blueprint: Tree = plan
+        self.output_scale = 1.0
         if isinstance(plan, MLP):
             self.blueprint, self.output_scale = plan.with_richness(1.0), 1 / network.richness
         structure = jax.tree.structure(self.blueprint, is_leaf=is_tensor)
@@ -81,12 +84,15 @@ class Trainer:
         self.centers = network.centered and network.readout != "zero"
         self.keeps_origin = self.centers or "forward_change_rms" in study.record.quantities
         self.full_batch = study.training.optimizer in FULL_BATCH
+        deep = study.ensemble.coupling == "nested" and network.hidden_layers > 1
+        self.inputs = probes.inputs.reshape(len(probes.inputs), -1) if deep else None
 
     def numbers(self) -> Numbers:
         """The numbers of the study at this width, as arrays of the precision in force."""
         rows = [rule[:4] for rule in jax.tree.leaves(self.rules, is_leaf=is_rule)]
         constants = jax.tree.map(jnp.asarray, self.constants)
-        return Numbers(jnp.asarray(np.array(rows)), constants, jnp.asarray(self.output_scale))
+        inputs = None if self.inputs is None else jnp.asarray(self.inputs, self.study.ensemble.precision)
+        return Numbers(jnp.asarray(np.array(rows)), constants, jnp.asarray(self.output_scale), inputs)
 
     def with_numbers(self, numbers: Numbers) -> "Trainer":
         """The same trainer with other numbers, such as the arguments of a compiled function."""
@@ -98,6 +104,7 @@ class Trainer:
         ]
         found.rules = jax.tree.unflatten(structure, rows)
         found.constants, found.output_scale = numbers.constants, numbers.output_scale
+        found.inputs = numbers.inputs
         return found
 
     @property
@@ -126,10 +133,14 @@ class Trainer:
             optax.tree_utils.tree_get(move.optimizer, "nu"),
         )
 
-    def start(self, key: Key[Array, ""], dtype: DTypeLike = jnp.float32) -> State:
-        """A network at initialization."""
+    def start(self, key: Key[Array, ""] | FamilyKey, dtype: DTypeLike = jnp.float32) -> State:
+        """A network at initialization, drawn by itself or as part of a nested family."""
         study = self.study
-        weights = draw(key, self.blueprint, self.rules, dtype)
+        weights: Tree
+        if isinstance(key, FamilyKey):
+            weights, key = draw_nested(key, self.blueprint, self.rules, self.inputs, dtype), key.own
+        else:
+            weights = draw(key, self.blueprint, self.rules, dtype)
         origin = jax.tree.map(jnp.copy, weights) if self.keeps_origin else None
         sizes = (study.network.hidden_layers, self.width, self.outputs)
         feedback = draw_feedback(key, study.training.learning_rule, sizes, dtype)

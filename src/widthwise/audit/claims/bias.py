@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.analysis.ensembling import Ensembling, measure_ensembling
+from widthwise.analysis.ensembling import DRAWS, Ensembling, measure_ensembling
+from widthwise.analysis.families import family_counts
 from widthwise.analysis.seeds import recentered_interval
 from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.classes import loss_kind, outputs_of, points_of, read_points, targets_at
@@ -63,7 +64,12 @@ def _measure(measured: EnsembleView) -> Ensembles | Untested:
         return Untested(claim=CLAIM, why="it takes two widths with two networks each: train more")
     chosen, split = points_of(measured)
     kind, rng = loss_kind(measured), np.random.default_rng(measured.settings.seed)
-    found = [measure_ensembling(each[:, chosen], target[chosen], kind, rng) for each in outputs]
+    labels = measured.labels(widths, [len(each) for each in outputs])
+    counts = [None] * len(outputs) if labels is None else family_counts(labels, DRAWS, rng)
+    found = [
+        measure_ensembling(each[:, chosen], target[chosen], kind, rng, drawn)
+        for each, drawn in zip(outputs, counts, strict=True)
+    ]
     return Ensembles(
         tuple(measured.widths[w] for w in widths), int(measured.steps[step]), split, tuple(found)
     )

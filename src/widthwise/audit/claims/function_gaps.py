@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -40,7 +41,7 @@ def gap_test(
         weak = f"The {what} are zero at every network: there is nothing to compare."
     if weak:
         return Test(claim=claim, where=where, weak=weak, depth=depth)
-    scaled = Products(widths, products.owner, products.gram / size**2)
+    scaled = replace(products, gram=products.gram / size**2)
     test = converging_gaps(scaled, least=settings.least_convergence, allowed=settings.allowed_gap)
     assert test is not None
     found = gap_exponent(scaled, measured.alpha, np.random.default_rng(settings.seed))

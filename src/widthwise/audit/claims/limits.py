@@ -94,7 +94,8 @@ def _limit(
 ) -> list[Test]:
     rng = np.random.default_rng(measured.settings.seed)
     last = [curve[:, -1] for curve in curves]
-    fit = extrapolate([measured.widths[w] for w in widths], last, measured.alpha, rng)
+    families = measured.labels(widths, [len(each) for each in last])
+    fit = extrapolate([measured.widths[w] for w in widths], last, measured.alpha, rng, families)
     if fit is None:
         return []
     return [
