@@ -15,7 +15,7 @@ from widthwise.cli.streams import is_url
 from widthwise.cli.summary import on_terminal
 from widthwise.errors import InputError
 from widthwise.progress import Progress
-from widthwise.records.read import damage_reported
+from widthwise.records.read import damage_reported, open_records, read_attributes
 from widthwise.records.schema import SWEEP
 from widthwise.report import write_report
 from widthwise.report.atomic import write_bytes
@@ -24,7 +24,7 @@ from widthwise.report.audit.text import WIDTH
 from widthwise.report.audit.verdict_file import known_verdict
 from widthwise.report.gather import trained_networks
 from widthwise.report.inputs import read_theory_file
-from widthwise.study.stored import read_json
+from widthwise.study.stored import known_study, read_json
 
 ANY_VERDICT = re.compile(r"\b(?:in)?consistent\b|\bunderpowered\b", re.IGNORECASE)
 CODES = {"consistent": "\x1b[32m", "inconsistent": "\x1b[31m", "underpowered": "\x1b[33m"}
@@ -76,8 +76,11 @@ def open_audited(question: Question) -> tuple[xr.Dataset, xr.Dataset | None]:
 
     **Errors:** `InputError` for paths that are no records, or of different experiments.
     """
-    records = open_runs([_records_at(path) for path in question.paths])
     directory = question.run_directory
+    trained = directory is not None and known_study(read_attributes(directory / RECORDS)) is not None
+    places = [_records_at(path) for path in question.paths]
+    # What `widthwise train` wrote is read in blocks, not network by network.
+    records = open_records(places[0]) if trained else open_runs(places)
     if directory is None or not (directory / THEORY).exists():
         return records, None
     return records, read_theory_file(directory / THEORY)
