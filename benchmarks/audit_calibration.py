@@ -132,6 +132,43 @@ def summarize(outcomes: dict[str, dict[str, list[dict]]]) -> dict[str, dict[str,
     return found
 
 
+def groups() -> dict[str, list[str]]:
+    """Kinds by what they are: correct ones by their network, faulty ones by what is wrong."""
+    networks = {"texts": "transformers", "images": "convolutional networks"}
+    found: dict[str, list[str]] = {}
+    for label, kind in audit_zoo_correct.CORRECT.items():
+        found.setdefault(f"correct {networks.get(kind.task, 'perceptrons')}", []).append(label)
+    found["correct, by `mup` and `peft`"] = list(audit_zoo_packages.CORRECT)
+    of = {label: name for name, labels in audit_zoo_faulty.GROUPS.items() for label in labels}
+    found["rate of some tensors"] = [label for label in audit_zoo_faulty.FAULTY if label not in of]
+    found |= {name: list(labels) for name, labels in audit_zoo_faulty.GROUPS.items()}
+    found["`mup` and `peft`"] = list(audit_zoo_packages.FAULTY)
+    return found
+
+
+def table(outcomes: dict[str, dict[str, list[dict]]]) -> str:
+    """As in docs/audit.md: "inconsistent, consistent" of correct kinds, "found, named" of faulty ones."""
+    sides = [f"{count} seeds" for count in AUDITED]
+    rows = [["set-ups", "kinds", *sides, f"coordinate check, {AUDITED[0]} seeds"]]
+    for name, labels in groups().items():
+        known = [label for label in labels if label in outcomes]
+        cells = []
+        for count in map(str, AUDITED):
+            mine = [each for label in known for each in outcomes[label][count]]
+            bad = sum(each["verdict"] == "inconsistent" for each in mine)
+            second = (
+                sum(each["verdict"] == "consistent" for each in mine)
+                if labels[0] in CORRECT
+                else sum(each["named"] for each in mine)
+            )
+            cells.append(f"{bad}, {second} of {len(mine)}")
+        first = [each for label in known for each in outcomes[label][str(AUDITED[0])]]
+        cells.append(f"{sum(each['coordinate_check_alarms'] for each in first)} of {len(first)}")
+        rows.append([name, str(len(known)), *cells])
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
 def line(label: str, outcomes: dict[str, list[dict]]) -> str:
     """One kind's outcomes: of correct ones consistent and inconsistent, of faulty ones found and named."""
     words = []
@@ -159,6 +196,7 @@ def write_results(folder: Path) -> None:
     }
     summary = summarize(outcomes)
     write_result("audit_calibration", {"design": design, "summary": summary, "outcomes": outcomes})
+    print(table(outcomes))
     for name, rows in summary.items():
         print(name, {key: (row["count"], row["of"], *row["interval"]) for key, row in rows.items()})
 
@@ -183,22 +221,12 @@ def main() -> None:
             if not (settings.folder / f"{label}.nc").exists():
                 print(f"{label}: {train_kind(label, settings.folder):.1f} s", flush=True)
     if settings.judge or both:
-        outcomes = {}
         for label in chosen:
             if (settings.folder / f"{label}.nc").exists():
-                outcomes[label] = judge_kind(label, settings.folder)
-                print(line(label, outcomes[label]), flush=True)
-        if not settings.kinds:
-            design = {
-                "widths": WIDTHS,
-                "seeds": AUDITED,
-                "alpha": ALPHA,
-                "kinds": [len(CORRECT), len(FAULTY)],
-            }
-            write_result(
-                "audit_calibration",
-                {"design": design, "summary": summarize(outcomes), "outcomes": outcomes},
-            )
+                outcomes = judge_kind(label, settings.folder)
+                (settings.folder / f"{label}.json").write_text(json.dumps(outcomes))
+                print(line(label, outcomes), flush=True)
+        write_results(settings.folder)
 
 
 if __name__ == "__main__":

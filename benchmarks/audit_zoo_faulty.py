@@ -182,3 +182,50 @@ FAULTY = {
         words=("normal.",),
     ),
 }
+
+GROUPS = {  # what is wrong; what is in none of them is a rate of a tensor
+    "initial weights": (
+        "readout_initial",
+        "readout_initial_sgd",
+        "embedding_initial",
+        "fan_out",
+        "fan_out_depthwise",
+    ),
+    "attention's scale, branches, tying": (
+        "attention_scale",
+        "attention_scale_native",
+        "fixed_heads_divided_by_width",
+        "branch",
+        "branch_transformer",
+        "tied_without_multiplier",
+    ),
+    "decay, epsilon, clipping, precision": (
+        "decay_times_m",
+        "decay_times_m_transformer",
+        "epsilon",
+        "clip_by_global_norm",
+        "half_precision_weights",
+    ),
+    "schedule, momentum, dropout, batches by width": (
+        "warm_up_by_width",
+        "cosine_by_width",
+        "momentum_by_width",
+        "dropout_by_width",
+        "batch_by_width",
+        "order_by_width",
+    ),
+    "a whole parametrization": (
+        "standard_adam",
+        "standard_transformer",
+        "standard_sgd",
+        "ntk_sgd",
+        "ntk_adam",
+    ),
+    "rates of Muon, Lion, Adafactor": (
+        "muon_larger_side",
+        "muon_rate_of_adam",
+        "lion_hidden_rate",
+        "adafactor_one_rate",
+        "adafactor_rates_of_adam",
+    ),
+}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from audit_zoo_networks import BASE, Attention, batch_of
+from audit_zoo_networks import BASE, HEADS, Attention, batch_of
 from torch import nn
 from torch.nn import functional
 
@@ -242,7 +242,7 @@ def train(kind: Kind, label: str, cell: tuple[int, int], out: Path) -> ww.Record
         probes = probes.to(kind.weights)
     steps = (*(step for step in RECORDED if step < kind.steps - 1), kind.steps - 1)
     seen = [module for module in model.modules() if isinstance(module, Attention) and not module.native]
-    watch = {"attention": lambda _: {"block": seen[0].weights[:, :, :, :]}} if seen else {}
+    watch = {"attention": lambda _: {"block": seen[0].weights[:, :HEADS]}} if seen else {}
     recorder = ww.torch.Recorder(
         model,
         probes,
