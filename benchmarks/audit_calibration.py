@@ -1,163 +1,232 @@
-"""How often the audit is wrong: about correct networks, and about networks with one known fault.
+"""How often the audit is wrong: about correct set-ups of PyTorch networks, and about set-ups with one fault.
 
-    python benchmarks/audit_calibration.py [--work FOLDER] [--only FAULT] [--kind KIND] [--kept]
+    python benchmarks/audit_calibration.py [--train] [--judge] [--folder FOLDER] [KIND ...]
 
-Trains fresh seeds of three architectures by two optimizers, audits six seeds at a time, and judges the same
-networks by the usual three-step coordinate check. Networks and outcomes of every case are kept in the work
-folder, so that an interrupted calibration goes on where it was; delete the outcomes (*.json) to audit again.
+`--train` trains what is not in the folder yet, twelve seeds at each of four widths, recorded by
+`ww.torch.Recorder`, one kind after another: it goes on where it was interrupted. `--judge` audits four, six
+and twelve seeds at a time of what is there, beside the usual three-step coordinate check, and writes the
+results. Without either, both. It needs the packages `torch`, `mup` and `peft`.
 """
 
 import argparse
 import json
+import shutil
 import time
-import zlib
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import jax
+import audit_zoo_correct
+import audit_zoo_faulty
+import audit_zoo_packages
+import numpy as np
+import torch
 import xarray as xr
-from audit_cases import (
-    FAULTS,
-    KINDS,
-    OPTIMIZERS,
-    WIDTHS,
-    Case,
-    cases_of,
-    coordinate_check,
-    kept_records,
-    named,
-    train,
-)
+from audit_zoo_training import Kind, train
 from machine import write_result
 from scipy import stats
 
 import widthwise as ww
+from widthwise.audit.run import Audit
 
-CORRECT, SEEDS, ALPHA = "nothing", 6, 0.05
-AUDITS = {"mlp": 60, "cnn": 20, "transformer": 20}  # of correct networks, by each optimizer
-AUDITS_OF_FAULT = 20
-COUNTED = (("verdict", "inconsistent"), ("named", True), ("coordinate_check_alarms", True))
-
-
-def records_of(case: Case, audits: int, path: Path) -> xr.Dataset:
-    """A case's networks, trained unless they are kept already."""
-    seed = zlib.crc32(case.label.encode()) & 0x7FFFFFFF
-    return kept_records(path, lambda: train(case, SEEDS * audits, seed=seed))
+WIDTHS, SEEDS, AUDITED, ALPHA = (32, 64, 128, 256), 12, (4, 6, 12), 0.05
+CORRECT = audit_zoo_correct.CORRECT | audit_zoo_packages.CORRECT
+FAULTY = audit_zoo_faulty.FAULTY | audit_zoo_packages.FAULTY
+KINDS = CORRECT | FAULTY
 
 
-def judge(case: Case, audits: int, work: Path) -> dict:
-    """Audit a case's networks, six seeds at a time."""
-    begun = time.perf_counter()
-    records = records_of(case, audits, work / f"{case.label}.nc")
-    trained = time.perf_counter()
-    outcomes = []
-    for first in range(0, records.sizes["seed"], SEEDS):
-        part = records.isel(seed=slice(first, first + SEEDS)).assign_coords(seed=range(SEEDS))
-        found = ww.audit(part, alpha=ALPHA)
-        outcomes.append(
-            {
-                "verdict": found.verdict,
-                "first": dict(found.rows[0].where) | {"claim": found.rows[0].claim},
-                "inconsistent": [row.claim for row in found.rows if row.verdict == "inconsistent"],
-                "underpowered": [row.claim for row in found.rows if row.verdict == "underpowered"],
-                "named": case.fault != CORRECT and named(case, part, found.rows[0]),
-                "gate": ww.audit(part, alpha=ALPHA, claims=["scales", "attention"]).verdict,
-                "coordinate_check_alarms": coordinate_check(part),
+def train_kind(label: str, folder: Path) -> float:
+    """Train and keep the networks of a kind; returns the seconds of the processor."""
+    begun, runs = time.process_time(), folder / "runs" / label
+    shutil.rmtree(runs, ignore_errors=True)
+    with ThreadPoolExecutor(1) as pool:
+        closed = [
+            pool.submit(train(KINDS[label], label, (width, seed), runs).close)
+            for width in WIDTHS
+            for seed in range(SEEDS)
+        ]
+    for each in closed:
+        each.result()
+    partial = folder / f"{label}.partial"
+    ww.open_runs(runs).load().to_netcdf(partial, engine="h5netcdf")
+    partial.replace(folder / f"{label}.nc")
+    shutil.rmtree(runs)
+    return time.process_time() - begun
+
+
+def coordinate_check(records: xr.Dataset, factor: float = 1.2, steps: int = 3) -> bool:
+    """The usual check, as a rule: whether some layer's coordinates, at initialization or after one to three
+    steps, differ by more than the factor between the narrowest and the widest networks (means of seeds)."""
+    sizes = records["forward_rms"].isel(step=records["step"] <= steps).mean("seed")
+    ratio = np.abs(np.log(sizes.isel(width=-1) / sizes.isel(width=0)))
+    return bool((ratio > np.log(factor)).any() or ratio.isnull().any())
+
+
+def is_named(kind: Kind, found: Audit) -> bool:
+    """Whether the first row's place (tensor, layer, rule or check) has one of the fault's words, or what the
+    records do not show is named."""
+    if found.verdict == "inconsistent":
+        place = " ".join(str(value) for value in found.rows[0].where.values())
+        return any(word in place for word in kind.words)
+    return bool(kind.unseen) and any(kind.unseen in each.claim for each in found.untested)
+
+
+def outcome_of(label: str, records: xr.Dataset) -> dict:
+    """One audit, and the coordinate check beside it."""
+    found = ww.audit(records, alpha=ALPHA)
+    bad = [row for row in found.rows if row.verdict == "inconsistent"]
+    return {
+        "verdict": found.verdict,
+        "named": label in FAULTY and is_named(KINDS[label], found),
+        "first": dict(bad[0].where) | {"claim": bad[0].claim, "estimate": bad[0].estimate} if bad else {},
+        "inconsistent": len(bad),
+        "underpowered": [
+            dict(row.where) | {"claim": row.claim} for row in found.rows if row.verdict == "underpowered"
+        ][:4],
+        "coordinate_check_alarms": coordinate_check(records),
+    }
+
+
+def judge_kind(label: str, folder: Path) -> dict[str, list[dict]]:
+    """Outcomes by number of seeds, of disjoint sets of them."""
+    with xr.open_dataset(folder / f"{label}.nc", engine="h5netcdf") as kept:
+        records = kept.load()
+    return {
+        str(count): [
+            outcome_of(
+                label,
+                records.isel(seed=slice(first, first + count)).assign_coords(seed=range(count)),
+            )
+            for first in range(0, SEEDS, count)
+        ]
+        for count in AUDITED
+    }
+
+
+def share(values: list[bool]) -> dict[str, object]:
+    """Of the audits, those of which it is true, and its exact 95 % interval."""
+    interval = stats.binomtest(sum(values), len(values)).proportion_ci(method="exact")
+    return {
+        "count": sum(values),
+        "of": len(values),
+        "interval": [round(float(interval.low), 4), round(float(interval.high), 4)],
+    }
+
+
+def summarize(outcomes: dict[str, dict[str, list[dict]]]) -> dict[str, dict[str, dict]]:
+    """Shares of correct and of faulty kinds, by number of seeds."""
+    found: dict[str, dict[str, dict]] = {}
+    for name, group in (("correct", CORRECT), ("faulty", FAULTY)):
+        for count in map(str, AUDITED):
+            mine = [each for label in group if label in outcomes for each in outcomes[label][count]]
+            if not mine:
+                continue
+            rows = {
+                verdict: share([each["verdict"] == verdict for each in mine])
+                for verdict in ("inconsistent", "consistent", "underpowered")
             }
+            if name == "faulty":
+                rows["named"] = share([each["named"] for each in mine])
+            rows["coordinate_check_alarms"] = share([each["coordinate_check_alarms"] for each in mine])
+            found[f"{name}, {count} seeds"] = rows
+    return found
+
+
+def groups() -> dict[str, list[str]]:
+    """Kinds by what they are: correct ones by their network, faulty ones by what is wrong."""
+    networks = {"texts": "transformers", "images": "convolutional networks"}
+    found: dict[str, list[str]] = {}
+    for label, kind in audit_zoo_correct.CORRECT.items():
+        found.setdefault(f"correct {networks.get(kind.task, 'perceptrons')}", []).append(label)
+    found["correct, by `mup` and `peft`"] = list(audit_zoo_packages.CORRECT)
+    of = {label: name for name, labels in audit_zoo_faulty.GROUPS.items() for label in labels}
+    found["rate of some tensors"] = [label for label in audit_zoo_faulty.FAULTY if label not in of]
+    found |= {name: list(labels) for name, labels in audit_zoo_faulty.GROUPS.items()}
+    found["`mup` and `peft`"] = list(audit_zoo_packages.FAULTY)
+    return found
+
+
+def table(outcomes: dict[str, dict[str, list[dict]]]) -> str:
+    """As in docs/audit.md: "inconsistent, consistent" of correct kinds, "found, named" of faulty ones."""
+    sides = [f"{count} seeds" for count in AUDITED]
+    rows = [["set-ups", "kinds", *sides, f"coordinate check, {AUDITED[0]} seeds"]]
+    for name, labels in groups().items():
+        known = [label for label in labels if label in outcomes]
+        cells = []
+        for count in map(str, AUDITED):
+            mine = [each for label in known for each in outcomes[label][count]]
+            bad = sum(each["verdict"] == "inconsistent" for each in mine)
+            second = (
+                sum(each["verdict"] == "consistent" for each in mine)
+                if labels[0] in CORRECT
+                else sum(each["named"] for each in mine)
+            )
+            cells.append(f"{bad}, {second} of {len(mine)}")
+        first = [each for label in known for each in outcomes[label][str(AUDITED[0])]]
+        cells.append(f"{sum(each['coordinate_check_alarms'] for each in first)} of {len(first)}")
+        rows.append([name, str(len(known)), *cells])
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def line(label: str, outcomes: dict[str, list[dict]]) -> str:
+    """One kind's outcomes: of correct ones consistent and inconsistent, of faulty ones found and named."""
+    words = []
+    for mine in outcomes.values():
+        verdicts = [each["verdict"] for each in mine]
+        counted = (
+            (verdicts.count("consistent"), verdicts.count("inconsistent"))
+            if label in CORRECT
+            else (verdicts.count("inconsistent"), sum(each["named"] for each in mine))
         )
-    loss = records["loss"].isel(split=0, step=[0, -1]).mean("seed").transpose("step", "width")
-    return {
-        "case": {"fault": case.fault, "kind": case.kind, "optimizer": case.optimizer},
-        "seconds": {
-            "training": round(trained - begun, 1),
-            "audits": round(time.perf_counter() - trained, 1),
-        },
-        "training_loss_first_and_last": loss.to_numpy().round(4).tolist(),
-        "outcomes": outcomes,
+        words.append(f"{counted[0]} {counted[1]} of {len(mine)}")
+    return f"{'correct' if label in CORRECT else 'faulty ':8} {label:34} {'   '.join(words)}"
+
+
+def write_results(folder: Path) -> None:
+    """Of all kinds that were judged in the folder."""
+    paths = {label: folder / f"{label}.json" for label in KINDS}
+    outcomes = {label: json.loads(path.read_text()) for label, path in paths.items() if path.exists()}
+    design = {
+        "widths": WIDTHS,
+        "seeds": AUDITED,
+        "alpha": ALPHA,
+        "correct_kinds": sum(label in CORRECT for label in outcomes),
+        "faulty_kinds": sum(label in FAULTY for label in outcomes),
     }
-
-
-def share(outcomes: list[dict], key: str, value: object) -> dict:
-    """Of the audits, those with this outcome, and its exact 95 % interval."""
-    count, total = sum(outcome[key] == value for outcome in outcomes), len(outcomes)
-    interval = stats.binomtest(count, total).proportion_ci(method="exact")
-    return {
-        "count": count,
-        "of": total,
-        "rate": round(count / total, 4),
-        "interval": [round(interval.low, 4), round(interval.high, 4)],
-    }
-
-
-def summarize(cases: list[dict]) -> dict:
-    """By fault, and for correct networks by architecture and optimizer too."""
-    rows = {}
-    for name in (CORRECT, *FAULTS):
-        mine = [case for case in cases if case["case"]["fault"] == name]
-        outcomes = [outcome for case in mine for outcome in case["outcomes"]]
-        if not outcomes:
-            continue
-        rows[name] = {
-            "inconsistent": share(outcomes, "verdict", "inconsistent"),
-            "consistent": share(outcomes, "verdict", "consistent"),
-            "gate_inconsistent": share(outcomes, "gate", "inconsistent"),
-            "gate_consistent": share(outcomes, "gate", "consistent"),
-            "coordinate_check_alarms": share(outcomes, "coordinate_check_alarms", True),
-        }
-        if name != CORRECT:
-            rows[name]["named"] = share(outcomes, "named", True)
-        rows[name]["cases"] = {
-            f"{case['case']['kind']} {case['case']['optimizer']}": {
-                key: sum(outcome[key] == value for outcome in case["outcomes"])
-                for key, value in (
-                    ("verdict", "inconsistent"),
-                    ("named", True),
-                    ("coordinate_check_alarms", True),
-                )
-            }
-            | {"of": len(case["outcomes"])}
-            for case in mine
-        }
-    return rows
+    summary = summarize(outcomes)
+    write_result("audit_calibration", {"design": design, "summary": summary, "outcomes": outcomes})
+    print(table(outcomes))
+    for name, rows in summary.items():
+        print(name, {key: (row["count"], row["of"], *row["interval"]) for key, row in rows.items()})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("runs/calibration"))
-    parser.add_argument("--only", default=None, help="a fault, or `nothing`")
-    parser.add_argument("--kind", choices=KINDS, default=None, help="an architecture")
-    parser.add_argument("--kept", action="store_true", help="write the result of the cases kept so far")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("kinds", nargs="*", metavar="KIND")
+    parser.add_argument("--train", action="store_true")
+    parser.add_argument("--judge", action="store_true")
+    parser.add_argument("--folder", type=Path, default=Path("runs/calibration"))
     settings = parser.parse_args()
-    settings.work.mkdir(parents=True, exist_ok=True)
-    jax.config.update("jax_compilation_cache_dir", str(settings.work / "programs"))
-    cases = []
-    for name in (CORRECT, *FAULTS) if settings.only is None else (settings.only,):
-        chosen = cases_of(name)
-        for case in [case for case in chosen if settings.kind in (None, case.kind)]:
-            path = settings.work / f"{case.label}.json"
-            if settings.kept and not path.exists():
-                continue
-            if not path.exists():
-                audits = AUDITS[case.kind] if name == CORRECT else -(-AUDITS_OF_FAULT // len(chosen))
-                partial = path.with_suffix(".partial")
-                partial.write_text(json.dumps(judge(case, audits, settings.work), indent=1))
-                partial.replace(path)
-            cases.append(json.loads(path.read_text()))
-            outcomes = cases[-1]["outcomes"]
-            verdicts = [outcome["verdict"] for outcome in outcomes]
-            print(
-                case.label,
-                {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
-                "named",
-                sum(o["named"] for o in outcomes),
-                "coordinate check",
-                sum(o["coordinate_check_alarms"] for o in outcomes),
-                cases[-1]["seconds"],
-                cases[-1]["training_loss_first_and_last"],
-                flush=True,
-            )
-    if settings.only is None and settings.kind is None:
-        design = {"kinds": KINDS, "optimizers": OPTIMIZERS, "widths": WIDTHS, "seeds": SEEDS, "alpha": ALPHA}
-        write_result("audit_calibration", {"design": design, "summary": summarize(cases), "cases": cases})
+    if unknown := set(settings.kinds) - KINDS.keys():
+        parser.error(f"{min(unknown)!r} is none of {', '.join(KINDS)}")
+    chosen, both = settings.kinds or list(KINDS), settings.train == settings.judge
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", module="(peft|mup)")
+    if settings.train or both:
+        for label in chosen:
+            if not (settings.folder / f"{label}.nc").exists():
+                print(f"{label}: {train_kind(label, settings.folder):.1f} s", flush=True)
+    if settings.judge or both:
+        for label in chosen:
+            if (settings.folder / f"{label}.nc").exists():
+                outcomes = judge_kind(label, settings.folder)
+                (settings.folder / f"{label}.json").write_text(json.dumps(outcomes))
+                print(line(label, outcomes), flush=True)
+        write_results(settings.folder)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import argparse
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from typing import Any
 import jax
 import numpy as np
 import xarray as xr
-from audit_cases import kept_records, together
 from machine import write_result
 from scipy import stats
 
@@ -61,6 +61,23 @@ CASES = (
     ),
     Case("digits fitted, SGD, large rate", DIGITS, by("sgd", 0.6, 32, 601, loss="cross_entropy")),
 )
+
+
+def together(parts: list[xr.Dataset]) -> xr.Dataset:
+    """Ensembles of one width each as one dataset."""
+    return xr.concat(
+        parts, dim="width", data_vars="minimal", coords="minimal", compat="override", join="override"
+    )
+
+
+def kept_records(path: Path, make: Callable[[], xr.Dataset]) -> xr.Dataset:
+    """What is in the file, made and written first if it is not there."""
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        make().to_netcdf(partial, engine="h5netcdf")
+        partial.replace(path)
+    with xr.open_dataset(path, engine="h5netcdf") as kept:
+        return kept.load()
 
 
 def train(case: Case) -> xr.Dataset:

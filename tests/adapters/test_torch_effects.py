@@ -70,6 +70,25 @@ class Scaled(nn.Module):
         return inputs @ self.matrix * self.factor
 
 
+class Marked(nn.Linear):
+    """A layer that reads its factor off its weight, as those of the package mup."""
+
+    def forward(self, inputs):
+        return super().forward(inputs) / self.weight.growth
+
+
+def test_attributes_of_a_tensor_are_there_when_its_effect_is_measured(tmp_path):
+    model = nn.Sequential(nn.Linear(INPUTS, 3), Marked(3, 2))
+    model[1].weight.growth = 4.0
+    before = [tensor.detach().clone() for tensor in model.parameters()]
+    probes = torch.linspace(-1, 1, 7 * INPUTS).reshape(7, INPUTS)
+    hidden = nn.functional.linear(probes, before[0], before[1])
+    records = record(model, [torch.optim.SGD(model.parameters(), lr=0.5)], tmp_path, steps=1)
+    expected = hidden @ (model[1].weight.detach() - before[2]).T / 4
+    found = float(records["update_effect_rms"].sel(tensor="1.weight").isel(step=0))
+    assert found == pytest.approx(float(expected.square().mean().sqrt()), rel=1e-4)
+
+
 @pytest.mark.parametrize("factor", [1.0, 0.25])
 def test_a_factor_inside_of_a_module_of_ones_own_is_in_its_effect(tmp_path, factor):
     model = nn.Sequential(Scaled(factor), nn.Linear(3, 2))

@@ -138,7 +138,10 @@ def _linear(module: Any, attribute: str, call: Call, change: Any, *, trust: bool
 def _output(module: Any, tensors: Mapping[str, Any], call: Call) -> Any:
     """The first tensor that the module returns with these weights."""
     torch = require_torch()
-    found = torch.func.functional_call(module, dict(tensors), call.arguments, call.keywords)
+    given = {name: tensor.detach().view_as(tensor) for name, tensor in tensors.items()}
+    for name, tensor in given.items():  # what packages such as mup keep at a tensor: its growth
+        vars(tensor).update(vars(module._parameters[name]))
+    found = torch.func.functional_call(module, given, call.arguments, call.keywords)
     return tensor_in(found).float()
 
 
