@@ -51,7 +51,9 @@ def counted_on_terminal(text: str) -> Counter:
     """The verdicts that the lines `by claim` count."""
     (paragraph,) = (each for each in text.split("\n\n") if each.startswith("by claim: "))
     counts = Counter()
-    for count, kind in re.findall(r"(\d+)\s+(inconsistent|underpowered|consistent|described)", paragraph):
+    for count, kind in re.findall(
+        r"(\d+)\s+(inconsistent|underpowered|open|consistent|described)", paragraph
+    ):
         counts[kind] += int(count)
     return counts
 
@@ -62,14 +64,16 @@ def kind_of(row: dict) -> str:
 
 def worst(kinds: Iterable[str]) -> int:
     """The place of the worst."""
-    order = ("inconsistent", "underpowered", "consistent", "described")
+    order = ("inconsistent", "underpowered", "open", "consistent", "described")
     return min(map(order.index, kinds), default=len(order))
 
 
 def counts_in_words(lead: str) -> tuple[int, int, int]:
     """How many tests fail, or pass where none fails, out of how many, and how many are then named."""
     some, every = map(int, re.search(r"(\d+) of (\d+) tests (?:fail|pass)", lead).groups())
-    named = re.search(r"\(chance of[^)]*\)(?:: |\. Undecided: )(.*)", lead)[1]
+    named = re.search(
+        r"\(chance of[^)]*\)(?:: |\. Undecided: |\. Open, and nothing speaks against it: )(.*)", lead
+    )[1]
     return some, every, sum(map(int, re.findall(r"\((\d+)\)", named)))
 
 
@@ -100,7 +104,8 @@ def test_file_status_terminal_and_page_say_the_same(name, open_page, tmp_path):
         assert f"{verdict.upper()}: {answer} {lead}" in " ".join(ran.stdout.split())
         some, every, listed = counts_in_words(lead)
         assert every == sum(kinds.values()) - kinds["described"]
-        assert listed == kinds["inconsistent" if verdict == "inconsistent" else "underpowered"]
+        undecided = kinds["underpowered"] + kinds["open"]
+        assert listed == (kinds["inconsistent"] if verdict == "inconsistent" else undecided)
         assert some == (listed if verdict == "inconsistent" else every - listed)
         for table, shown in (("matrix", compared), ("tensors", scaled)):
             assert worst(page.evaluate(CHIPS.format(table))) == worst(map(kind_of, shown))

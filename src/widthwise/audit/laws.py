@@ -200,15 +200,16 @@ def _factor_outside(measured: EnsembleView, index: int, *, tied: bool) -> float 
 
     Predictions at initialization, less their mean over points, go as its weights times N^1/2 times that
     power.
-    Without them, what its initial weights say if one power makes them right; None if nothing tells.
+    Of a tied embedding they may also go as its weights times N times that power, since a token's own vector
+    lies in what is read out. Without them, what its initial weights say if one power makes them right; None if nothing tells.
     """
     weights = _exponent(measured, "weight_rms", index)
     outputs = _exponent(measured, "prediction", None)
     if not tied and weights is not None and weights <= NEARLY_CONSTANT:
         return 0.0
     if weights is not None and outputs is not None:
-        power = round(2 * (outputs - weights - 0.5)) / 2
-        return min(0.0, max(-1.0, power))
+        power = max(0.0, outputs) - weights - 1.0 if tied else outputs - weights - 0.5
+        return min(0.0, max(-1.0, round(2 * power) / 2))
     if tied:
         return None
     start = weights if weights is not None else _exponent(measured, "update_rms", index)

@@ -16,19 +16,19 @@ LEAST = 1e-6  # a logit's spread below this is rounding, as where queries or key
 
 
 def tests(measured: EnsembleView) -> list[Test] | Untested:
-    r"""At initialization, the spread of attention logits over keys goes as N^-1/2; later, gaps between widths
-    shrink: of logits, mean over heads, and of rows' entropies.
+    r"""At initialization, the spread of attention logits over keys goes as N^-1/2 where heads grow; later,
+    gaps between widths shrink: of logits, mean over heads, and of rows' entropies.
 
     Logits are known from attention up to a constant a row: log a_qk - mean_k log a_qk. In muP they are q.k/d
     of independent q and k, hence ~ d^-1/2; scaled by 1/sqrt(d) they stay of order 1, and trained queries and
-    keys make them grow. Only heads whose size grows tell: heads of fixed size show the power 0 in both.
+    keys make them grow. Of heads of fixed size they stay of order 1 in both.
     """
     if not measured.has("attention", "step", "block", "head", "query", "key"):
         if measured.has("attention_entropy", "step", "block", "head"):
             return heads.recorded_entropy_tests(measured)
         why = measured.missing("attention")
         return Untested(claim=CLAIM, why=why or "`attention` lacks step, block, head, query or key")
-    found = [] if _heads_are_fixed(measured) else _initial(measured)
+    found = _initial(measured)
     widths, steps = comparable(measured, measured.some_steps(measured.settings.most_steps, "attention"))
     steps = [s for s in steps if s > 0] or steps
     for block, name in enumerate(measured.names("block")):
@@ -75,9 +75,9 @@ def _initial(measured: EnsembleView) -> list[Test]:
             "step": int(measured.steps[0]),
             "rule": "attention_scale",
         }
-        fix = "scale logits as q.k/d, not q.k/sqrt(d), with heads of size d"
+        fix = "scale logits as q.k/d, not q.k/sqrt(d), with heads of size d that grows"
         what = f"The spread of attention logits in `{name}` at initialization"
-        law = -0.5 if measured.settings.limit == "mup" else 0.0
+        law = -0.5 if measured.settings.limit == "mup" and not _heads_are_fixed(measured) else 0.0
         test = exponent_test(measured, CLAIM, spread, where, what=what, fix=fix, low=law, high=law, depth=OWN)
         found += [test] if test else []
     return found

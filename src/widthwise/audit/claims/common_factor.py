@@ -18,7 +18,8 @@ TOLERANCE = 0.75  # of that of a tensor: the mean of many is known better, and b
 
 
 def common_factor(measured: EnsembleView, updates: Sequence[Scale], apart: Collection[str]) -> Test | None:
-    """A test of the geometric mean over all tensors of what updates do, if all are off together.
+    """A test of the geometric mean over all tensors of what updates do, each over its law, if all are off
+    together.
 
     None where they are not: where any tensor's exponent is as it should be, or far from the others'. Left
     aside are the tensors named `apart`, which may lie lower for reasons of their own.
@@ -32,10 +33,11 @@ def common_factor(measured: EnsembleView, updates: Sequence[Scale], apart: Colle
     if not together.all():
         return None
     values = []
-    for width in range(len(measured.widths)):
+    for index, width in enumerate(measured.widths):
         with np.errstate(all="ignore"):
-            values.append(np.exp(np.mean([np.log(scale.values[width]) for scale in judged], axis=0)))
-    step, high = judged[0].step, float(np.median([scale.high for scale in judged]))
+            logs = [np.log(scale.values[index]) - scale.high * np.log(width) for scale in judged]
+        values.append(np.exp(np.mean(logs, axis=0)))
+    step = judged[0].step
     return exponent_test(
         measured,
         CLAIM,
@@ -43,8 +45,6 @@ def common_factor(measured: EnsembleView, updates: Sequence[Scale], apart: Colle
         {"tensor": "all", "quantity": judged[0].quantity, "until_step": step, "rule": _cause(measured)},
         what=f"The effect of updates of all tensors together until step {step}",
         fix=_fix(measured),
-        low=high,
-        high=high,
         tolerance=TOLERANCE * measured.settings.exponent_tolerance,
         depth=OWN,
     )

@@ -82,12 +82,13 @@ def _with_causes(
 def _by_role(
     scales: list[Scale], first: dict[str, Scale], laws: Sequence[TensorLaw]
 ) -> dict[tuple[str, str], float]:
-    """Median deviation of initial weights and first updates of each role."""
+    """Median deviation of initial weights and first updates of each role, whatever they are forgiven."""
     roles = {law.name: law.role for law in laws}
     gathered: dict[tuple[str, str], list[float]] = {}
     for scale in [s for s in scales if s.quantity == "weight_rms"] + list(first.values()):
         quantity = "weight_rms" if scale.quantity == "weight_rms" else "update_rms"
-        gathered.setdefault((quantity, roles[scale.name]), []).append(scale.deviation())
+        off = scale.exponent.overall.value - scale.high
+        gathered.setdefault((quantity, roles[scale.name]), []).append(off)
     return {key: float(np.median(values)) for key, values in gathered.items()}
 
 
