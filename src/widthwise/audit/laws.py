@@ -199,9 +199,8 @@ def _factor_outside(measured: EnsembleView, index: int, *, tied: bool) -> float 
     """The power of N by which a read-out is multiplied outside of its array: 0, -1/2 or -1.
 
     Predictions at initialization, less their mean over points, go as its weights times N^1/2 times that
-    power.
-    Of a tied embedding they may also go as its weights times N times that power, since a token's own vector
-    lies in what is read out. Without them, what its initial weights say if one power makes them right; None if nothing tells.
+    power; of a tied embedding perhaps times N, since a token's own vector lies in what is read out. Without
+    predictions, what its initial weights say if one power makes them right; None if nothing tells.
     """
     weights = _exponent(measured, "weight_rms", index)
     outputs = _exponent(measured, "prediction", None)
