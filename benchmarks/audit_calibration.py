@@ -1,11 +1,12 @@
 """How often the audit is wrong: about correct set-ups of PyTorch networks, and about set-ups with one fault.
 
-    python benchmarks/audit_calibration.py [--train] [--judge] [--folder FOLDER] [KIND ...]
+    python benchmarks/audit_calibration.py [--train] [--judge] [--folder FOLDER] [--seeds 12] [--draw 0] [KIND..]
 
-`--train` trains what is not in the folder yet, twelve seeds at each of four widths, recorded by
+`--train` trains what is not in the folder yet, `--seeds` at each of four widths, recorded by
 `ww.torch.Recorder`, one kind after another: it goes on where it was interrupted. `--judge` audits four, six
 and twelve seeds at a time of what is there, beside the usual three-step coordinate check, and writes the
-results. Without either, both. It needs the packages `torch`, `mup` and `peft`.
+results. Without either, both. Another `--draw` (with a folder of its own) is another set of seeds, whose
+results are kept beside. It needs the packages `torch`, `mup` and `peft`.
 """
 
 import argparse
@@ -29,21 +30,21 @@ from scipy import stats
 import widthwise as ww
 from widthwise.audit.run import Audit
 
-WIDTHS, SEEDS, AUDITED, ALPHA = (32, 64, 128, 256), 12, (4, 6, 12), 0.05
+WIDTHS, AUDITED, ALPHA = (32, 64, 128, 256), (4, 6, 12), 0.05
 CORRECT = audit_zoo_correct.CORRECT | audit_zoo_packages.CORRECT
 FAULTY = audit_zoo_faulty.FAULTY | audit_zoo_packages.FAULTY
 KINDS = CORRECT | FAULTY
 
 
-def train_kind(label: str, folder: Path) -> float:
+def train_kind(label: str, folder: Path, seeds: int, draw: int) -> float:
     """Train and keep the networks of a kind; returns the seconds of the processor."""
     begun, runs = time.process_time(), folder / "runs" / label
     shutil.rmtree(runs, ignore_errors=True)
     with ThreadPoolExecutor(1) as pool:
         closed = [
-            pool.submit(train(KINDS[label], label, (width, seed), runs).close)
+            pool.submit(train(KINDS[label], label, (width, seed + 1000 * draw), runs).close)
             for width in WIDTHS
-            for seed in range(SEEDS)
+            for seed in range(seeds)
         ]
     for each in closed:
         each.result()
@@ -97,7 +98,7 @@ def judge_kind(label: str, folder: Path) -> dict[str, list[dict]]:
                 label,
                 records.isel(seed=slice(first, first + count)).assign_coords(seed=range(count)),
             )
-            for first in range(0, SEEDS, count)
+            for first in range(0, records.sizes["seed"] - count + 1, count)
         ]
         for count in AUDITED
     }
@@ -118,7 +119,7 @@ def summarize(outcomes: dict[str, dict[str, list[dict]]]) -> dict[str, dict[str,
     found: dict[str, dict[str, dict]] = {}
     for name, group in (("correct", CORRECT), ("faulty", FAULTY)):
         for count in map(str, AUDITED):
-            mine = [each for label in group if label in outcomes for each in outcomes[label][count]]
+            mine = [each for label in group for each in outcomes.get(label, {}).get(count, ())]
             if not mine:
                 continue
             rows = {
@@ -154,7 +155,7 @@ def table(outcomes: dict[str, dict[str, list[dict]]]) -> str:
         known = [label for label in labels if label in outcomes]
         cells = []
         for count in map(str, AUDITED):
-            mine = [each for label in known for each in outcomes[label][count]]
+            mine = [each for label in known for each in outcomes[label].get(count, ())]
             bad = sum(each["verdict"] == "inconsistent" for each in mine)
             second = (
                 sum(each["verdict"] == "consistent" for each in mine)
@@ -183,7 +184,7 @@ def line(label: str, outcomes: dict[str, list[dict]]) -> str:
     return f"{'correct' if label in CORRECT else 'faulty ':8} {label:34} {'   '.join(words)}"
 
 
-def write_results(folder: Path) -> None:
+def write_results(folder: Path, draw: int) -> None:
     """Of all kinds that were judged in the folder."""
     paths = {label: folder / f"{label}.json" for label in KINDS}
     outcomes = {label: json.loads(path.read_text()) for label, path in paths.items() if path.exists()}
@@ -195,7 +196,8 @@ def write_results(folder: Path) -> None:
         "faulty_kinds": sum(label in FAULTY for label in outcomes),
     }
     summary = summarize(outcomes)
-    write_result("audit_calibration", {"design": design, "summary": summary, "outcomes": outcomes})
+    name = f"audit_calibration_{draw}" if draw else "audit_calibration"
+    write_result(name, {"design": design, "summary": summary, "outcomes": outcomes})
     print(table(outcomes))
     for name, rows in summary.items():
         print(name, {key: (row["count"], row["of"], *row["interval"]) for key, row in rows.items()})
@@ -209,6 +211,8 @@ def main() -> None:
     parser.add_argument("--train", action="store_true")
     parser.add_argument("--judge", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path("runs/calibration"))
+    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--draw", type=int, default=0)
     settings = parser.parse_args()
     if unknown := set(settings.kinds) - KINDS.keys():
         parser.error(f"{min(unknown)!r} is none of {', '.join(KINDS)}")
@@ -219,14 +223,17 @@ def main() -> None:
     if settings.train or both:
         for label in chosen:
             if not (settings.folder / f"{label}.nc").exists():
-                print(f"{label}: {train_kind(label, settings.folder):.1f} s", flush=True)
+                print(
+                    f"{label}: {train_kind(label, settings.folder, settings.seeds, settings.draw):.1f} s",
+                    flush=True,
+                )
     if settings.judge or both:
         for label in chosen:
             if (settings.folder / f"{label}.nc").exists():
                 outcomes = judge_kind(label, settings.folder)
                 (settings.folder / f"{label}.json").write_text(json.dumps(outcomes))
                 print(line(label, outcomes), flush=True)
-        write_results(settings.folder)
+        write_results(settings.folder, settings.draw)
 
 
 if __name__ == "__main__":
