@@ -1,6 +1,6 @@
 """How often the audit is wrong: about correct set-ups of PyTorch networks, and about set-ups with one fault.
 
-    python benchmarks/audit_calibration.py [--train] [--judge] [--folder FOLDER] [--seeds 12] [--draw 0] [KIND..]
+    python benchmarks/audit_calibration.py [--train] [--judge] [--folder DIR] [--seeds 12] [--draw 0] [KIND]
 
 `--train` trains what is not in the folder yet, `--seeds` at each of four widths, recorded by
 `ww.torch.Recorder`, one kind after another: it goes on where it was interrupted. `--judge` audits four, six
