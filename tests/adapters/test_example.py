@@ -37,12 +37,12 @@ def test_a_gpt2_with_wrong_attention_and_rates_is_found_and_its_causes_come_firs
     found = ww.audit(ww.open_runs(tmp_path), claims=["scales", "attention"])
     accused = [row for row in found.rows if row.verdict == "inconsistent"]
     attention = [row.where["block"] for row in accused if row.where.get("rule") == "attention_scale"]
-    updates = [row.where["tensor"] for row in accused if row.where.get("quantity") == "update_rms"]
+    updates = [row.where["tensor"] for row in accused if row.where.get("quantity") == "update_effect_rms"]
     matrices = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     hidden = {f"transformer.h.{block}.{matrix}.weight" for block in (0, 1) for matrix in matrices}
     if not broken:
         assert accused == []
     else:
         assert sorted(attention) == ["block 0", "block 1"] and set(updates) == hidden
-        causes = {"attention logits", "update_rms"}
+        causes = {"attention logits", "update_effect_rms"}
         assert all(row.where["quantity"] in causes for row in accused[: 2 + len(hidden)])

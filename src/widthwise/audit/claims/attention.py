@@ -43,7 +43,7 @@ def _heads_are_fixed(measured: EnsembleView) -> bool:
         sizes = [
             np.nanmax(v) if np.isfinite(v).any() else 0.0 for v in measured.numbers("attention_head_size")
         ]
-        return sizes[0] == sizes[-1]
+        return bool(sizes[0] == sizes[-1])
     return measured.study is not None and bool(measured.study.network.head_size)
 
 
