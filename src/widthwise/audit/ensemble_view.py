@@ -97,7 +97,11 @@ class EnsembleView:
         return read_part(self.records[name], chosen, self.settings).astype(np.float64)
 
     def numbers(self, name: str) -> list[Float[np.ndarray, "_ ..."]]:
-        """A small variable at every width, NaN where a network does not count."""
+        """A small variable at every width, NaN where a network does not count; read once, and not to be
+        written to."""
+        return self.once(f"numbers of {name}", lambda: self._numbers(name))
+
+    def _numbers(self, name: str) -> list[Float[np.ndarray, "_ ..."]]:
         found = []
         for width in range(len(self.widths)):
             values = self.read(name, width)
@@ -105,6 +109,7 @@ class EnsembleView:
             values[dead if values.ndim > 1 and "step" in self.records[name].dims else dead.all(axis=1)] = (
                 math.nan
             )
+            values.flags.writeable = False
             found.append(values)
         return found
 

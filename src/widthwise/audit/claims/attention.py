@@ -8,7 +8,7 @@ from jaxtyping import Float
 from widthwise.analysis.verdict import OWN, Test, Untested
 from widthwise.audit.claims import heads
 from widthwise.audit.claims.function_gaps import Block, comparable, counting, gap_test
-from widthwise.audit.claims.width_exponent import exponent_test
+from widthwise.audit.claims.width_exponent import exponent_test, fit_positive
 from widthwise.audit.ensemble_view import EnsembleView, NothingToCompare
 
 CLAIM = "attention"
@@ -78,7 +78,17 @@ def _initial(measured: EnsembleView) -> list[Test]:
         fix = "scale logits as q.k/d, not q.k/sqrt(d), with heads of size d that grows"
         what = f"The spread of attention logits in `{name}` at initialization"
         law = -0.5 if measured.settings.limit == "mup" and not _heads_are_fixed(measured) else 0.0
-        test = exponent_test(measured, CLAIM, spread, where, what=what, fix=fix, low=law, high=law, depth=OWN)
+        test = exponent_test(
+            measured,
+            CLAIM,
+            fit_positive(measured, spread),
+            where,
+            what=what,
+            fix=fix,
+            low=law,
+            high=law,
+            depth=OWN,
+        )
         found += [test] if test else []
     return found
 

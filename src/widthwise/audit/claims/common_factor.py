@@ -16,6 +16,17 @@ SPREAD = 0.3  # within which of their median the exponents must lie
 FEWEST = 3
 TOLERANCE = 0.75  # of that of a tensor: the mean of many is known better, and bends less
 
+# Rules, and what to look at.
+CLIPPED = (
+    "clip by global norm",
+    "gradients are clipped by their global norm, which grows with the width, so wide networks are clipped "
+    "more: clip by a norm that does not depend on the width, as of each tensor's entries",
+)
+UNKNOWN = (
+    "schedule, clipping or eps",
+    "look for what acts on all tensors alike: the learning rate's schedule, clipping, eps, the loss",
+)
+
 
 def common_factor(measured: EnsembleView, updates: Sequence[Scale], apart: Collection[str]) -> Test | None:
     """A test of the geometric mean over all tensors of what updates do, each over its law, if all are off
@@ -27,7 +38,7 @@ def common_factor(measured: EnsembleView, updates: Sequence[Scale], apart: Colle
     judged = [scale for scale in updates if scale.name not in apart]
     if len(judged) < FEWEST:
         return None
-    off = np.array([scale.exponent.overall.value - scale.high for scale in judged])
+    off = np.array([scale.fitted.exponent.overall.value - scale.high for scale in judged])
     median = float(np.median(off))
     together = (np.sign(off) == np.sign(median)) & (np.abs(off) > LEAST) & (np.abs(off - median) < SPREAD)
     if not together.all():
@@ -38,13 +49,14 @@ def common_factor(measured: EnsembleView, updates: Sequence[Scale], apart: Colle
             logs = [np.log(scale.values[index]) - scale.high * np.log(width) for scale in judged]
         values.append(np.exp(np.mean(logs, axis=0)))
     step = judged[0].step
+    rule, fix = CLIPPED if _clips(measured) else UNKNOWN
     return exponent_test(
         measured,
         CLAIM,
-        values,
-        {"tensor": "all", "quantity": judged[0].quantity, "until_step": step, "rule": _cause(measured)},
+        fit_positive(measured, values),
+        {"tensor": "all", "quantity": judged[0].quantity, "until_step": step, "rule": rule},
         what=f"The effect of updates of all tensors together until step {step}",
-        fix=_fix(measured),
+        fix=fix,
         tolerance=TOLERANCE * measured.settings.exponent_tolerance,
         depth=OWN,
     )
@@ -58,21 +70,5 @@ def _clips(measured: EnsembleView) -> bool:
     with np.errstate(all="ignore"):
         factors = [np.nanmean(v[:, early], axis=1) for v in measured.numbers("clip_factor")]
     fitted = fit_positive(measured, factors)
-    return (
-        fitted is not None
-        and not math.isinf(fitted[0].overall.error)
-        and abs(fitted[0].overall.value) > LEAST
-    )
-
-
-def _cause(measured: EnsembleView) -> str:
-    return "clip by global norm" if _clips(measured) else "schedule, clipping or eps"
-
-
-def _fix(measured: EnsembleView) -> str:
-    if _clips(measured):
-        return (
-            "gradients are clipped by their global norm, which grows with the width, so wide networks are "
-            "clipped more: clip by a norm that does not depend on the width, as of each tensor's entries"
-        )
-    return "look for what acts on all tensors alike: the learning rate's schedule, clipping, eps, the loss"
+    found = None if fitted is None else fitted.exponent.overall
+    return found is not None and not math.isinf(found.error) and abs(found.value) > LEAST

@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from widthwise.analysis.verdict import Test, Untested
 from widthwise.audit.claims.scale_series import early_step
-from widthwise.audit.claims.width_exponent import exponent_test
+from widthwise.audit.claims.width_exponent import exponent_test, fit_positive
 from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.audit.laws import fixed_inside, tensor_laws
 
@@ -58,7 +58,7 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
         test = exponent_test(
             measured,
             CLAIM,
-            meter,
+            fit_positive(measured, meter),
             where,
             what=what,
             fix="features stand still, or run away, as the width grows; look at rates and the readout",

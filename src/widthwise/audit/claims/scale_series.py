@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from widthwise.analysis.exponents import Exponent
-from widthwise.audit.claims.width_exponent import fit_positive
+from widthwise.audit.claims.width_exponent import Fitted, fit_positive
 from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.audit.laws import Range, TensorLaw, fixed_inside
 
@@ -35,14 +34,14 @@ class Scale:
     step: int
     several: bool
     values: tuple[Float[np.ndarray, " _"], ...]
-    exponent: Exponent
+    fitted: Fitted
     low: float
     high: float
     share: float = 1.0
 
     def deviation(self) -> float:
         """How far the exponent lies outside, with its sign."""
-        value = self.exponent.overall.value
+        value = self.fitted.exponent.overall.value
         return value - self.high if value > self.high else min(0.0, value - self.low)
 
 
@@ -127,7 +126,7 @@ def _scale(
     fitted = fit_positive(measured, values)
     if fitted is not None:
         step = int(measured.steps[positions[-1]])
-        yield Scale(*named, step, len(positions) > 1, tuple(values), fitted[0], *allowed, share)
+        yield Scale(*named, step, len(positions) > 1, tuple(values), fitted, *allowed, share)
 
 
 def _of_tensors(

@@ -87,7 +87,7 @@ def _by_role(
     gathered: dict[tuple[str, str], list[float]] = {}
     for scale in [s for s in scales if s.quantity == "weight_rms"] + list(first.values()):
         quantity = "weight_rms" if scale.quantity == "weight_rms" else "update_rms"
-        off = scale.exponent.overall.value - scale.high
+        off = scale.fitted.exponent.overall.value - scale.high
         gathered.setdefault((quantity, roles[scale.name]), []).append(off)
     return {key: float(np.median(values)) for key, values in gathered.items()}
 
@@ -120,7 +120,7 @@ def _test(measured: EnsembleView, scale: Scale) -> Test:
     test = exponent_test(
         measured,
         CLAIM,
-        scale.values,
+        scale.fitted,
         {
             scale.kind: scale.name,
             "quantity": scale.quantity,

@@ -1,6 +1,7 @@
 """What claims about one number a network share: its exponent in the width."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -11,10 +12,17 @@ from widthwise.analysis.verdict import SYMPTOM, Test, Where
 from widthwise.audit.ensemble_view import EnsembleView
 
 
+class Fitted(NamedTuple):
+    """An exponent, and the fewest networks that it comes from at a width."""
+
+    exponent: Exponent
+    fewest: int
+
+
 def exponent_test(
     measured: EnsembleView,
     claim: str,
-    values: Sequence[Float[np.ndarray, " _"]],
+    fitted: Fitted | None,
     where: Where,
     *,
     what: str,
@@ -27,12 +35,11 @@ def exponent_test(
 ) -> Test | None:
     """The exponent of positive numbers lies between `low` and `high`, or outside by the tolerance.
 
-    **Arguments:** `values` of each network, at every width of the records (those not positive and finite are
-    left out); `what` is measured, a singular noun, and `fix`, what to look at if its exponent is wrong;
-    `tolerance`, by default that of the settings; `useful`, what must be visible, `visible_exponent` if None.
-    **Returns:** None if fewer than two widths have numbers.
+    **Arguments:** `fitted`, as from `fit_positive`; `what` is measured, a singular noun, and `fix`, what to
+    look at if its exponent is wrong; `tolerance`, by default that of the settings; `useful`, what must be
+    visible, `visible_exponent` if None.
+    **Returns:** None where nothing was fitted.
     """
-    fitted = fit_positive(measured, values)
     if fitted is None:
         return None
     exponent, fewest = fitted
@@ -62,15 +69,13 @@ def exponent_test(
     )
 
 
-def fit_positive(
-    measured: EnsembleView, values: Sequence[Float[np.ndarray, " _"]]
-) -> tuple[Exponent, int] | None:
-    """The exponent of numbers that are positive and finite, and the fewest of them at a width; None if fewer
-    than two widths have any."""
+def fit_positive(measured: EnsembleView, values: Sequence[Float[np.ndarray, " _"]]) -> Fitted | None:
+    """The exponent of what is positive and finite of `values`, of each network at every width of the records;
+    None if fewer than two widths have any."""
     logs = [np.log(v[np.isfinite(v) & (v > 0)]) for v in values]
     widths = [w for w, each in zip(measured.widths, logs, strict=True) if len(each)]
     logs = [each for each in logs if len(each)]
-    return None if len(widths) < 2 else (fit_exponent(widths, logs), min(map(len, logs)))
+    return None if len(widths) < 2 else Fitted(fit_exponent(widths, logs), min(map(len, logs)))
 
 
 def power(exponent: float) -> str:
