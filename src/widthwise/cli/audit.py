@@ -64,7 +64,8 @@ def place_of(question: Question, out: str | None) -> Path:
 
     **Errors:** `InputError` for a URL, a file or nothing.
     """
-    directory = folder_of(out, question.run_directory or _recorded_folder(question.paths) or DEFAULT_OUT)
+    audited = _local_folder(question.paths[0]) if len(question.paths) == 1 else None
+    directory = folder_of(out, audited or DEFAULT_OUT)
     if is_url(str(directory)):
         raise InputError(f"{directory}: verdict and report go to a folder; give one with --out")
     refuse_file(directory)
@@ -146,19 +147,17 @@ def render(audited: Audited, directory: Path) -> str:
     return f"{render_table(audited)}\n\n{files}"
 
 
-def _recorded_folder(paths: tuple[str, ...]) -> Path | None:
-    """The one local folder of recorded runs that is asked about; None of a store, a file or several paths."""
-    only = paths[0]
-    if len(paths) != 1 or not only.strip() or "\0" in only or is_url(only):
+def _local_folder(path: str) -> Path | None:
+    """A folder on a disk that is not itself a store; None else."""
+    if not path.strip() or "\0" in path or is_url(path):
         return None
-    return Path(only) if Path(only).is_dir() and not (Path(only) / "zarr.json").exists() else None
+    return Path(path) if Path(path).is_dir() and not (Path(path) / "zarr.json").exists() else None
 
 
 def _is_run(path: str) -> bool:
-    """A folder with records in it, and not itself a store."""
-    if not path.strip() or "\0" in path or is_url(path):
-        return False
-    return (Path(path) / RECORDS).is_dir() and not (Path(path) / "zarr.json").exists()
+    """A folder with records in it."""
+    folder = _local_folder(path)
+    return folder is not None and (folder / RECORDS).is_dir()
 
 
 def _records_at(path: str) -> str | Path:

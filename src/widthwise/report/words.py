@@ -61,7 +61,7 @@ UNITS = {name: claim.unit for name, claim in AUDITED.items()} | {
 }
 AGAINST = "Theory: "
 MOST_DECIMALS = 6
-MOODS = {"consistent": "good", "inconsistent": "bad", "underpowered": "open", "open": "open"}
+MOODS = {"consistent": "good", "inconsistent": "bad", "underpowered": "open"}
 
 
 @dataclass(frozen=True)

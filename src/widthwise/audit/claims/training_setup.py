@@ -39,14 +39,14 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
 
 
 def _batch_size(measured: EnsembleView) -> Test | None:
-    return _same(measured, "batch_size", "batch size", "The batch size", "take the same at every width")
+    return _same(measured, "batch_size", "batch size", "The batch size")
 
 
 def _dropout(measured: EnsembleView) -> Test | None:
-    return _same(measured, "dropout_rate", "dropout", "The dropout rate", "take the same at every width")
+    return _same(measured, "dropout_rate", "dropout", "The dropout rate")
 
 
-def _same(measured: EnsembleView, name: str, check: str, what: str, remedy: str) -> Test | None:
+def _same(measured: EnsembleView, name: str, check: str, what: str) -> Test | None:
     """One number a step that must be the same at all widths."""
     if not measured.has(name, "step"):
         return None
@@ -60,7 +60,8 @@ def _same(measured: EnsembleView, name: str, check: str, what: str, remedy: str)
         check,
         False,
         f"{what} depends on the width: at step {label} it is {table[0, step]:.3g} at N = "
-        f"{measured.widths[0]} and {table[width, step]:.3g} at N = {measured.widths[width]}: {remedy}.",
+        f"{measured.widths[0]} and {table[width, step]:.3g} at N = {measured.widths[width]}: "
+        "take the same at every width.",
         step=label,
     )
 
