@@ -204,7 +204,7 @@ def parametrize(
             continue
         seen = growth_of(name, other[name], bases[name], tags)
         fixed = seen is None
-        growth = Growth("scalar", 1, 1, "left as it is, from `tags`") if seen is None else seen
+        growth = Growth("scalar", 1.0, 1.0, "left as it is, from `tags`") if seen is None else seen
         if others:
             growth = growth._replace(out=1.0, into=1.0)
         row = rule_of(name, tensors[name], bases[name], growth, parametrization)

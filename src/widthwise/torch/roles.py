@@ -81,12 +81,12 @@ def growth_of(name: str, tensor: Tensor, base: Tensor, tags: Mapping[str, str]) 
     growing = [axis for axis, ratio in enumerate(ratios) if ratio != 1]
     grows = max((ratios[axis] for axis in growing), key=lambda r: abs(math.log(r)), default=1.0)
     if not growing and tensor.groups == base.groups:
-        return Growth("scalar", 1, 1, "no axis grows")
+        return Growth("scalar", 1.0, 1.0, "no axis grows")
     if tensor.layout == "vector":
-        return Growth("input", grows, 1, "a gain or bias of units that grow in number")
+        return Growth("input", grows, 1.0, "a gain or bias of units that grow in number")
     if tensor.layout == "table":
         if growing == [1]:
-            return Growth("input", grows, 1, "a table: rows grow")
+            return Growth("input", grows, 1.0, "a table: rows grow")
         raise _unclear(name, tensor, "the number of entries of its table grows")
     if tensor.layout == "":
         return _of_bare(name, tensor, base, ratios)
@@ -120,12 +120,12 @@ def _of_bare(name: str, tensor: Tensor, base: Tensor, ratios: Sequence[float]) -
     growing = [axis for axis in long if ratios[axis] != 1]
     first = ratios[growing[0]]
     if len(long) == 1:
-        return Growth("input", first, 1, "one axis, which grows")
+        return Growth("input", first, 1.0, "one axis, which grows")
     if len(growing) == 2 and ratios[growing[1]] == first:
         return Growth("hidden", first, first, "two axes grow")
     named = any(word in name.lower() for word in EMBEDDING_WORDS)
     if growing == [len(tensor.shape) - 1] and named:
-        return Growth("input", first, 1, "a table, by its name: rows grow")
+        return Growth("input", first, 1.0, "a table, by its name: rows grow")
     reason = {1: "it could be an input table or a readout", 2: "its two growing axes grow differently"}
     raise _unclear(name, tensor, reason.get(len(growing), f"{len(growing)} of its axes grow"))
 
