@@ -67,8 +67,7 @@ def run_on_ray(
         try:
             _collect(ray, cells, plan, progress)
         except BaseException:
-            for reference in cells:
-                ray.cancel(reference, force=True)
+            _cancel(ray, list(cells), study.run)
             raise
 
 
@@ -215,6 +214,23 @@ def _collect(ray: Any, cells: dict[Any, Cell], plan: Plan, progress: Progress) -
             f"{len(failed)} of {len(cells)} cells failed, each tried {plan.layout.study.run.retries + 1} "
             f"times: {'; '.join(failed)}. The others are done; the same command tries these again"
         )
+
+
+def _cancel(ray: Any, tasks: list[Any], run: RunSettings) -> None:
+    """End the tasks that are not done, in a cluster that others may go on using.
+
+    Ray aborts this whole process if a task is cancelled in the moment in which its result arrives. So those
+    that wait are cancelled first, and the oldest, which may be running, only if they have not ended soon.
+    """
+    _, left = ray.wait(tasks, num_returns=len(tasks), timeout=0)
+    at_once = int(ray.cluster_resources().get("CPU", 1) / run.cpus) if run.cpus else len(left)
+    for task in left[at_once:]:
+        ray.cancel(task, force=True)
+    running = left[:at_once]
+    if running:
+        _, running = ray.wait(running, num_returns=len(running), timeout=WAIT_SECONDS)
+    for task in running:
+        ray.cancel(task, force=True)
 
 
 def _short(error: Exception) -> str:
