@@ -11,13 +11,14 @@ from typing import Any
 from widthwise.audit import Audit
 from widthwise.audit.sentences import CAUSE
 from widthwise.cli.audit import render as render_audit
+from widthwise.cli.audit_options import read_settings
 from widthwise.cli.run_folder import folder_of, refuse_file
 from widthwise.errors import InputError
 from widthwise.progress import Progress
 from widthwise.report.audit import Audited
 from widthwise.report.words import conclude
-from widthwise.torch.check import check
 from widthwise.torch.check_file import defined_in, digest_of
+from widthwise.torch.run_check import check
 
 DEFAULT_OUT = Path("check")
 
@@ -53,6 +54,8 @@ def run_check(file: Path, given: Mapping[str, Any], directory: Path, progress: P
     to standard error.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
+    if "limit" in chosen:
+        read_settings(None, [f"audit.limit={chosen['limit']!r}"])  # or it says what is wrong
     with contextlib.redirect_stdout(sys.stderr), defined_in(file) as defined:
         resume = json.dumps([digest_of(file), {name: repr(value) for name, value in chosen.items()}])
         return check(**{**defined, **chosen}, out=directory, resume=resume, progress=progress)

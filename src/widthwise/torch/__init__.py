@@ -1,4 +1,4 @@
-"""PyTorch, public as `ww.torch`: recording a training, and the rules of width for any model.
+"""PyTorch, public as `ww.torch`: recording a training, the rules of width for any model, checking one.
 
 Names are imported when they are first used; none of them loads JAX, which would take an accelerator's memory.
 """
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
         log_steps,
         trainer_callback,
     )
+    from widthwise.torch.run_check import check
 
 __all__ = [
     "DEFAULT",
     "ON_REQUEST",
     "Recorder",
+    "check",
     "lightning_callback",
     "log_steps",
     "trainer_callback",
@@ -32,6 +34,10 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
     with random_states_kept():
+        if name == "check":
+            from widthwise.torch.run_check import check
+
+            return check
         import widthwise.adapters.torch as recording
 
     return getattr(recording, name)

@@ -10,6 +10,7 @@ from widthwise.audit import Audit
 from widthwise.torch.correction import Correction
 from widthwise.torch.task import Task, built, model_of, optimizers_of
 
+SETTINGS = "training_setup"
 EPSILON = 1e-3
 SAME = 0.3  # within which exponents of tensors are off alike, and rates go as a table says
 ADAPTIVE = ("Adam", "Lion", "Adagrad", "RMSprop", "Adafactor")
@@ -17,16 +18,24 @@ SCALES = ("weight_rms", "update_effect_rms", "update_rms")
 MOST_NAMES = 3
 
 
-def candidates(task: Task, found: Audit) -> Iterator[Correction]:
-    """Corrections of the first causes of an audit: settings that must be alike, then what all tensors share,
-    then rates, initial scales and factors of the tensors that are off as the first one is."""
+def settings_alike(task: Task, found: Audit) -> list[Correction]:
+    """One correction that makes all settings alike that an audit says depend on the width, or none."""
+    bad = [row for row in found.rows if row.verdict == "inconsistent" and row.claim == SETTINGS]
+    known = {option.name: option for row in bad for option in _of_settings(task, row)}
+    whole = Correction()
+    for option in known.values():
+        whole = whole.with_(option)
+    return [whole] if known else []
+
+
+def of_tensors(task: Task, found: Audit) -> Iterator[Correction]:
+    """Corrections of what an audit names first: what all tensors share, then rates, initial scales and
+    factors of those that are off as the first one is."""
     bad = [row for row in found.rows if row.verdict == "inconsistent"]
-    settings = {option.name: option for row in bad for option in _of_settings(task, row)}
-    yield from settings.values()
-    named = [row for row in bad if row.where.get("quantity") in SCALES and "tensor" in row.where]
     if task.training.clip is not None and any(row.claim in ("scales", "richness") for row in bad):
         yield Correction(name="no clipping by the global norm", no_clipping=True)
-    if any(row.where.get("tensor") == "all" for row in named):
+    named = [row for row in bad if row.where.get("quantity") in SCALES and "tensor" in row.where]
+    if any(row.where["tensor"] == "all" for row in named):
         yield Correction(name=f"eps times {EPSILON:g}", epsilon=EPSILON)
     own = [row for row in named if row.where["tensor"] != "all"]
     if own:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from widthwise.adapters import open_runs
+from widthwise.analysis.verdict import OWN
 from widthwise.audit import Audit, AuditSettings, audit
 from widthwise.progress import Progress
-from widthwise.torch.candidates import candidates
+from widthwise.torch.candidates import SETTINGS, of_tensors, settings_alike
 from widthwise.torch.copies import train_copies
 from widthwise.torch.correction import NONE, Correction, without_one
 from widthwise.torch.suggested_code import code_of
@@ -67,10 +68,11 @@ class _Search:
         self.names: list[str] = []
 
     def best(self, chosen: Correction, at: Audit) -> tuple[Correction, Audit] | None:
-        """The first of the corrections of what is wrong that mends all, else the one that leaves least; None
-        if none leaves less than there is."""
+        """Settings of training that are not alike, made so, if there are any: what else is wrong shows then.
+        Else the first of the corrections of tensors that mends all, or the one that leaves least; None if
+        none leaves less than there is."""
         best: tuple[Correction, Audit] | None = None
-        for option in candidates(self._task, at):
+        for option in settings_alike(self._task, at) or of_tensors(self._task, at):
             trial = chosen.with_(option)
             result = self._tried(trial)
             if result is None:
@@ -99,5 +101,7 @@ class _Search:
             return audit(open_runs(folder).load(), settings=self._settings)
 
 
-def _wrong(found: Audit) -> int:
-    return sum(row.verdict == "inconsistent" for row in found.rows)
+def _wrong(found: Audit) -> tuple[int, int, int]:
+    """How many settings, how many tensors of their own, and how much in all is inconsistent."""
+    bad = [row for row in found.rows if row.verdict == "inconsistent"]
+    return sum(row.claim == SETTINGS for row in bad), sum(row.depth == OWN for row in bad), len(bad)
