@@ -1,21 +1,12 @@
 """What to change where a scale of a tensor is wrong, and the cause of a verdict in one sentence."""
 
-import zlib
 from collections.abc import Sequence
-
-import numpy as np
 
 from widthwise.analysis.verdict import ClaimRow
 from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.audit.laws import TensorLaw, tensor_laws
+from widthwise.audit.optimizers import optimizers_of
 
-OPTIMIZERS = {
-    float(zlib.crc32(name.encode())): name
-    for name in (
-        "SGD", "Adam", "AdamW", "Muon", "Lion", "Adafactor", "MuSGD", "MuAdam", "MuAdamW", "RMSprop", "NAdam",
-        "Adagrad", "Adamax", "RAdam", "SGDW", "SOAP", "Shampoo",
-    )
-}  # fmt: skip
 WHAT = {"input": "input weights", "hidden": "hidden weights", "readout": "read-outs", "scalar": "tensors"}
 SAME = 0.3  # within which exponents are off alike
 MOST_NAMES = 3
@@ -42,20 +33,6 @@ def change(quantity: str, deviation: float, optimizer: str = "") -> str:
         halves, f"(width / base width)^{halves / 2:g}"
     )
     return f"{verb} its {what} by {factor}"
-
-
-def optimizers_of(measured: EnsembleView) -> dict[str, str]:
-    """The class of each tensor's optimizer, "" where it is not known."""
-    return measured.once("optimizers", lambda: _optimizers(measured))
-
-
-def _optimizers(measured: EnsembleView) -> dict[str, str]:
-    names = measured.names("tensor") if "tensor" in measured.records.dims else []
-    if not measured.has("optimizer_hash", "step", "tensor"):
-        return dict.fromkeys(names, "")
-    with np.errstate(all="ignore"):
-        table = np.nanmax(measured.numbers("optimizer_hash")[0], axis=(0, 1), initial=-1.0)
-    return {name: OPTIMIZERS.get(float(number), "") for name, number in zip(names, table, strict=True)}
 
 
 def cause(measured: EnsembleView, rows: Sequence[ClaimRow]) -> str:

@@ -267,9 +267,8 @@ def audit(
         from widthwise.cli import audit as auditing
         from widthwise.cli.audit_options import read_settings
 
-        wanted = [] if limit is None else [f"audit.limit={limit!r}"]
-        wanted += ["audit.strict=true"] if strict else []
-        chosen = read_settings(settings, [*(overrides or []), *wanted])
+        given = ({} if limit is None else {"limit": limit}) | ({"strict": True} if strict else {})
+        chosen = read_settings(settings, overrides or [], given)
         question = auditing.Question(tuple(paths), alpha, auditing.claims_of(claims), chosen)
         directory = auditing.place_of(question, out)
         guard.directory = directory

@@ -62,7 +62,8 @@ def train_copy(
     ) as recorder:
         for step, batch in enumerate(batches):
             seed_all(STRIDE * (seed + 1) + step)
-            loss = _step(task, model, optimizers, batch, correction, width)
+            with failures_told(f"training `make({width})`"):
+                loss = _step(task, made, model, optimizers, batch, not correction.no_clipping)
             recorder.step(loss=loss)
             for scheduler in schedulers:
                 scheduler.step()
@@ -76,31 +77,21 @@ def train_copy(
                 break
 
 
-def _step(
-    task: Task, model: Any, optimizers: Sequence[Any], batch: Any, correction: Correction, width: int
-) -> Any:
-    with failures_told(f"training `make({width})`"):
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        loss = task.loss(model, batch)
-        if not loss.requires_grad:
-            raise InputError(
-                "`loss` returned a number without a gradient: compute it from the model's outputs"
-            )
-        loss.backward()
-        _clip(task.training.clip, model, correction)
-        for optimizer in optimizers:
-            optimizer.step()
-    return loss.detach()
-
-
-def _clip(clip: Any, model: Any, correction: Correction) -> None:
-    if clip is None or correction.no_clipping:
-        return
-    if callable(clip):
-        clip(model)
-    else:
+def _step(task: Task, made: Any, model: Any, optimizers: Sequence[Any], batch: Any, clips: bool) -> Any:
+    """One update, clipped if it `clips`; returns the loss before it."""
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    loss, clip = task.loss(model, batch), task.training.clip
+    if not loss.requires_grad:
+        raise InputError("`loss` returned a number without a gradient: compute it from the model's outputs")
+    loss.backward()
+    if clips and callable(clip):
+        clip(made)
+    elif clips and clip is not None:
         require_torch().nn.utils.clip_grad_norm_(model.parameters(), clip)
+    for optimizer in optimizers:
+        optimizer.step()
+    return loss.detach()
 
 
 def _schedulers(task: Task, optimizers: Sequence[Any], width: int) -> list[Any]:

@@ -52,20 +52,21 @@ def check(
     same batches. They run where PyTorch finds an accelerator, else on the processor. The generators are put
     back, and the records replace those of the last check in `out`.
 
-    **Arguments:** `make(width)`, a model, or what `ww.torch.parametrize` returns; `batches`, at least `steps`
-    of them, or a function of the step, or of (step, width) if training takes others at other widths; `loss`,
-    a function of (model, batch), or of (outputs, targets) for batches (inputs, targets): PyTorch's own are
-    known, others by the name of their first argument, else it is tried; `optimizer`, a name in `torch.optim`
-    with `lr` and `weight_decay` (of a parametrized model with its groups), or a function of what `make`
-    returned, and of the width if it has a second argument, that returns one or a list; `scheduler`, of the
-    optimizer, and perhaps of the width, stepped after every update; `clip`, a norm that gradients are clipped
-    to, or a function of the model called before every update; `widths`, three or more; `steps`, updates of
-    each copy; `probes`, inputs at which the model is looked at, by default the first 64 of the last batch,
-    which no recorded state was trained on; `out`, a folder for records, verdict.json and report.html;
-    `suggest`, whether to search for the smallest change that makes an inconsistent model consistent; `limit`,
-    "mup", "ntk" or "standard"; `device`; `resume`, a text that tells this check from others: copies that an
-    interrupted check with the same text trained in `out` are not trained again; `recording`, further
-    arguments of `Recorder`.
+    **Arguments:** `make(width)`, a model, or what `ww.torch.parametrize` returns; `batches`, at least
+    `steps` of them, or a function of the step, or of (step, width) if training takes others at other
+    widths; `loss`, a function of (model, batch), or of (outputs, targets) for batches (inputs, targets):
+    PyTorch's own are known, others by the name of their first argument, else it is tried; `optimizer`, a
+    name in `torch.optim` with `lr` and `weight_decay` (of a parametrized model with its groups), or a
+    function of what `make` returned, and of the width if it has a second argument, that returns one or a
+    list; `scheduler`, of the optimizer, and perhaps of the width, stepped after every update; `clip`, a
+    norm that gradients are clipped to, or a function of what `make` returned, called before every update
+    (for `ww.torch.clip_grad_norm`); `widths`, three or more; `steps`, updates of each copy; `probes`,
+    inputs at which the model is looked at, by default the first 64 of the last batch, which no recorded
+    state was trained on; `out`, a folder for records, verdict.json and report.html; `suggest`, whether to
+    search for the smallest change that makes an inconsistent model consistent; `limit`, "mup", "ntk" or
+    "standard"; `device`; `resume`, a text that tells this check from others: copies that an interrupted
+    check with the same text trained in `out` are not trained again; `recording`, further arguments of
+    `Recorder`.
     **Returns:** the audit, with `page`, and with `suggestion` if one was found.
     **Errors:** `InputError`, which also names the line where the user's own code failed.
     """
