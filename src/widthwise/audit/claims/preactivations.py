@@ -37,7 +37,7 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
 
 
 def _weights(measured: EnsembleView) -> np.ndarray:
-    """Roots of the share of each level, up to a factor, by the trapezoidal rule; alike if levels are unknown."""
+    """Roots of the share of each level, up to a factor, by the trapezoidal rule; alike if none is known."""
     records = measured.records
     count = records.sizes["quantile"]
     known = "quantile" in records.coords and records["quantile"].dtype.kind in "iuf"
