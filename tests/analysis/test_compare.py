@@ -303,8 +303,8 @@ def test_the_resolution_holds_three_standard_errors_of_theory(seed):
         known = theory.assign(prediction_stderr=xr.full_like(theory["prediction"], error))
         (row,) = rows(compare(known, records), "mean_with_shift", part="prediction, test", width=128)
         found.append(row.resolution)
-    tested = records["prediction"].sel(width=128).isel(point=slice(truth.train, None)).to_numpy().astype(float)
-    noise = np.sqrt(tested.var(axis=0, ddof=1).mean() / truth.seeds)
+    tested = records["prediction"].sel(width=128).isel(point=slice(truth.train, None))
+    noise = np.sqrt(tested.astype(float).var("seed", ddof=1).mean().item() / truth.seeds)
     assert found[1] - found[0] == pytest.approx(3 * 10.0 / noise, rel=1e-3)
 
 
