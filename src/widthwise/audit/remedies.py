@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from widthwise.analysis.verdict import OWN, ClaimRow
+from widthwise.analysis.verdict import ClaimRow
 from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.audit.laws import TensorLaw, tensor_laws
 from widthwise.audit.optimizers import optimizers_of
@@ -47,7 +47,7 @@ def cause(measured: EnsembleView, rows: Sequence[ClaimRow]) -> str:
     alike = [
         str(row.where["tensor"])
         for row in bad
-        if row.depth == OWN
+        if row.depth == first.depth
         and row.where.get("quantity") == quantity
         and row.where.get("tensor") in laws
         and _kind(laws[str(row.where["tensor"])]) == kind
