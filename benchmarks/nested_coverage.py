@@ -15,20 +15,19 @@ from machine import write_result
 from scipy import stats
 
 import widthwise as ww
+from widthwise.analysis.verdict import ClaimRow
 
-STEPS, REPEATS, ALPHA = 30, 24, 0.05
+STEPS, REPEATS, ALPHA = 20, 24, 0.05
 DIGITS = Path(__file__).parent.parent / "examples" / "digits.toml"
 
 
 def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else REPEATS
     study = ww.load_study(DIGITS)
-    kinds = study.theory.observables
     study = replace(
         study,
         training=replace(study.training, steps=STEPS),
-        ensemble=replace(study.ensemble, coupling="nested"),
-        record=replace(study.record, quantities=kinds),
+        record=replace(study.record, quantities=study.theory.observables),
     )
     theory = ww.solve_fluctuations(ww.solve_infinite_width(study))
     rows = defaultdict(list)
@@ -37,23 +36,28 @@ def main() -> None:
         for row in ww.compare(theory, records, alpha=ALPHA).verdicts:
             if row.claim == "shift_scaling":
                 rows[str(row.where["part"])].append(row)
-        print(repeat, {part: found[-1].verdict for part, found in rows.items()}, flush=True)
-    parts = {}
+        write_result("nested_coverage", summary(rows) | {"steps": STEPS, "families": study.ensemble.seeds})
+        print(repeat + 1, {part: found[-1].interval for part, found in rows.items()}, flush=True)
+
+
+def summary(rows: dict[str, list[ClaimRow]]) -> dict[str, object]:
+    """Of each part and of all together how many intervals hold 1, and estimates against their intervals."""
+    parts, repeats = {}, len(next(iter(rows.values())))
     for part, found in rows.items():
         held = sum(not row.misses for row in found)
         exact = stats.binomtest(held, repeats).proportion_ci(method="exact")
         estimates = np.array([row.estimate for row in found])
+        halves = [(row.interval[1] - row.interval[0]) / 2 for row in found if row.interval]
         parts[part] = {
             "held": held,
             "interval": [round(exact.low, 3), round(exact.high, 3)],
             "decided": sum(row.verdict == "consistent" for row in found),
             "mean": round(float(estimates.mean()), 3),
-            "scatter": round(float(estimates.std(ddof=1)), 3),
-            "half_width": round(float(np.mean([row.interval[1] - row.interval[0] for row in found])) / 2, 3),
+            "scatter": round(float(estimates.std(ddof=1)), 3) if repeats > 1 else None,
+            "half_width": round(float(np.mean(halves)), 3),
         }
-        print(part, parts[part])
-    design = {"repeats": repeats, "steps": STEPS, "families": study.ensemble.seeds, "alpha": ALPHA}
-    write_result("nested_coverage", {"design": design, "parts": parts})
+    held = sum(part["held"] for part in parts.values())
+    return {"repeats": repeats, "alpha": ALPHA, "held": held, "of": repeats * len(parts), "parts": parts}
 
 
 if __name__ == "__main__":
