@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "forecast": {"study", "records", "adapters", "analysis"},
     "report": {"analysis", "audit", "forecast", "records", "study"},
     "testing": {"adapters", "audit", "report"},
+    "torch": {"adapters", "analysis", "audit", "records", "report", "study"},
     "atomic": set(),
     "errors": set(),
     "progress": set(),

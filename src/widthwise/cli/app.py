@@ -6,22 +6,21 @@ Everything heavy is imported inside the commands, so that `--help` answers at on
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from widthwise.cli import forecast_command
 from widthwise.cli.guard import guarded
+from widthwise.cli.options import Quiet
+from widthwise.cli.options import option as _option
+from widthwise.cli.options import tell as _tell
 from widthwise.cli.progress_bar import open_progress
 from widthwise.cli.streams import write_line
 from widthwise.errors import InputError
 
 if TYPE_CHECKING:
     from widthwise.study import Study
-
-
-def _option(help: str, metavar: str, *names: str) -> Any:
-    """An option that need not be given; `help` says what holds without it."""
-    return typer.Option(*names, metavar=metavar, help=help, show_default=False)
 
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.", show_default=False)]
@@ -38,7 +37,6 @@ Tolerance = Annotated[
         help="How small effects of finite width should be, where the report says from which width they are.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 app = typer.Typer(
     name="widthwise",
@@ -267,9 +265,8 @@ def audit(
         from widthwise.cli import audit as auditing
         from widthwise.cli.audit_options import read_settings
 
-        wanted = [] if limit is None else [f"audit.limit={limit!r}"]
-        wanted += ["audit.strict=true"] if strict else []
-        chosen = read_settings(settings, [*(overrides or []), *wanted])
+        given = ({} if limit is None else {"limit": limit}) | ({"strict": True} if strict else {})
+        chosen = read_settings(settings, overrides or [], given)
         question = auditing.Question(tuple(paths), alpha, auditing.claims_of(claims), chosen)
         directory = auditing.place_of(question, out)
         guard.directory = directory
@@ -282,52 +279,64 @@ def audit(
     raise typer.Exit(auditing.STATUS[audited.audit.verdict])
 
 
+app.command(epilog=forecast_command.EPILOG)(forecast_command.forecast)
+
+
 @app.command(
-    epilog="Examples: widthwise forecast runs/digits --width 4096 | "
-    "widthwise forecast losses.csv --width 2048 --width 4096 --step 20000 --out forecasts/mine"
+    epilog="Examples: widthwise check examples/check_transformer.py | widthwise check FILE.py --suggest | "
+    "widthwise check FILE.py --widths 32,64,128,256 --seeds 6 --out check/mine --json"
 )
-def forecast(
-    paths: Annotated[
-        list[str],
+def check(
+    file: Annotated[
+        Path,
         typer.Argument(
-            metavar="PATH...",
-            help="A run's folder, records.zarr stores or their URLs, recorded runs, logs of losses.",
+            metavar="FILE.py",
+            help="Defines make(width), batches and loss; perhaps optimizer, scheduler, clip, probes, widths.",
             show_default=False,
         ),
     ],
-    width: Annotated[list[int], _option("A width to foretell; may be repeated.", "N", "--width")],
-    step: Annotated[
-        int | None, _option("The step that is printed; the last one if not given.", "T", "--step")
+    out: Annotated[str | None, _option("Where everything goes; check/ if not given.", "DIR", "--out")] = None,
+    widths: Annotated[str | None, _option("By default 64,128,256,512.", "N1,N2,...")] = None,
+    seeds: Annotated[int | None, _option("Copies of each width, by default 4.", "COUNT")] = None,
+    steps: Annotated[int | None, _option("Updates of each copy, by default 10.", "COUNT")] = None,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Search for the change that makes it consistent.")
+    ] = False,
+    limit: Annotated[
+        str | None, _option("The infinite width that is meant, by default mup.", "mup|ntk|standard")
     ] = None,
-    out: Annotated[
-        str | None,
-        _option("Where results go; the folder asked about, or forecast/, if not given.", "DIR", "--out"),
-    ] = None,
+    device: Annotated[str | None, _option("By default an accelerator, if there is one.", "NAME")] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print forecast.json in place of the table.")
+        bool, typer.Option("--json", help="Print verdict.json in place of the table.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """What loss will a width reach that was not trained? With intervals, tested on widths left out.
+    """Is my PyTorch model scaled rightly with width? Trains small copies of it, audits them, names the cause.
 
-    Writes DIR/forecast.json and DIR/report.html. Exit status: 0 the backtest held; 1 it broke: do not trust
-    the forecast; 3 too little data; 2 a wrong call or a bad input.
+    Writes records, verdict.json and report.html into DIR; interrupted, the same command goes on. Exit status:
+    0 consistent; 1 inconsistent; 3 too little data; 2 a wrong call, a bad input, or an error in FILE.py.
     """
     with guarded() as guard:
-        from widthwise.cli import forecast as forecasting
-        from widthwise.report.forecast.forecast_file import forecast_text
+        from widthwise.cli import check as checking
+        from widthwise.cli.audit import STATUS
 
-        directory = forecasting.folder_for(paths, out)
+        directory = checking.place_of(out)
         guard.directory = directory
+        given = {
+            "widths": checking.whole_numbers(widths, "--widths"),
+            "seeds": seeds,
+            "steps": steps,
+            "suggest": suggest or None,
+            "limit": limit,
+            "device": device,
+        }
         with open_progress(quiet) as progress:
-            found = forecasting.run_forecast(paths, width, directory, progress)
-        forecasting.position(found, step)
+            found = checking.run_check(file, given, directory, progress)
         if as_json:
-            write_line(forecast_text(found).rstrip("\n"))
+            write_line((directory / "verdict.json").read_text(encoding="utf-8").rstrip("\n"))
         else:
-            files = f"forecast: {directory / 'forecast.json'}\nreport: {directory / 'report.html'}"
-            _tell(f"{forecasting.render(found, step)}\n\n{files}", quiet)
-    raise typer.Exit(forecasting.STATUS[found.attrs["verdict"]])
+            _tell(checking.render(found, directory), quiet)
+    raise typer.Exit(STATUS[found.verdict])
 
 
 @app.command(epilog="Example: widthwise report runs/digits")
@@ -351,8 +360,3 @@ def _study(study_file: Path, overrides: list[str] | None) -> "Study":
     from widthwise.study import load_study
 
     return load_study(study_file, overrides or [])
-
-
-def _tell(text: str, quiet: bool) -> None:
-    if not quiet:
-        write_line(text)

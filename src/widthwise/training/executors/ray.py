@@ -34,18 +34,15 @@ ANSWER_SECONDS = 5.0  # for which a cluster's address is tried
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
 
-def run_on_ray(
-    plan: Plan, store: RecordStore, pending: list[Cell], progress: Progress, points: Points | None = None
-) -> None:
+def run_on_ray(plan: Plan, store: RecordStore, pending: list[Cell], progress: Progress) -> None:
     """Train the cells on a cluster: the one this process is connected to, that of `run.address`, or a new one
     on this machine, which ends with the run.
 
     Every node must reach the store under its name, and the study's data under its path.
-    **Arguments:** `points`, if they are not those that the study names.
     **Errors:** `InputError` if `ray` is not installed, the store is in memory, no node is large enough, or a
     cell failed more often than `run.retries`; all other cells are trained first.
     """
-    folder, study = store.folder, plan.layout.study
+    folder, study, points = store.folder, plan.layout.study, plan.points
     if folder is None or folder.name.startswith("memory://"):
         raise InputError('`run.executor` = "ray": workers share records through files: give `out`')
     order = {
@@ -67,8 +64,7 @@ def run_on_ray(
         try:
             _collect(ray, cells, plan, progress)
         except BaseException:
-            for reference in cells:
-                ray.cancel(reference, force=True)
+            _cancel(ray, list(cells), study.run)
             raise
 
 
@@ -86,7 +82,7 @@ def train_in_worker(order: dict[str, Any], cell: dict[str, int]) -> dict[str, An
         plan = plan_training(study, points, folder, processors)
         store = join_store(folder, plan.layout)
         one = Cell(**cell)
-        diverged_at = train_cell(plan, plan.trainer_of(one.width), store, one, said)
+        diverged_at = train_cell(plan.trainer_of(one.width), store, one, said)
     except InputError as error:
         return {"error": str(error)}
     return {"diverged_at": diverged_at, "messages": said.messages}
@@ -215,6 +211,23 @@ def _collect(ray: Any, cells: dict[Any, Cell], plan: Plan, progress: Progress) -
             f"{len(failed)} of {len(cells)} cells failed, each tried {plan.layout.study.run.retries + 1} "
             f"times: {'; '.join(failed)}. The others are done; the same command tries these again"
         )
+
+
+def _cancel(ray: Any, tasks: list[Any], run: RunSettings) -> None:
+    """End the tasks that are not done, in a cluster that others may go on using.
+
+    Ray aborts this whole process if a task is cancelled in the moment in which its result arrives. So those
+    that wait are cancelled first, and the oldest, which may be running, only if they have not ended soon.
+    """
+    _, left = ray.wait(tasks, num_returns=len(tasks), timeout=0)
+    at_once = int(ray.cluster_resources().get("CPU", 1) / run.cpus) if run.cpus else len(left)
+    for task in left[at_once:]:
+        ray.cancel(task, force=True)
+    running = left[:at_once]
+    if running:
+        _, running = ray.wait(running, num_returns=len(running), timeout=WAIT_SECONDS)
+    for task in running:
+        ray.cancel(task, force=True)
 
 
 def _short(error: Exception) -> str:
