@@ -57,9 +57,12 @@ def subject(run: Gathered) -> str:
         return "Networks of several widths." if networks else "An infinitely wide network."
     sentence = study_words(run.study)
     if run.widths:
-        most = int(np.max(run.numbers["seeds"])) if run.numbers is not None else 0
-        widths = ", ".join(map(str, run.widths))
-        sentence += f"; {most} network{'s' if most != 1 else ''} at each of the widths {widths}"
+        seeds = [] if run.numbers is None else run.numbers["seeds"].sel(width=run.widths).to_numpy().tolist()
+        most, widths = max(seeds, default=0), ", ".join(map(str, run.widths))
+        if len(set(seeds)) > 1 and run.study.ensemble.coupling == "nested":
+            sentence += f"; {', '.join(map(str, seeds))} networks of the widths {widths}, in nested families"
+        else:
+            sentence += f"; {most} network{'s' if most != 1 else ''} at each of the widths {widths}"
     return sentence + "."
 
 
