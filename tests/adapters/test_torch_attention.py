@@ -56,3 +56,15 @@ def test_a_recorder_sees_it_and_leaves_the_outputs_alone(tmp_path):
     assert np.allclose(records["attention"].sum("key"), 1, atol=1e-6)
     expected = model(probes)[:, -1].detach().numpy()
     assert np.allclose(records["prediction"].isel(width=0, seed=0, step=0), expected, atol=1e-6)
+
+
+def test_the_size_of_a_layer_is_that_of_its_own_output_before_hooks(tmp_path):
+    """As the effects of its updates are measured: a factor that a hook adds stands outside of the layer."""
+    torch.manual_seed(0)
+    model, probes = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 1)), torch.randn(6, 4)
+    expected = float(model[0](probes).detach().square().mean().sqrt())
+    model[0].register_forward_hook(lambda module, inputs, output: 10 * output)
+    with ww.torch.Recorder(model, probes, width=8, seed=0, out=tmp_path) as recorder:
+        recorder.step(loss=1.0)
+    seen = ww.open_runs(tmp_path)["forward_rms"].isel(width=0, seed=0, step=0, layer=0)
+    assert float(seen) == pytest.approx(expected, rel=1e-5)
