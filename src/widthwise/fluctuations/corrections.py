@@ -6,7 +6,7 @@ scramblings is the standard error.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,15 @@ from widthwise.fluctuations.correction_memory import (
 )
 from widthwise.fluctuations.deep_shift import deep_shifts
 from widthwise.fluctuations.deep_variances import deep_variances
+from widthwise.fluctuations.horizon import (
+    Companions,
+    Horizon,
+    replaced,
+    solve_by_populations,
+    unstable_from,
+)
 from widthwise.fluctuations.one_layer_corrections import Corrections, one_layer_corrections, site_outputs
+from widthwise.fluctuations.populations import ShallowNetworks, root_of
 from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, principal_scores
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.one_hidden_layer import draw_sites
@@ -53,6 +61,8 @@ class FiniteWidthCorrections:
     principal modes carry the fluctuations; `unexplained`, the fraction of the driving scatter they leave
     out; `wall_time` in seconds.
     With more than one hidden layer there are no modes, and `two_time` is None for many predictions.
+    `horizons`: until which step each companion is known, such as "loss_shift"; of those not named, all steps.
+    `estimator`: how the numbers were found.
     """
 
     limit: InfiniteWidthSolution
@@ -66,6 +76,8 @@ class FiniteWidthCorrections:
     modes: int | None
     unexplained: float | None
     wall_time: float
+    horizons: dict[str, Horizon] = field(default_factory=dict)
+    estimator: str = "derivatives"
 
 
 def finite_width_corrections(
@@ -76,6 +88,8 @@ def finite_width_corrections(
     With more than one hidden layer see `deep_variances` and `deep_shifts`. One hidden layer costs
     O(modes sites P^2 steps) in time and O(modes sites P) in memory, where the modes number a few for each
     training point and output.
+    Averages of derivatives along the paths of sites fail where few of these, unstable, own them: from there
+    on numbers are of networks without derivatives, and NaN where these show no leading order (`horizons`).
     From the first step that diverged on, every number is NaN.
     **Errors:** those of `require_corrections`, which can be asked before infinite width is solved.
     **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
@@ -115,11 +129,21 @@ def finite_width_corrections(
     steps = len(limit.steps)
     variance = orders_and_stderr([each.variance for each in answers], steps)
     shift = orders_and_stderr([each.shift for each in answers], steps)
-    two_time = mean_and_stderr([each.two_time for each in answers])
-    first, second = (nan_after(each, steps, 2) for each in two_time)
+    two_time = [nan_after(x, steps, 2) for x in mean_and_stderr([each.two_time for each in answers])]
+    companions, horizons, estimator = Companions(*variance, *shift, *two_time), {}, "derivatives"
+    unstable = unstable_from([np.asarray(each.carried_by) for each in answers])
+    # The kink of relu is smoothed where it is differentiated: both estimates are compared at every step.
+    if unstable is not None or study.network.activation == "relu":
+        with jax.enable_x64(True):
+            networks = ShallowNetworks(process, root_of(process.input_kernel), gaps)
+            cost = (last + 1) * process.stages * (len(points.inputs) ** 2 + 50)
+            blocks, seed = study.theory.scramblings, study.theory.seed
+            wide = solve_by_populations(networks, cost, blocks, seed, progress=progress)
+        companions, horizons = replaced(companions, unstable, wide, limit.steps)
+        estimator = "derivatives, and networks without them where these are unstable or disagree"
     unexplained = max(float(tail[min(modes, len(tail)) - 1]) if len(tail) else 0.0 for *_, tail in scattered)
-    found = (*variance, *shift, first, second, sites, modes, unexplained)
-    return FiniteWidthCorrections(limit, *found, time.perf_counter() - started)
+    found = (*companions, sites, modes, unexplained)
+    return FiniteWidthCorrections(limit, *found, time.perf_counter() - started, horizons, estimator)
 
 
 def principal_populations(
