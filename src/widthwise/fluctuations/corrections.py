@@ -21,7 +21,7 @@ from widthwise.fluctuations.correction_memory import (
     require_memory_for_corrections,
     sites_of,
 )
-from widthwise.fluctuations.deep_shift import deep_shifts
+from widthwise.fluctuations.deep_populations import deep_populations
 from widthwise.fluctuations.deep_variances import deep_variances
 from widthwise.fluctuations.horizon import (
     Companions,
@@ -48,6 +48,8 @@ from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 
 SEED_OF_FLUCTUATIONS = 1
+DERIVATIVES = "derivatives"
+COMPARED = "derivatives, and networks without them where these are unstable or disagree"
 
 # Scores (site, mode) and what is left out (mode); scramblings differ in how many modes they have.
 Scattered = tuple[Population, Float[np.ndarray, "_ _"], Float[np.ndarray, "_"]]
@@ -77,7 +79,7 @@ class FiniteWidthCorrections:
     unexplained: float | None
     wall_time: float
     horizons: dict[str, Horizon] = field(default_factory=dict)
-    estimator: str = "derivatives"
+    estimator: str = DERIVATIVES
 
 
 def finite_width_corrections(
@@ -85,7 +87,7 @@ def finite_width_corrections(
 ) -> FiniteWidthCorrections:
     """Variances and shifts around `limit`, to leading order in 1/N and to all orders in the richness.
 
-    With more than one hidden layer see `deep_variances` and `deep_shifts`. One hidden layer costs
+    With more than one hidden layer see `deep_variances` and `deep_populations`. One hidden layer costs
     O(modes sites P^2 steps) in time and O(modes sites P) in memory, where the modes number a few for each
     training point and output.
     Averages of derivatives along the paths of sites fail where few of these, unstable, own them: from there
@@ -102,10 +104,18 @@ def finite_width_corrections(
     require_corrections(study, points)
     sites = sites_of(study, len(points.inputs))
     if not is_one_population(study):
-        variance, stderr, two_time, two_time_stderr = deep_variances(limit, progress=progress)
-        shift = deep_shifts(limit, progress=progress)
-        found = (variance, stderr, *shift, two_time, two_time_stderr, sites, None, None)
-        return FiniteWidthCorrections(limit, *found, time.perf_counter() - started)
+        variance, stderr, *two_time = deep_variances(limit, progress=progress)
+        wide, count = deep_populations(limit, progress=progress), len(limit.steps)
+        shift = [
+            OrderParameters(**{name: nan_after(each[i], count) for name, each in wide.shift.items()})
+            for i in range(2)
+        ]
+        companions, horizons = replaced(
+            Companions(variance, stderr, *shift, *two_time), None, wide, limit.steps
+        )
+        found = (*companions, sites, None, None)
+        seconds = time.perf_counter() - started
+        return FiniteWidthCorrections(limit, *found, seconds, horizons, COMPARED)
     with jax.enable_x64(True):
         process = site_process(study, points)
     finite = limit.finite_steps
@@ -130,17 +140,17 @@ def finite_width_corrections(
     variance = orders_and_stderr([each.variance for each in answers], steps)
     shift = orders_and_stderr([each.shift for each in answers], steps)
     two_time = [nan_after(x, steps, 2) for x in mean_and_stderr([each.two_time for each in answers])]
-    companions, horizons, estimator = Companions(*variance, *shift, *two_time), {}, "derivatives"
-    unstable = unstable_from([np.asarray(each.carried_by) for each in answers])
+    companions, horizons, estimator = Companions(*variance, *shift, *two_time), {}, DERIVATIVES
+    unstable = unstable_from([np.asarray(each.carried_by) for each in answers], sites)
     # The kink of relu is smoothed where it is differentiated: both estimates are compared at every step.
     if unstable is not None or study.network.activation == "relu":
         with jax.enable_x64(True):
             networks = ShallowNetworks(process, root_of(process.input_kernel), gaps)
-            cost = (last + 1) * process.stages * (len(points.inputs) ** 2 + 50)
+            cost = float((last + 1) * process.stages * (len(points.inputs) ** 2 + 50))
             blocks, seed = study.theory.scramblings, study.theory.seed
             wide = solve_by_populations(networks, cost, blocks, seed, progress=progress)
         companions, horizons = replaced(companions, unstable, wide, limit.steps)
-        estimator = "derivatives, and networks without them where these are unstable or disagree"
+        estimator = COMPARED
     unexplained = max(float(tail[min(modes, len(tail)) - 1]) if len(tail) else 0.0 for *_, tail in scattered)
     found = (*companions, sites, modes, unexplained)
     return FiniteWidthCorrections(limit, *found, time.perf_counter() - started, horizons, estimator)

@@ -1,4 +1,4 @@
-"""Until which step order 1/N is known, and by which estimate; see `populations` for one without derivatives."""
+"""Until which step order 1/N is known, and by which estimate; `populations` needs no derivatives."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,12 +7,13 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from widthwise.fluctuations.populations import Estimates, Networks, block_estimates
+from widthwise.fluctuations.populations import LEVELS, Estimates, Networks, block_estimates
 from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.infinite_width.replicates import mean_and_stderr
 from widthwise.progress import Progress
 
-CARRIED_BY = 64  # sites that are to carry the squares of derivatives, which then err by an eighth
+CARRIED_BY = 64  # sites that are to carry the squares of derivatives, which then err by an eighth,
+SHARE = 1 / 8  # or this share of few sites
 DISAGREEMENT = 4.0  # of the two estimates, in standard errors, over all entries of a step
 NOISY = 0.3  # of its size, from which a companion is taken from populations if they are at hand
 NEXT_ORDER = 0.25  # of the leading one, from which populations are too narrow for it
@@ -58,10 +59,10 @@ class OrderOfN(NamedTuple):
     two_time: Leading
 
 
-def unstable_from(carried_by: list[Float[np.ndarray, " step"]]) -> int | None:
+def unstable_from(carried_by: list[Float[np.ndarray, " step"]], sites: int) -> int | None:
     """The first recorded step, by position, at which few sites own the derivatives of any scrambling."""
     fewest, most = np.min(carried_by, axis=0), np.max(carried_by, axis=0)
-    found = np.flatnonzero((most > 0) & ~(fewest >= CARRIED_BY))
+    found = np.flatnonzero((most > 0) & ~(fewest >= min(CARRIED_BY, SHARE * sites)))
     return int(found[0]) if len(found) else None
 
 
@@ -75,7 +76,8 @@ def solve_by_populations(
     """
     found = None
     for size in SIZES:
-        wider = of_size(networks, size, cost, blocks, seed, progress)
+        count = int(np.clip(EFFORT / (cost * size * blocks), *POPULATIONS))
+        wider = of_size(networks, size, count, blocks, seed, levels=LEVELS, progress=progress)
         found = wider if found is None else jax.tree.map(_narrowest, found, wider, is_leaf=_is_leading)
         if all(each.reached.all() for each in jax.tree.leaves(found, is_leaf=_is_leading)):
             break
@@ -84,16 +86,15 @@ def solve_by_populations(
 
 
 def of_size(
-    networks: Networks, size: int, cost: float, blocks: int, seed: int, progress: Progress
+    networks: Networks, size: int, count: int, blocks: int, seed: int, *, levels: int, progress: Progress
 ) -> OrderOfN:
-    """By populations of `size` neurons."""
-    count = int(np.clip(EFFORT / (cost * size * blocks), *POPULATIONS))
+    """By `count` populations of `size` neurons in each of the independent `blocks`."""
     progress.start(f"networks of {size} neurons", blocks)
     answers: list[Estimates] = []
     for block in range(blocks):
-        start = np.random.default_rng((seed, SEED_OF_POPULATIONS, size, block)).integers(2**31)
+        start = np.random.default_rng((seed, SEED_OF_POPULATIONS, block, size)).integers(2**31)
         keys = jax.random.split(jax.random.key(start), count)
-        answers.append(jax.tree.map(np.asarray, block_estimates(networks, keys, size)))
+        answers.append(jax.tree.map(np.asarray, block_estimates(networks, keys, size, levels)))
         progress.advance()
 
     def named(orders: list[OrderParameters]) -> dict[str, Leading]:
@@ -104,11 +105,14 @@ def of_size(
 
 
 def leading(blocks: list[Float[np.ndarray, "level step *entry"]]) -> Leading:
-    """From q(S) and q(S/2), the first two levels of every block.
+    """From q(S) and q(S/2), the first two levels of every block; q(S) alone where there is but one.
 
     The error holds the scatter of the blocks and, where a next order is seen, what may be left of it: its own
     share of itself.
     """
+    if len(blocks[0]) == 1:
+        value, error = mean_and_stderr([each[0] for each in blocks])
+        return Leading(value, error, np.isfinite(size_of(value)))
     value, error = mean_and_stderr([2 * each[0] - each[1] for each in blocks])
     change, noise = mean_and_stderr([each[0] - each[1] for each in blocks])
     first = size_of(np.mean([each[0] for each in blocks], axis=0))
@@ -119,8 +123,9 @@ def leading(blocks: list[Float[np.ndarray, "level step *entry"]]) -> Leading:
 
 
 def size_of(x: Float[np.ndarray, "step *entry"]) -> Float[np.ndarray, " step"]:
-    """The root mean square over the entries of a step."""
-    return np.sqrt(np.mean(x**2, axis=tuple(range(1, x.ndim))))
+    """The root mean square over the entries of a step; zero of none."""
+    squares = x.reshape(len(x), -1) ** 2
+    return np.sqrt(squares.sum(axis=1) / max(squares.shape[1], 1))
 
 
 def _is_leading(node: object) -> bool:
@@ -128,12 +133,19 @@ def _is_leading(node: object) -> bool:
 
 
 def _narrowest(narrow: Leading, wide: Leading) -> Leading:
-    """At each step of narrow networks if these reach leading order."""
+    """At each step of narrow networks if these reach leading order, else of wide ones.
+
+    These reach it unless they are further from the narrow ones, a quarter as wide, than a next order of
+    `NEXT_ORDER` would take them.
+    """
+    apart = size_of(wide.value - narrow.value)
+    noise = np.hypot(size_of(wide.stderr), size_of(narrow.stderr))
+    grown = (apart > 3 * NEXT_ORDER * size_of(wide.value)) & (apart > SEEN * noise)
     take = np.expand_dims(narrow.reached, tuple(range(1, narrow.value.ndim)))
     return Leading(
         np.where(take, narrow.value, wide.value),
         np.where(take, narrow.stderr, wide.stderr),
-        narrow.reached | wide.reached,
+        narrow.reached | (wide.reached & ~grown),
     )
 
 
@@ -156,6 +168,9 @@ def replaced(
         joined = {}
         for name, answer in answers.items():
             own, error = (getattr(getattr(before, kind + suffix), name) for suffix in ("", "_stderr"))
+            if not own.size:  # not asked for
+                joined[name] = own, error
+                continue
             start = _fails_from(own, error, answer, unstable)
             end = _end(reached[name], start)
             joined[name] = _joined(own, answer.value, start, end), _joined(error, answer.stderr, start, end)
@@ -200,8 +215,10 @@ def _joined(own: np.ndarray, other: np.ndarray, start: int, end: int) -> np.ndar
 
 def _joined_twice(own: np.ndarray, other: np.ndarray, start: int, end: int) -> np.ndarray:
     """Along both of its axes of time."""
-    late = _joined(own, other, start, end).swapaxes(0, 1)
-    return _joined(late, other.swapaxes(0, 1), start, end).swapaxes(0, 1)
+    joined, count = own.copy(), len(other)
+    joined[start:count, :count], joined[:count, start:count] = other[start:], other[:, start:]
+    joined[end:], joined[:, end:] = np.nan, np.nan
+    return joined
 
 
 def _horizon(steps: Int[np.ndarray, " step"], end: int) -> Horizon:

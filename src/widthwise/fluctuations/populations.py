@@ -11,7 +11,7 @@ are right to O(1/S^2). No neuron's path is differentiated, so none that is unsta
 **Source:** Bordelon and Pehlevan, arXiv 2304.03408, for what is estimated.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -28,6 +28,7 @@ from widthwise.infinite_width.site import Population, Site, SiteProcess
 LEVELS = 3  # networks of S, S/2 and S/4 neurons
 
 
+@runtime_checkable
 class Networks(Protocol):
     """Networks of finite width whose neurons are the leading axis of every array."""
 
@@ -105,11 +106,13 @@ class Estimates(NamedTuple):
 
 
 @eqx.filter_jit
-def block_estimates(networks: Networks, keys: Key[Array, " population"], size: int) -> Estimates:
+def block_estimates(
+    networks: Networks, keys: Key[Array, " population"], size: int, levels: int = LEVELS
+) -> Estimates:
     """V and d at every level, from one population of `size` neurons for each key."""
-    sizes = [size // 2**level for level in range(LEVELS)]
+    sizes = [size // 2**level for level in range(levels)]
 
-    def levels(key: Key[Array, ""]) -> tuple[OrderParameters, ...]:
+    def nested(key: Key[Array, ""]) -> tuple[OrderParameters, ...]:
         neurons = networks.draw(key, size)
         parts = (
             jax.tree.map(lambda leaf, count=count: leaf.reshape(-1, count, *leaf.shape[1:]), neurons)
@@ -117,7 +120,7 @@ def block_estimates(networks: Networks, keys: Key[Array, " population"], size: i
         )
         return tuple(jax.lax.map(networks.observe, part) for part in parts)
 
-    found = jax.lax.map(levels, keys)  # of each level (population, part, ...)
+    found = jax.lax.map(nested, keys)  # of each level (population, part, ...)
     every = [jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), level) for level in found]
     variance = [
         jax.tree.map(lambda leaf, count=count: count * jnp.var(leaf, axis=0, ddof=1), level)

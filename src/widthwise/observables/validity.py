@@ -17,7 +17,7 @@ def validity_warnings(
 ) -> list[str]:
     """One sentence a warning, naming the width or step it concerns; empty when there is none.
 
-    `sites`: how many were used for the fluctuations; `by_networks`, whether networks without derivatives were.
+    `sites`: how many were used for the fluctuations; `by_networks`, whether networks replaced derivatives.
     """
     narrow = min(study.ensemble.widths)
     checks = (
@@ -26,7 +26,6 @@ def validity_warnings(
         _long_time(theory, study, narrow, train),
         _many_points(train, narrow),
         _rich_and_late(theory, study),
-        _kink(theory, study),
         *_noisy(theory, sites, by_networks),
     )
     return [warning for warning in checks if warning]
@@ -99,18 +98,6 @@ def _rich_and_late(theory: xr.Dataset, study: Study) -> str:
     return (
         f"At richness {study.network.richness:g} the predictions' leading-order variance has died out by the "
         "last steps; higher orders in 1/N can dominate there."
-    )
-
-
-def _kink(theory: xr.Dataset, study: Study) -> str:
-    """The derivative of ReLU's step is a normal density of finite width, and neurons may gather there."""
-    deep = study.network.hidden_layers > 1 and any(str(name).endswith("_variance") for name in theory)
-    judged = "gradient_kernel_variance" in theory or deep
-    if study.network.activation != "relu" or study.network.richness <= 1 or not judged:
-        return ""
-    return (
-        "ReLU at richness above 1: neurons gather at the kink, where responses are smoothed; variances of "
-        "the gradient kernel have been seen too large by a factor of two. Compare with trained networks."
     )
 
 
