@@ -9,6 +9,7 @@ kept in FOLDER: a run that was interrupted goes on. `python benchmarks/claims.py
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import xarray as xr
@@ -17,6 +18,8 @@ from machine import RESULTS, write_result
 
 import widthwise as ww
 from widthwise.audit.ensemble_view import measure
+from widthwise.audit.sentences import CAUSE
+from widthwise.report.words import conclude
 
 WIDTHS, SEEDS = (16, 32, 64, 128, 256), 8
 QUANTITIES = (
@@ -82,10 +85,17 @@ def rate_study(parametrization: str, rate: str, share: float, widths: tuple[int,
 
 
 def audited(records: xr.Dataset, claims: tuple[str, ...] | None = None) -> tuple[ww.Audit, dict[str, object]]:
-    """The audit's verdict, its first sentence, and the claims that fail."""
+    """The audit's verdict, what it says, how many tests have which verdict, and the claims that fail."""
     found = ww.audit(records, claims=claims)
-    bad = sorted({row.claim for row in found.rows if row.verdict == "inconsistent"})
-    return found, {"audit": found.verdict, "audit_says": found.summary[0], "inconsistent": bad}
+    tests = [row for row in found.rows if row.judges]
+    told = conclude(found.rows, found.evidence["alpha"], found.summary)
+    causes = [sentence for sentence in found.summary if sentence.startswith(CAUSE)]
+    return found, {
+        "audit": found.verdict,
+        "audit_says": " ".join([told.answer, told.detail, *causes]),
+        "tests": dict(Counter(row.verdict for row in tests)),
+        "inconsistent": sorted({row.claim for row in tests if row.verdict == "inconsistent"}),
+    }
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "audit": {"analysis", "records", "study"},
     "report": {"analysis", "audit", "records", "study"},
     "testing": {"adapters", "audit", "report"},
+    "torch": {"adapters", "analysis", "audit", "records", "report", "study"},
     "atomic": set(),
     "errors": set(),
     "progress": set(),

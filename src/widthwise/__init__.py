@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from widthwise import exact as exact
     from widthwise import testing as testing
+    from widthwise import torch as torch
     from widthwise.adapters import RecordWriter as RecordWriter
     from widthwise.adapters import jax_recorder as jax_recorder
     from widthwise.adapters import open_runs as open_runs
-    from widthwise.adapters import torch as torch
     from widthwise.analysis import compare as compare
     from widthwise.audit import Audit as Audit
     from widthwise.audit import AuditSettings as AuditSettings
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _NAMES = {
-    "adapters": ["RecordWriter", "jax_recorder", "open_runs", "torch"],
+    "adapters": ["RecordWriter", "jax_recorder", "open_runs"],
     "analysis": ["compare"],
     "audit": ["Audit", "AuditSettings"],
     "data": ["Points", "load_points"],
@@ -91,7 +91,7 @@ _NAMES = {
 }
 # Public names that are modules; `audit` is called as its function. Importing any file of a folder puts the
 # folder's module here, so that such a name can be nothing else.
-_MODULES = ("audit", "exact", "testing")
+_MODULES = ("audit", "exact", "testing", "torch")
 _HOMES = {name: room for room, names in _NAMES.items() for name in names}
 __all__ = [*_HOMES, *_MODULES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 

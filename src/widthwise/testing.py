@@ -37,6 +37,12 @@ def assert_width_consistent(
     else:
         raise InputError(f"`records` is a {type(records).__name__}: give a dataset, or paths of records")
     found = audit(dataset, alpha=alpha, claims=claims, settings=settings)
+    return assert_consistent(found, allow_underpowered=allow_underpowered)
+
+
+def assert_consistent(found: Audit, *, allow_underpowered: bool = True) -> Audit:
+    """Fail unless an audit that was made passes, as `assert_width_consistent` does; returns the audit."""
+    __tracebackhide__ = True
     passes = found.verdict == "consistent" or (found.verdict == "underpowered" and allow_underpowered)
     if not (passes and found.rows):
         raise AssertionError(f"\n{audit_text(found)}")

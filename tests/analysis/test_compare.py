@@ -287,6 +287,27 @@ def test_other_points_of_the_same_number_are_refused(seed):
     assert compare(theory, rounded).verdicts
 
 
+def test_targets_by_other_dimensions_are_not_compared(seed):
+    truth = Truth(seeds=4, **SMALL)
+    records = make_records(truth, np.random.default_rng(seed))
+    other = records.assign(target=(("point", "class"), -records["target"].to_numpy()))
+    assert compare(make_theory(truth), other).verdicts
+
+
+def test_the_resolution_holds_three_standard_errors_of_theory(seed):
+    """Of errors beside which networks do not count: in standard errors of their mean."""
+    truth = Truth(seeds=16, widths=(32, 128), **SMALL)
+    theory, records = make_theory(truth), make_records(truth, np.random.default_rng(seed))
+    found = []
+    for error in (10.0, 20.0):
+        known = theory.assign(prediction_stderr=xr.full_like(theory["prediction"], error))
+        (row,) = rows(compare(known, records), "mean_with_shift", part="prediction, test", width=128)
+        found.append(row.resolution)
+    tested = records["prediction"].sel(width=128).isel(point=slice(truth.train, None))
+    noise = np.sqrt(tested.astype(float).var("seed", ddof=1).mean().item() / truth.seeds)
+    assert found[1] - found[0] == pytest.approx(3 * 10.0 / noise, rel=1e-3)
+
+
 def test_what_is_no_ensemble_is_refused():
     truth = Truth(seeds=4, **SMALL)
     with pytest.raises(InputError, match="dimensions width, seed, step"):

@@ -31,6 +31,16 @@ def test_share_of_variance_is_that_of_the_networks(seed, share):
         assert gap.interval[0] <= gap.interval[1] <= 1
 
 
+@pytest.mark.parametrize("alpha", [0.1, 0.5])
+def test_half_of_the_level_is_left_out_at_either_end(seed, alpha):
+    """Of resamples of variance and bias that are given, against a limit that is known."""
+    variance, bias = np.random.default_rng(seed).uniform(0.5, 1.0, (2, 4001))
+    found = [Ensembling(np.array([5.0]), 4.0, 3.0 + bias, 3.0 + bias + variance)]
+    low, high = split_gap((16,), found, 0, alpha, limit=3.0).interval
+    shares = variance / (variance + bias)
+    assert [(shares < low).mean(), (shares > high).mean()] == pytest.approx([alpha / 2] * 2, abs=1e-3)
+
+
 def test_variance_and_bias_add_up_to_the_gap_of_one_network(seed):
     found = ensembles(np.random.default_rng(seed), 1.0, 3.0)
     gap = split_gap(WIDTHS, found, 0, 0.05)

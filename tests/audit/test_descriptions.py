@@ -196,6 +196,19 @@ def test_marks_of_the_edge_are_those_of_the_curves(seed):
     assert edge[16].expected == pytest.approx((curves[-1, 0] > 1.8).mean())
 
 
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_the_interval_of_a_mean_over_networks_is_students(seed, alpha):
+    steps = np.arange(0, 400, 10)
+    slopes = np.random.default_rng(seed).uniform(0.005, 0.02, (4, 6, 1))
+    curves = 1.001 + slopes * steps
+    records = dataset(steps, sharpness=(RUN, curves), loss=(RUN, np.exp(-curves)))
+    rows = audit(records, alpha=alpha, claims=["large_rate"]).rows
+    (row,) = [r for r in rows if (r.where["quantity"], r.where.get("width")) == ("first crossing", 16)]
+    crossing = steps[np.argmax(curves[0] > 2, axis=1)]
+    expected = stats.t.interval(1 - alpha, 5, crossing.mean(), stats.sem(crossing))
+    np.testing.assert_allclose(row.interval, expected)
+
+
 def test_the_threshold_follows_the_optimizer(seed):
     steps = np.arange(0, 100, 10)
     curves = np.broadcast_to(0.05 * steps, (4, 6, 10)) * (0.999 + 1e-6 * np.arange(6)[:, None])

@@ -1,9 +1,12 @@
 """What training was set to do: every check passes what is the same and names what is not."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 
+import widthwise as ww
 from widthwise.audit import audit
 
 WIDTHS, SEEDS, STEPS = (32, 64, 128, 256), 2, (0, 1, 2, 4, 8)
@@ -108,3 +111,16 @@ def test_networks_that_died_compare_no_steps():
     records["loss"][0, :, 3:] = np.nan
     records["batch_size"][0, :, 3:] = np.nan
     assert rows_of(records)[0] == "consistent"
+
+
+def test_records_of_a_study_say_that_their_set_up_is_one():
+    """The engine trains all widths alike: described, so that losses alone do not pass for a tested set-up."""
+    study = ww.Study(name="alike")
+    bare = recorded()[["loss"]].assign_attrs(study=json.dumps(study.tables()))
+    found = audit(bare)
+    assert "training_setup" not in {each.claim for each in found.untested}
+    (row,) = (row for row in found.rows if row.claim == "training_setup")
+    assert not row.judges and "the same batches, optimizer" in row.advice
+    without = audit(bare.drop_attrs())
+    assert "training_setup" in {each.claim for each in without.untested}
+    assert found.verdict == without.verdict

@@ -203,6 +203,7 @@ WRONG_CALLS = {
     "unknown key": (["--set", "audit.onse=1"], "did you mean `audit.onset`?"),
     "other table": (["--set", "training.steps=1"], "give audit.key=value"),
     "text": (["--set", "audit.onset='a'"], '`audit.onset` = "a": expected a finite number'),
+    "limit": (["--limit", "mpu"], 'widthwise: --limit mpu: `audit.limit` = "mpu"'),
     "no file": (["--settings", "absent.toml"], "there is no such settings file"),
     "study": (["--settings", "study.toml"], "stand in one table, [audit]"),
     "out": (["--out", "study.toml"], "is a file"),

@@ -44,7 +44,7 @@ def make_plan(seeds=4, minutes=0.0):
         record=RecordSettings(quantities=("prediction", "loss")),
         run=RunSettings(checkpoint_minutes=minutes),
     )
-    return Plan(Layout(study, POINTS), lambda width: Sums(), 1, lambda width: "")
+    return Plan(Layout(study, POINTS), lambda width: Sums(), lambda width: "")
 
 
 class Sums:
@@ -91,7 +91,7 @@ def attempt(path, plan, trainer, progress):
         remove_checkpoints(store, pending)
         try:
             for cell in pending:
-                train_cell(plan, trainer, store, cell, progress)
+                train_cell(trainer, store, cell, progress)
         except KeyboardInterrupt:
             return False
         remove_checkpoints(store, [])

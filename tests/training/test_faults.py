@@ -34,11 +34,11 @@ PARENT = """if True:
     from test_faults import POINTS, STUDY
     from widthwise.training import train_ensemble
     intact = process.train_cell
-    def train_cell(plan, trainer, store, cell, progress):
+    def train_cell(trainer, store, cell, progress):
         trainer(range(1), None, Silent()) if not warm else None
         warm.append(1)
         print("begin", cell.name, flush=True)
-        return intact(plan, trainer, store, cell, progress)
+        return intact(trainer, store, cell, progress)
     class Silent:
         def start(self, label, total, parts=()): pass
         def advance(self, amount=1): pass

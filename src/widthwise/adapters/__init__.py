@@ -1,10 +1,13 @@
-"""Recording from any training code, and opening what was recorded. Begin at `writer.py`."""
+"""Recording from any training code, and opening what was recorded. Begin at `writer.py`.
 
-from typing import Any
+Names are imported when they are first used: what records a PyTorch training loads no JAX.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from widthwise.adapters.random_state import random_states_kept
 
-with random_states_kept():
+if TYPE_CHECKING:
     from widthwise.adapters.collect import open_runs
     from widthwise.adapters.pytree import TreeRecorder, jax_recorder, tree_rms, tree_shapes
     from widthwise.adapters.steps import log_steps
@@ -16,17 +19,22 @@ __all__ = [
     "jax_recorder",
     "log_steps",
     "open_runs",
-    "torch",  # pyright: ignore[reportUnsupportedDunderAll]
     "tree_rms",
     "tree_shapes",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """The recorder for PyTorch, read when it is first asked for."""
-    if name != "torch":
+    """The public name, imported now."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with random_states_kept():
-        import widthwise.adapters.torch as module
-
-    return module
+        if name == "open_runs":
+            import widthwise.adapters.collect as home
+        elif name == "log_steps":
+            import widthwise.adapters.steps as home
+        elif name == "RecordWriter":
+            import widthwise.adapters.writer as home
+        else:
+            import widthwise.adapters.pytree as home
+    return getattr(home, name)

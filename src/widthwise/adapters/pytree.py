@@ -5,7 +5,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import jax
 import numpy as np
 
 from widthwise.adapters.writer import RecordWriter
@@ -91,6 +90,8 @@ class TreeRecorder:
 
 def _arrays(tree: Any) -> Mapping[str, np.ndarray]:
     """The floating-point arrays of a tree by path, such as "dense.kernel"."""
+    import jax  # not above: recorders of other packages load none
+
     paths, _ = jax.tree_util.tree_flatten_with_path(tree)
     found = {}
     for path, leaf in paths:

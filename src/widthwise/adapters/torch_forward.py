@@ -84,7 +84,9 @@ def observe(
     weights: dict[str, Any] = {}
     with ExitStack() as stack:
         for name, module in modules.items():
-            stack.enter_context(_hook(module.register_forward_hook(_keeper(layers, name))))
+            # Before hooks of the user's, as effects of updates are measured: what hooks add is outside.
+            handle = module.register_forward_hook(_keeper(layers, name), prepend=True)
+            stack.enter_context(_hook(handle))
         if watch_attention and attention is None:
             for name, module in model.named_modules():
                 if isinstance(module, require_torch().nn.MultiheadAttention):

@@ -19,7 +19,7 @@ from widthwise.analysis.scaling import (
     shift_ratios,
     variance_ratios,
 )
-from widthwise.analysis.signflip import LargestT, student_t
+from widthwise.analysis.signflip import FORGIVEN_STANDARD_ERRORS, LargestT, student_t
 from widthwise.analysis.verdict import OWN, Test
 from widthwise.wording import percent
 
@@ -130,7 +130,7 @@ def _sizes(cell: Measurement, theory: PartTheory, width: int) -> tuple[float, fl
     """Of a typical element: its value, the standard error of its mean, and what is forgiven of theory's."""
     # Elements differ little in noise: the typical one gives the smallest error that would be seen.
     noise = math.sqrt(float(cell.variance.mean()) / cell.seeds)
-    forgiven = 3.0 * math.sqrt(float((theory.mean_error(width) ** 2).mean()))
+    forgiven = FORGIVEN_STANDARD_ERRORS * math.sqrt(float((theory.mean_error(width) ** 2).mean()))
     return math.sqrt(float((theory.value**2).mean())), noise, forgiven
 
 

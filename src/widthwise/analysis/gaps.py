@@ -201,7 +201,7 @@ def converging_gaps(products: Products, *, least: float, allowed: float) -> GapT
     known = all(math.isfinite(floor) for floor in floors)
     a, b = math.sqrt(floors[0]), kappa * math.sqrt(floors[1]) / rank**0.25 if known else math.inf
     if not known or a + b == 0:
-        together, dof = 1.0, float(max(1, fewest - 1))
+        together, dof = 1.0, 1.0  # without noise, or with an unknown one, of no consequence
     elif products.family is not None:
         together, dof = max(1.0, (a + b) ** 2 / (a**2 / rank + b**2)), float(fewest - 1)
     else:

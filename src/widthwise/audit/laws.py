@@ -1,6 +1,5 @@
 """What exponents a tensor's scales must have: from its recorded law, or from how its sides grow."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from widthwise.analysis.exponents import fit_exponent
 from widthwise.audit.ensemble_view import EnsembleView
+from widthwise.audit.optimizers import adaptive
 from widthwise.audit.patterns import shifts_of
 
 Range = tuple[float, float]
@@ -119,17 +119,6 @@ def fixed_inside(laws: Sequence[TensorLaw]) -> set[str]:
         for law in laws
         if law.is_matrix and (law.role == "input" or (law.role == "readout" and law.feeds in INSIDE))
     }
-
-
-def adaptive(measured: EnsembleView) -> bool:
-    """Whether the optimizer's steps do not follow the size of gradients, as those of Adam; by what training
-    recorded, else by the study."""
-    if measured.has("optimizer_hash", "step", "tensor"):
-        numbers = np.concatenate([v.ravel() for v in measured.numbers("optimizer_hash")])
-        return not bool(
-            np.isin(numbers[np.isfinite(numbers)], [zlib.crc32(b"SGD"), zlib.crc32(b"MuSGD")]).any()
-        )
-    return measured.study is not None and measured.study.training.optimizer in ("adam", "adamw")
 
 
 def matrices_of(measured: EnsembleView) -> np.ndarray:

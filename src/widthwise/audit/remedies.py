@@ -1,21 +1,12 @@
 """What to change where a scale of a tensor is wrong, and the cause of a verdict in one sentence."""
 
-import zlib
 from collections.abc import Sequence
 
-import numpy as np
-
-from widthwise.analysis.verdict import OWN, ClaimRow
+from widthwise.analysis.verdict import ClaimRow
 from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.audit.laws import TensorLaw, tensor_laws
+from widthwise.audit.optimizers import optimizers_of
 
-OPTIMIZERS = {
-    float(zlib.crc32(name.encode())): name
-    for name in (
-        "SGD", "Adam", "AdamW", "Muon", "Lion", "Adafactor", "MuSGD", "MuAdam", "MuAdamW", "RMSprop", "NAdam",
-        "Adagrad", "Adamax", "RAdam", "SGDW", "SOAP", "Shampoo",
-    )
-}  # fmt: skip
 WHAT = {"input": "input weights", "hidden": "hidden weights", "readout": "read-outs", "scalar": "tensors"}
 SAME = 0.3  # within which exponents are off alike
 MOST_NAMES = 3
@@ -44,20 +35,6 @@ def change(quantity: str, deviation: float, optimizer: str = "") -> str:
     return f"{verb} its {what} by {factor}"
 
 
-def optimizers_of(measured: EnsembleView) -> dict[str, str]:
-    """The class of each tensor's optimizer, "" where it is not known."""
-    return measured.once("optimizers", lambda: _optimizers(measured))
-
-
-def _optimizers(measured: EnsembleView) -> dict[str, str]:
-    names = measured.names("tensor") if "tensor" in measured.records.dims else []
-    if not measured.has("optimizer_hash", "step", "tensor"):
-        return dict.fromkeys(names, "")
-    with np.errstate(all="ignore"):
-        table = np.nanmax(measured.numbers("optimizer_hash")[0], axis=(0, 1), initial=-1.0)
-    return {name: OPTIMIZERS.get(float(number), "") for name, number in zip(names, table, strict=True)}
-
-
 def cause(measured: EnsembleView, rows: Sequence[ClaimRow]) -> str:
     """The first failure in one sentence with its remedy: all tensors that are off as the first one is."""
     bad = [row for row in rows if row.verdict == "inconsistent"]
@@ -70,7 +47,7 @@ def cause(measured: EnsembleView, rows: Sequence[ClaimRow]) -> str:
     alike = [
         str(row.where["tensor"])
         for row in bad
-        if row.depth == OWN
+        if row.depth == first.depth
         and row.where.get("quantity") == quantity
         and row.where.get("tensor") in laws
         and _kind(laws[str(row.where["tensor"])]) == kind

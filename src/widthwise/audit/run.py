@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -20,7 +21,7 @@ from widthwise.audit.gap_series import Gaps, measure_gaps
 from widthwise.audit.sentences import summarize
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
-from widthwise.records.evidence import evidence
+from widthwise.records.evidence import made_with
 
 SCHEMA = 1
 
@@ -33,7 +34,8 @@ class Audit:
     steps, alpha, versions; `summary`, sentences for a practitioner; `gaps` between widths at each step, and
     `ensembles`, losses of ensembles at every width, where the records allow; `comparison`, measured against
     predicted, where there was a theory of the same study (no file keeps its numbers); `coordinates`, sizes of
-    layers and effects of updates against width.
+    layers and effects of updates against width; of `ww.torch.check` also `page`, where its report is, and
+    `suggestion`, the change that it found, as code.
     """
 
     rows: tuple[ClaimRow, ...]
@@ -44,6 +46,8 @@ class Audit:
     ensembles: EnsembleCurves | None = field(default=None, compare=False, repr=False)
     comparison: Comparison | None = field(default=None, compare=False)
     coordinates: CoordinateCheck | None = field(default=None, compare=False, repr=False)
+    page: Path | None = field(default=None, compare=False)
+    suggestion: str = field(default="", compare=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -166,7 +170,6 @@ def _chosen(claims: Sequence[str] | None) -> list[str]:
 
 
 def _evidence(measured: EnsembleView) -> dict[str, object]:
-    made = evidence()
     return {
         "widths": list(measured.widths),
         "seeds": int(measured.trained.sum(axis=1).max()),
@@ -176,6 +179,5 @@ def _evidence(measured: EnsembleView) -> dict[str, object]:
         "recorded_steps": len(measured.steps),
         "alpha": measured.alpha,
         "left_out": list(measured.notes),
-        "commit": made["commit"],
-        "versions": made["versions"],
+        **made_with(),
     }

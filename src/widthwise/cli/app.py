@@ -267,9 +267,8 @@ def audit(
         from widthwise.cli import audit as auditing
         from widthwise.cli.audit_options import read_settings
 
-        wanted = [] if limit is None else [f"audit.limit={limit!r}"]
-        wanted += ["audit.strict=true"] if strict else []
-        chosen = read_settings(settings, [*(overrides or []), *wanted])
+        given = ({} if limit is None else {"limit": limit}) | ({"strict": True} if strict else {})
+        chosen = read_settings(settings, overrides or [], given)
         question = auditing.Question(tuple(paths), alpha, auditing.claims_of(claims), chosen)
         directory = auditing.place_of(question, out)
         guard.directory = directory
@@ -280,6 +279,63 @@ def audit(
         else:
             _tell(auditing.render(audited, directory), quiet)
     raise typer.Exit(auditing.STATUS[audited.audit.verdict])
+
+
+@app.command(
+    epilog="Examples: widthwise check examples/check_transformer.py | widthwise check FILE.py --suggest | "
+    "widthwise check FILE.py --widths 32,64,128,256 --seeds 6 --out check/mine --json"
+)
+def check(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.py",
+            help="Defines make(width), batches and loss; perhaps optimizer, scheduler, clip, probes, widths.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[str | None, _option("Where everything goes; check/ if not given.", "DIR", "--out")] = None,
+    widths: Annotated[str | None, _option("By default 64,128,256,512.", "N1,N2,...")] = None,
+    seeds: Annotated[int | None, _option("Copies of each width, by default 4.", "COUNT")] = None,
+    steps: Annotated[int | None, _option("Updates of each copy, by default 10.", "COUNT")] = None,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Search for the change that makes it consistent.")
+    ] = False,
+    limit: Annotated[
+        str | None, _option("The infinite width that is meant, by default mup.", "mup|ntk|standard")
+    ] = None,
+    device: Annotated[str | None, _option("By default an accelerator, if there is one.", "NAME")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print verdict.json in place of the table.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Is my PyTorch model scaled rightly with width? Trains small copies of it, audits them, names the cause.
+
+    Writes records, verdict.json and report.html into DIR; interrupted, the same command goes on. Exit status:
+    0 consistent; 1 inconsistent; 3 too little data; 2 a wrong call, a bad input, or an error in FILE.py.
+    """
+    with guarded() as guard:
+        from widthwise.cli import check as checking
+        from widthwise.cli.audit import STATUS
+
+        directory = checking.place_of(out)
+        guard.directory = directory
+        given = {
+            "widths": checking.whole_numbers(widths, "--widths"),
+            "seeds": seeds,
+            "steps": steps,
+            "suggest": suggest or None,
+            "limit": limit,
+            "device": device,
+        }
+        with open_progress(quiet) as progress:
+            found = checking.run_check(file, given, directory, progress)
+        if as_json:
+            write_line((directory / "verdict.json").read_text(encoding="utf-8").rstrip("\n"))
+        else:
+            _tell(checking.render(found, directory), quiet)
+    raise typer.Exit(STATUS[found.verdict])
 
 
 @app.command(epilog="Example: widthwise report runs/digits")

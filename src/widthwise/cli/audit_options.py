@@ -1,8 +1,9 @@
 """The `[audit]` table: thresholds of an audit from a file and from `--set`."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from widthwise.audit import AuditSettings
@@ -14,11 +15,13 @@ from widthwise.study.values import shown
 TABLE = "audit"
 
 
-def read_settings(file: Path | None, overrides: Sequence[str] = ()) -> AuditSettings:
+def read_settings(
+    file: Path | None, overrides: Sequence[str] = (), given: Mapping[str, Any] = MappingProxyType({})
+) -> AuditSettings:
     """Settings of an audit.
 
     **Arguments:** `file`, TOML with a table `[audit]`; `overrides`, texts such as "audit.onset=0.05", which
-    win.
+    win; `given`, values of options of their own, such as `--limit`, which win over those.
     **Errors:** `InputError` naming what cannot be read, an unknown key with the nearest valid one, a bad
     value.
     """
@@ -26,10 +29,12 @@ def read_settings(file: Path | None, overrides: Sequence[str] = ()) -> AuditSett
     for override in overrides:
         key, value = _of_override(override)
         found[key] = value
+    found |= given
     try:
         return AuditSettings(**checked(TABLE, found, AuditSettings))
     except InputError as error:
         origin = [str(file)] * (file is not None) + [f"--set {override}" for override in overrides]
+        origin += [f"--{key}" + f" {value}" * (value is not True) for key, value in given.items()]
         raise InputError(f"{' with '.join(origin)}: {error}") from None
 
 

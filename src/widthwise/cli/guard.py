@@ -117,6 +117,8 @@ def _saved(directory: Path | str | None) -> str:
     kept = [name for name in ("theory.nc", "report.html") if (directory / name).is_file()]
     if (directory / "records.zarr").is_dir():
         kept.append(_trained(directory / "records.zarr"))
+    if copies := len(list(directory.glob("width=*/seed=*.zarr"))):
+        kept.append(f"{copies} trained networks")
     return f"{directory} keeps {' and '.join(kept) or 'no results yet'}; {RESUME}"
 
 

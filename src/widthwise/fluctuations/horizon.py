@@ -15,7 +15,7 @@ from widthwise.progress import Progress
 CARRIED_BY = 64  # sites that are to carry the squares of derivatives, which then err by an eighth,
 SHARE = 1 / 8  # or this share of few sites
 DISAGREEMENT = 4.0  # of the two estimates, in standard errors, over all entries of a step
-NOISY = 0.3  # of its size, from which a companion is taken from populations if they are at hand
+NOISY = 0.3  # of its size, from which an error, or a disagreement, is too large for derivatives
 NEXT_ORDER = 0.25  # of the leading one, from which populations are too narrow for it
 SEEN = 3.0  # standard errors from which a next order is told from noise
 SIZES = (512, 2048, 8192)  # neurons of a population, as far as the next order asks for
@@ -194,7 +194,8 @@ def _fails_from(
     """The first position at which the derivatives' numbers are not to be printed, else how many there are."""
     count = len(other.value)  # without what diverged
     mine, ours, theirs = size_of(own[:count]), size_of(error[:count]), size_of(other.stderr)
-    apart = size_of(own[:count] - other.value) > DISAGREEMENT * np.hypot(ours, theirs)
+    between = size_of(own[:count] - other.value)
+    apart = (between > DISAGREEMENT * np.hypot(ours, theirs)) & (between > NOISY * size_of(other.value))
     noisy = (ours > NOISY * mine) & (theirs < ours)
     failing = [*np.flatnonzero(apart | noisy)[:1], len(own) if unstable is None else unstable]
     return int(min(failing))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["input", "hidden", "readout", "scalar"]
+from widthwise.study.parametrizations import Role
+
 Start = Literal["normal", "zero", "one"]
 
 

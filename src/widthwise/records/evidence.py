@@ -8,14 +8,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import jax
-
 PACKAGES = ("widthwise", "jax", "jaxlib", "numpy", "zarr", "xarray")
 GIT_SECONDS = 5.0
 
 
 def evidence() -> dict[str, object]:
-    """Where and with what a computation that starts now is made, as plain JSON data; it never fails.
+    """Where and with what a computation by JAX that starts now is made, as plain JSON data; it never fails.
 
     **Returns:** `versions` of the packages that matter and of Python; `commit` of the working copy, with
     "-dirty" if tracked files were changed, None for an installed package; `platform`; `cpu_count`, the
@@ -24,14 +22,20 @@ def evidence() -> dict[str, object]:
     >>> sorted(evidence())
     ['commit', 'cpu_count', 'device', 'platform', 'started', 'versions']
     """
+    import jax  # not above: judging what others trained must not take an accelerator's memory from them
+
     return {
-        "versions": _versions(),
-        "commit": _commit(Path(__file__).resolve()),
+        **made_with(),
         "platform": platform.platform(),
         "cpu_count": usable_processors(),
         "device": jax.devices()[0].device_kind,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def made_with() -> dict[str, object]:
+    """`versions` and `commit` of `evidence`, without loading JAX."""
+    return {"versions": _versions(), "commit": _commit(Path(__file__).resolve())}
 
 
 def usable_processors() -> int:

@@ -171,6 +171,7 @@ def _audit_part(run: Gathered, rows: list[ClaimRow]) -> dict[str, object]:
         "conclusion": conclude(audit.rows, audit.evidence.get("alpha"), audit.summary),
         "verdict": audit.verdict,
         "summary": audit.summary,
+        "suggestion": audit.suggestion,
         "tensors": tensor_table(rows),
         "untested": [(title_of(each.claim), each.why) for each in audit.untested],
         "notes": run.audited.sources.notes,

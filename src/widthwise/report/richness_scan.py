@@ -54,7 +54,7 @@ def mean_loss(series: TheorySeries, width: int) -> np.ndarray:
     return series.value + (np.nan if series.shift is None else series.shift) / width
 
 
-def best(series: TheorySeries, values: np.ndarray, *, largest: bool) -> int | None:
+def best(values: np.ndarray, *, largest: bool) -> int | None:
     """Position of the largest or least known value."""
     if not np.isfinite(values).any():
         return None
@@ -100,7 +100,7 @@ def _curve(
 
 
 def _mark(series: TheorySeries, values: np.ndarray, *, largest: bool) -> list[tuple[float, float]]:
-    at = best(series, values, largest=largest)
+    at = best(values, largest=largest)
     return [] if at is None else [(float(series.steps[at]), float(values[at]))]
 
 
@@ -131,7 +131,7 @@ def _remark(run: Gathered, split: str, prediction: TheorySeries, loss: TheorySer
     judged.append(("loss at infinite width", loss, loss.value, False))
     parts = []
     for what, series, values, largest in judged:
-        at = best(series, values, largest=largest)
+        at = best(values, largest=largest)
         if at is not None:
             end = ", the end of the scan" if len(values) > 1 and at in (0, len(values) - 1) else ""
             parts.append(f"{what}: {number(series.steps[at])}{end}")

@@ -6,12 +6,11 @@ from widthwise.progress import Progress
 from widthwise.records import Cell, RecordStore
 from widthwise.records.journal import noted
 from widthwise.training.checkpoint import Checkpoint, checkpoint_folder
-from widthwise.training.plan import BlockTrainer, Plan
+from widthwise.training.chunks import units_of
+from widthwise.training.plan import BlockTrainer
 
 
-def train_cell(
-    plan: Plan, trainer: BlockTrainer, store: RecordStore, cell: Cell, progress: Progress
-) -> np.ndarray:
+def train_cell(trainer: BlockTrainer, store: RecordStore, cell: Cell, progress: Progress) -> np.ndarray:
     """Train the networks of a cell and record them, from where an earlier attempt was interrupted.
 
     Blocks of networks that are recorded already stay; of the block amid which a process died, training goes
@@ -19,7 +18,7 @@ def train_cell(
 
     **Returns:** where each network diverged, -1 if nowhere.
     """
-    layout, identity = plan.layout, plan.layout.training_hash()
+    layout, identity = store.layout, store.layout.training_hash()
     blocks = layout.blocks(cell)
     minutes = layout.study.run.checkpoint_minutes
 
@@ -42,7 +41,7 @@ def train_cell(
         store.begin(cell, diverged)
         for seeds in blocks:
             if seeds.start in diverged:
-                progress.advance(plan.units * len(seeds))
+                progress.advance(units_of(layout.study) * len(seeds))
                 continue
             checkpoint = checkpoints[seeds.start]
             trajectory = trainer(seeds, checkpoint, progress)

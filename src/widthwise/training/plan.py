@@ -24,19 +24,24 @@ from widthwise.training.run import Trajectory, run_networks
 from widthwise.training.trainer import Trainer, Tree
 
 # Trains networks of one width: a pure function of their seeds, whatever the checkpoint holds; progress is
-# advanced by networks times `Plan.units`.
+# advanced by networks times `units_of` the study.
 BlockTrainer = Callable[[range, Checkpoint | None, Progress], Trajectory]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """**Fields:** `trainer_of(width)` compiles; `units` of progress in a network; `preflight(width)` refuses
-    what does not fit into memory, before anything is compiled, and says what takes surprisingly long."""
+    """**Fields:** `trainer_of(width)` compiles; `preflight(width)` refuses what does not fit into memory,
+    before anything is compiled, and says what takes surprisingly long; `points`, if not the study's own."""
 
     layout: Layout
     trainer_of: Callable[[int], BlockTrainer]
-    units: int
     preflight: Callable[[int], str]
+    points: Points | None = None
+
+    @property
+    def units(self) -> int:
+        """Of progress in a network."""
+        return units_of(self.layout.study)
 
 
 def plan_training(
@@ -82,4 +87,4 @@ def plan_training(
 
         return train
 
-    return Plan(layout, trainer_of, units_of(study), before)
+    return Plan(layout, trainer_of, before, points)

@@ -57,10 +57,8 @@ def train_ensemble(
         parts = [(plan.units * (cell.stop - cell.start), cell.width) for cell in pending]
         progress.start("training", sum(units for units, _ in parts), parts)
         if pending:
-            if study.run.executor == "ray":
-                run_on_ray(plan, store, pending, progress, points)
-            else:
-                run_in_process(plan, store, pending, progress)
+            run = run_on_ray if study.run.executor == "ray" else run_in_process
+            run(plan, store, pending, progress)
             remove_checkpoints(store, [])
         if out is None:
             return xr.open_zarr(store.group.store, chunks=None).load()

@@ -130,6 +130,19 @@ def test_the_compiled_program_keeps_to_the_estimate(key, block, coupled):
     assert 0.2 * estimate < planned < estimate + passing
 
 
+@pytest.mark.parametrize("block", [16, 256])
+def test_kernels_of_many_points_keep_to_the_estimate(key, block):
+    """Few weights, so that kernels take more than gradients do."""
+    points, sizes = 256, (8, 4, 1)
+    model = initialize(key, NetworkSettings(), sizes, jnp.float64)
+    parameters = sum(w.size for w in jax.tree.leaves(model))
+    rates = jax.tree.map(lambda w: jnp.ones(()), model)
+    program = jax.jit(lambda w, x: tangent_kernel(predict, w, rates, x, block=block, coupled=False))
+    planned = program.lower(model, jnp.ones((points, 8))).compile().memory_analysis().temp_size_in_bytes
+    passing, kernel = 8 * points * 4 * 3, 8 * points**2
+    assert kernel < planned < tangent_kernel_bytes(parameters, points, 1, block, 8) + passing
+
+
 def test_passes_are_as_many_as_are_made(key):
     """Counted at run time, by a callback in the backward pass."""
     model, inputs = model_and_inputs(key)

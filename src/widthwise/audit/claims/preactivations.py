@@ -37,13 +37,13 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
 
 
 def _weights(measured: EnsembleView) -> np.ndarray:
-    """Roots of the share of each level, by the trapezoidal rule."""
+    """Roots of the share of each level, up to a factor, by the trapezoidal rule; alike if none is known."""
     records = measured.records
     count = records.sizes["quantile"]
     known = "quantile" in records.coords and records["quantile"].dtype.kind in "iuf"
     levels = records["quantile"].to_numpy().astype(float) if known else np.linspace(0, 1, count)
     if count < 2 or not (np.diff(levels) > 0).all():
-        return np.full(count, 1 / np.sqrt(count))
+        return np.ones(count)
     return np.sqrt(np.gradient(levels))
 
 

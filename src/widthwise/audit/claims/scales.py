@@ -13,8 +13,9 @@ from widthwise.audit.claims.scale_series import EFFECT, Scale, layer_scales, ten
 from widthwise.audit.claims.width_exponent import exponent_test
 from widthwise.audit.ensemble_view import EnsembleView
 from widthwise.audit.laws import TensorLaw, fixed_inside, tensor_laws
+from widthwise.audit.optimizers import optimizers_of
 from widthwise.audit.patterns import whole_parametrization
-from widthwise.audit.remedies import change, optimizers_of
+from widthwise.audit.remedies import change
 
 CLAIM = "scales"
 UPDATES = ("update_rms", EFFECT)

@@ -38,43 +38,31 @@ def _of_sharpness(measured: EnsembleView) -> list[Test]:
     curves, labels = _read(measured, "sharpness", widths, steps), measured.steps[steps]
     training = TrainingSettings() if measured.study is None else measured.study.training
     limit = stability_threshold(training.optimizer, training.momentum)
-    until = int(labels[-1])
-    crossings = [first_crossing(labels, c, limit) for c in curves]
-    found = mean_rows(
-        measured,
-        CLAIM,
-        widths,
-        [sharpening_slope(labels, c, limit) for c in curves],
-        {"quantity": "progressive sharpening", "until_step": until, "unit": "sharpness per step"},
-        words=lambda own, wide: (
-            f"Before it first crosses {limit:.3g} the sharpness changes by {own} and by {wide} per step."
+    shares, span = [share_at_the_edge(c, limit) for c in curves], {"until_step": int(labels[-1])}
+    described = [
+        (
+            [sharpening_slope(labels, c, limit) for c in curves],
+            {"quantity": "progressive sharpening", **span, "unit": "sharpness per step"},
+            f"Before it first crosses {limit:.3g} the sharpness changes by {{}} and by {{}} per step.",
         ),
-    )
-    found += mean_rows(
-        measured,
-        CLAIM,
-        widths,
-        crossings,
-        {"quantity": "first crossing", "unit": "step"},
-        words=lambda own, wide: (
-            f"Where the sharpness crosses {limit:.3g}, it first does at step {own} and {wide}."
+        (
+            [first_crossing(labels, c, limit) for c in curves],
+            {"quantity": "first crossing", "unit": "step"},
+            f"Where the sharpness crosses {limit:.3g}, it first does at step {{}} and {{}}.",
         ),
-    )
-    shares = [share_at_the_edge(c, limit) for c in curves]
+        (
+            shares,
+            {"quantity": "at the edge of stability", **span, "unit": "share of steps"},
+            f"The sharpness is within a tenth of {limit:.3g} at a share of recorded steps of {{}} and {{}}.",
+        ),
+    ]
     if not any(each.any() for each in shares):
-        return found
-    found += mean_rows(
-        measured,
-        CLAIM,
-        widths,
-        shares,
-        {"quantity": "at the edge of stability", "until_step": until, "unit": "share of steps"},
-        words=lambda own, wide: (
-            f"The sharpness is within a tenth of {limit:.3g} at a share of recorded steps of "
-            f"{own} and {wide}."
-        ),
-    )
-    return found
+        del described[-1]
+    return [
+        row
+        for values, where, words in described
+        for row in mean_rows(measured, CLAIM, widths, values, where, words=words.format)
+    ]
 
 
 def _of_losses(measured: EnsembleView) -> list[Test]:

@@ -16,6 +16,10 @@ ROUNDED = 0.05  # by how much the share of entries that an update does not move 
 EPSILON = 0.1  # and the share by which epsilon makes Adam's steps smaller
 LEAST_DECAY = 0.05  # of a weight, over all of training: less decay than that is none
 FULL_PRECISION = 20  # bits of a mantissa; numbers with fewer round updates away
+ONE_STUDY = (
+    "All networks were trained by one study: the same batches, optimizer, schedule, clipping, decay and "
+    "precision at every width, and no dropout."
+)
 Curve = Float[np.ndarray, "width step"]
 
 
@@ -25,12 +29,15 @@ def tests(measured: EnsembleView) -> list[Test] | Untested:
     Rates of tensors may, by one factor for all of training: their schedules, relative to the first rate that
     is not zero, must be the same. Decay, rate times `weight_decay`, may not take more of the weights of wider
     networks. Epsilon may scale, if it makes the steps of wide networks no smaller. Numbers of half precision
-    must not lose the small updates of wide networks.
+    must not lose the small updates of wide networks. Records of a study were trained by this package, by one
+    set-up: that is described, and nothing is left to check.
     """
     checks: tuple[Callable[[EnsembleView], Test | None], ...] = (
         _batch_size, _batch_order, _dropout, _schedule, _momentum, _decay, _epsilon, _precision,
     )  # fmt: skip
     found = [test for check in checks if (test := check(measured)) is not None]
+    if not found and measured.study is not None:
+        return [Test(claim=CLAIM, where={"check": "study"}, advice_good=ONE_STUDY)]
     if len(measured.widths) < 2 or not found:
         return Untested(
             claim=CLAIM, why="the records do not say how training was set: give the recorder `optimizer`"

@@ -60,6 +60,7 @@ class Content:
     schema: Literal[1]
     verdict: Verdict | None = None
     summary: tuple[str, ...] = ()
+    suggestion: str = ""
     claims: tuple[Annotated[ClaimRow, BeforeValidator(_known)], ...]
     untested: tuple[Untested, ...] = ()
     evidence: dict[str, Any]
@@ -86,6 +87,7 @@ class Audited:
             schema=1,
             verdict=audit.verdict,
             summary=audit.summary,
+            suggestion=audit.suggestion,
             claims=audit.rows,
             untested=audit.untested,
             evidence=audit.evidence,
@@ -131,6 +133,7 @@ def read_verdict(path: str | Path) -> Audited:
         found.gaps,
         found.ensembles,
         coordinates=found.coordinates,
+        suggestion=found.suggestion,
     )
     return Audited(audit, found.records)
 

@@ -15,5 +15,5 @@ def run_in_process(plan: Plan, store: RecordStore, pending: list[Cell], progress
     for width, cells in groupby(pending, key=lambda cell: cell.width):
         with said_if_long(progress, f"width {width}: compiling"):
             trainer = plan.trainer_of(width)
-        diverged_at = [train_cell(plan, trainer, store, cell, progress) for cell in cells]
+        diverged_at = [train_cell(trainer, store, cell, progress) for cell in cells]
         report_divergence(width, np.concatenate(diverged_at), progress)

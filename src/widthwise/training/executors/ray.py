@@ -34,18 +34,15 @@ ANSWER_SECONDS = 5.0  # for which a cluster's address is tried
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
 
-def run_on_ray(
-    plan: Plan, store: RecordStore, pending: list[Cell], progress: Progress, points: Points | None = None
-) -> None:
+def run_on_ray(plan: Plan, store: RecordStore, pending: list[Cell], progress: Progress) -> None:
     """Train the cells on a cluster: the one this process is connected to, that of `run.address`, or a new one
     on this machine, which ends with the run.
 
     Every node must reach the store under its name, and the study's data under its path.
-    **Arguments:** `points`, if they are not those that the study names.
     **Errors:** `InputError` if `ray` is not installed, the store is in memory, no node is large enough, or a
     cell failed more often than `run.retries`; all other cells are trained first.
     """
-    folder, study = store.folder, plan.layout.study
+    folder, study, points = store.folder, plan.layout.study, plan.points
     if folder is None or folder.name.startswith("memory://"):
         raise InputError('`run.executor` = "ray": workers share records through files: give `out`')
     order = {
@@ -85,7 +82,7 @@ def train_in_worker(order: dict[str, Any], cell: dict[str, int]) -> dict[str, An
         plan = plan_training(study, points, folder, processors)
         store = join_store(folder, plan.layout)
         one = Cell(**cell)
-        diverged_at = train_cell(plan, plan.trainer_of(one.width), store, one, said)
+        diverged_at = train_cell(plan.trainer_of(one.width), store, one, said)
     except InputError as error:
         return {"error": str(error)}
     return {"diverged_at": diverged_at, "messages": said.messages}

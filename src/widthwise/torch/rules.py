@@ -1,0 +1,78 @@
+"""The rule of each tensor of a PyTorch model, all factors taken into its start and its rates."""
+
+import math
+from typing import NamedTuple
+
+from widthwise.study.parametrizations import TABLE, Role
+from widthwise.study.settings import Parametrization
+from widthwise.torch.roles import Growth, Tensor
+
+
+class TensorRule(NamedTuple):
+    """How a tensor begins and learns, over the base width: a row of the table.
+
+    **Fields:** `growth`, m; `start`, of the size of its entries; `sgd_rate` and `adam_rate`, relative to the
+    learning rate; `gradient`, of the size of its gradient; `out` and `into`, how many times as large its
+    sides are; `decays`, whether weight decay applies; `multiplier`, what the user asked the tensor to be
+    multiplied with, and is in all of the above; `std`, root mean square of its initial entries; `why`,
+    in words.
+    """
+
+    tensor: str
+    shape: tuple[int, ...]
+    role: Role
+    growth: float
+    start: float
+    sgd_rate: float
+    adam_rate: float
+    gradient: float
+    out: float
+    into: float
+    decays: bool
+    base_shape: tuple[int, ...]
+    multiplier: float
+    std: float
+    why: str
+
+
+def rule_of(
+    name: str, tensor: Tensor, base: Tensor, growth: Growth, parametrization: Parametrization
+) -> TensorRule:
+    r"""The table's row with its multiplier folded: c W is one array that starts c times as large, learns
+    $c^2$ (SGD) or c (Adam) times as fast, and has 1/c of the gradient.
+
+    Of a hidden matrix whose sides grow differently gradients follow the outgoing one and everything else the
+    incoming one.
+    """
+    law, m = TABLE[parametrization][growth.role], growth.m
+    uneven = growth.out / growth.into if growth.role == "hidden" else 1.0
+    factor = m**law.multiplier
+    return TensorRule(
+        tensor=name,
+        shape=tensor.shape,
+        role=growth.role,
+        growth=m,
+        start=m**law.std * factor,
+        sgd_rate=m**law.sgd * uneven**-law.gradient * factor**2,
+        adam_rate=m**law.adam * factor,
+        gradient=(m * uneven) ** law.gradient / factor,
+        out=growth.out,
+        into=growth.into,
+        decays=len(tensor.shape) > 1 and tensor.layout != "vector",
+        base_shape=base.shape,
+        multiplier=1.0,
+        std=math.nan,
+        why=growth.why,
+    )
+
+
+def multiplied(rule: TensorRule, factor: float, why: str) -> TensorRule:
+    """The rule of a tensor that the forward pass is to multiply with a factor, folded."""
+    return rule._replace(
+        start=rule.start * factor,
+        sgd_rate=rule.sgd_rate * factor**2,
+        adam_rate=rule.adam_rate * factor,
+        gradient=rule.gradient / factor,
+        multiplier=rule.multiplier * factor,
+        why=f"{rule.why}; {why}",
+    )

@@ -1,0 +1,107 @@
+"""The smallest change that makes an inconsistent model consistent: tried, and given as code."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from widthwise.adapters import open_runs
+from widthwise.analysis.verdict import OWN
+from widthwise.audit import Audit, AuditSettings, audit
+from widthwise.progress import Progress
+from widthwise.torch.candidates import SETTINGS, of_tensors, settings_alike
+from widthwise.torch.copies import train_copies
+from widthwise.torch.correction import NONE, Correction, without_one
+from widthwise.torch.suggested_code import code_of
+from widthwise.torch.task import Task
+
+MOST_ROUNDS, MOST_TRIALS = 4, 10
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What to tell: a sentence, and lines to paste, empty if nothing helped."""
+
+    sentence: str
+    code: str = ""
+
+
+def suggested(task: Task, found: Audit, settings: AuditSettings, progress: Progress) -> Suggestion:
+    """Try corrections of what an audit named, one at a time, until copies that are trained with them are
+    consistent; where one is not enough, the next beside it.
+
+    Every trial trains all copies anew, with the same seeds. A correction that is not needed beside later ones
+    is left out. At most `MOST_TRIALS` are made.
+    """
+    search = _Search(task, settings, progress)
+    chosen, at = NONE, found
+    for _ in range(MOST_ROUNDS):
+        better = search.best(chosen, at)
+        if better is None:
+            break
+        chosen, at = better
+        if at.verdict != "inconsistent":
+            chosen = search.pruned(chosen, at)
+            return _told(task, chosen, at)
+    if chosen is NONE:
+        tried = ", ".join(search.names) or "nothing that can be changed from outside of the model"
+        return Suggestion(f"No single change was found that makes it consistent; tried: {tried}.")
+    return Suggestion(
+        f"No change was found that makes it consistent. Nearer to it: {chosen.name}; then: {at.summary[0]}"
+    )
+
+
+def _told(task: Task, chosen: Correction, at: Audit) -> Suggestion:
+    now = (
+        "consistent" if at.verdict == "consistent" else "no more inconsistent, with too little data for more"
+    )
+    return Suggestion(
+        f"With this change the same copies, trained again, are {now}: {chosen.name}.",
+        code_of(chosen, task.widths[0]),
+    )
+
+
+class _Search:
+    """Trials, counted."""
+
+    def __init__(self, task: Task, settings: AuditSettings, progress: Progress):
+        self._task, self._settings, self._progress = task, settings, progress
+        self.names: list[str] = []
+
+    def best(self, chosen: Correction, at: Audit) -> tuple[Correction, Audit] | None:
+        """Settings of training that are not alike, made so, if there are any: what else is wrong shows then.
+        Else the first of the corrections of tensors that mends all, or the one that leaves least; None if
+        none leaves less than there is."""
+        best: tuple[Correction, Audit] | None = None
+        for option in settings_alike(self._task, at) or of_tensors(self._task, at):
+            trial = chosen.with_(option)
+            result = self._tried(trial)
+            if result is None:
+                break
+            if result.verdict != "inconsistent":
+                return trial, result
+            if _wrong(result) < _wrong(at if best is None else best[1]):
+                best = trial, result
+        return best
+
+    def pruned(self, chosen: Correction, at: Audit) -> Correction:
+        """Without the parts that are not needed."""
+        for less in without_one(chosen):
+            result = self._tried(less)
+            if result is not None and result.verdict == at.verdict:
+                return less
+        return chosen
+
+    def _tried(self, trial: Correction) -> Audit | None:
+        """The audit of copies with a correction; None if there were enough trials."""
+        if len(self.names) >= MOST_TRIALS:
+            return None
+        self.names.append(trial.name)
+        with tempfile.TemporaryDirectory() as folder:
+            train_copies(self._task, Path(folder), self._progress, trial)
+            return audit(open_runs(folder).load(), settings=self._settings)
+
+
+def _wrong(found: Audit) -> tuple[int, int, int]:
+    """How many settings, how many tensors of their own, and how much in all is inconsistent."""
+    bad = [row for row in found.rows if row.verdict == "inconsistent"]
+    return sum(row.claim == SETTINGS for row in bad), sum(row.depth == OWN for row in bad), len(bad)
