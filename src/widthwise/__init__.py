@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from widthwise import exact as exact
+    from widthwise import forecast as forecast
     from widthwise import testing as testing
     from widthwise import torch as torch
     from widthwise.adapters import RecordWriter as RecordWriter
@@ -89,9 +90,9 @@ _NAMES = {
         "train_ensemble",
     ],
 }
-# Public names that are modules; `audit` is called as its function. Importing any file of a folder puts the
-# folder's module here, so that such a name can be nothing else.
-_MODULES = ("audit", "exact", "testing", "torch")
+# Public names that are modules; `audit` and `forecast` are called as their functions. Importing any file of a
+# folder puts the folder's module here, so that such a name can be nothing else.
+_MODULES = ("audit", "exact", "forecast", "testing", "torch")
 _HOMES = {name: room for room, names in _NAMES.items() for name in names}
 __all__ = [*_HOMES, *_MODULES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -1,5 +1,7 @@
 """Theory against nested families: intervals hold on repeats, and are far narrower than of networks alone."""
 
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -101,3 +103,17 @@ def test_families_that_span_no_two_widths_are_none():
     assert family_labels(data.drop_vars("family")) is None
     with pytest.raises(InputError, match=r"`family` has dimensions .*: give whole numbers"):
         family_labels(data.drop_vars("family").assign(family=("seed", np.zeros(24))))
+
+
+def test_steps_at_which_families_differ_by_noise_count_little(monkeypatch):
+    """Late second-order noise, of which theory's variance says nothing, must not blur the early ones."""
+    noisy = BENT.copy()
+    noisy[2:] += 5.0 * np.array([1.0, -1.0])  # the shift is their sum
+    monkeypatch.setattr(sys.modules[__name__], "BENT", noisy)
+    (row,) = [
+        r
+        for r in compare(theory(), records(np.random.default_rng(12), 48)).verdicts
+        if r.claim == "shift_scaling"
+    ]
+    assert (row.interval[1] - row.interval[0]) / 2 < 0.6
+    assert not row.misses

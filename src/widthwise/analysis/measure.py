@@ -31,7 +31,8 @@ class Measurement:
 
     **Fields:** `products`, seed products of deviations from infinite width, summed over steps and elements;
     per step the mean over elements of the `variance` s^2 and of |v_e - v_inf|^2, and the former's relative
-    error; `projection`, each seed's matched-filter measure of (shift in the networks) / (shift in theory);
+    error; `projection`, each seed's matched-filter measure of (shift in the networks) / (shift in theory), by
+    steps that add up to it;
     `raw` and `freed`, the largest |t| against theory with its shift, and with the next order removed as
     well (None at the narrowest width); `mismatches`, elements that do not vary over seeds and yet are not
     theory's; `family` of each seed, where widths share some, of which `raw` and `freed` then have the means.
@@ -42,7 +43,7 @@ class Measurement:
     variance: Float[np.ndarray, "step"]
     variance_relative_error: Float[np.ndarray, "step"]
     squared_distance: Float[np.ndarray, "step"]
-    projection: Float[np.ndarray, "seed"] | None
+    projection: Float[np.ndarray, "seed step"] | None
     raw: LargestT
     freed: LargestT | None
     mismatches: int
@@ -63,7 +64,7 @@ class Measurement:
                 [self.variance_relative_error, later.variance_relative_error]
             ),
             squared_distance=np.concatenate([self.squared_distance, later.squared_distance]),
-            projection=_both(np.add, self.projection, later.projection),
+            projection=_both(lambda a, b: np.concatenate([a, b], axis=1), self.projection, later.projection),
             raw=self.raw.merged(later.raw),
             freed=_both(LargestT.merged, self.freed, later.freed),
             mismatches=self.mismatches + later.mismatches,
@@ -210,7 +211,7 @@ def measure_block(
         variance=variance / elements,
         variance_relative_error=relative_error,
         squared_distance=np.einsum("ste,ste->t", deviations, deviations) / (seeds * elements),
-        projection=None if weights is None else width * (deviations * weights).sum(axis=(1, 2)),
+        projection=None if weights is None else width * np.einsum("ste,te->st", deviations, weights),
         raw=largest(residuals),
         freed=freed,
         # With one seed nothing varies, and that says nothing.

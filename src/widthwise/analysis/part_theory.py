@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from widthwise.analysis.align import Common, Part
 
@@ -18,7 +18,8 @@ KNOWN = 8.0
 class PartTheory:
     """Theory at a part's elements (step, element); companions that were not computed are None.
 
-    `rounding` is the size below which a difference in the records is arithmetic, not information.
+    `rounding` is the size below which a difference in the records is arithmetic, not information; `steps`
+    are the labels of the steps, their positions if None.
     """
 
     value: Float[np.ndarray, "step element"]
@@ -28,6 +29,7 @@ class PartTheory:
     shift: Float[np.ndarray, "step element"] | None
     shift_error: Float[np.ndarray, "step element"] | None
     rounding: float
+    steps: Int[np.ndarray, "step"] | None = None
 
     def expected_shift(self, width: int) -> Float[np.ndarray, "step element"]:
         """Mean at `width` minus infinite width, shift / N; 0 without a shift."""
@@ -95,4 +97,5 @@ def read_part_theory(theory: xr.Dataset, part: Part, common: Common, rounding: f
         shift=chosen("_shift"),
         shift_error=chosen("_shift_stderr"),
         rounding=rounding,
+        steps=common.steps,
     )

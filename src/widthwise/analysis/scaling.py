@@ -28,6 +28,7 @@ from widthwise.analysis.seeds import (
     pooled_variance_relative_error,
     single_squared_distance,
 )
+from widthwise.analysis.step_weights import step_weights
 
 # The ensemble mean's distance counts as resolved beyond this many standard deviations of its noise.
 RESOLVED_Z = 3.0
@@ -137,36 +138,57 @@ def shift_ratios(cells: Cells, theory: PartTheory) -> dict[int, Estimate]:
     for width, cell in cells.items():
         if cell.seeds < 2 or cell.projection is None:
             continue
-        noise = float(cell.projection.std(ddof=1)) / math.sqrt(cell.seeds)
+        projection = cell.projection.sum(axis=1)
+        noise = float(projection.std(ddof=1)) / math.sqrt(cell.seeds)
         numerical = width * float((np.abs(weights) * theory.mean_error(width)).sum())
-        value = float(cell.projection.mean())
+        value = float(projection.mean())
         ratios[width] = Estimate(value, math.hypot(noise, numerical), cell.seeds - 1.0, numerical)
     return ratios
 
 
 def limiting_shift_ratio(ratios: dict[int, Estimate], theory: PartTheory, cells: Cells) -> Estimate | None:
     """The ratio as N -> infinity, the intercept of a_N = a + c/N; noise grows as sqrt(N), so narrow widths
-    lead. Of families, from the differences between their widths, `fitted_constant`."""
+    lead. Of families, from the differences between their widths, `fitted_constant`, at the steps at which
+    these differences tell most, `step_weights`."""
     if not ratios:
         return None
     widths = np.array(list(ratios), dtype=float)
     weights = np.array([r.dof + 1.0 for r in ratios.values()]) / widths
-    if (families := _families(cells, list(ratios))) is not None:
-        common, columns = complete(families), []
-        if len(common) < 2:
-            return None
-        for width, labels in zip(ratios, families, strict=True):
-            projection = cells[width].projection
-            assert projection is not None
-            values, found = family_means(projection, labels)
-            columns.append(values[np.isin(found, common)])
-        found, b = fitted_constant(widths, np.stack(columns, axis=1), weights)
-        filtered = theory.matched_filter()
-        assert filtered is not None
-        of_shift = 0.0 if theory.shift_error is None else theory.shift_error
-        numerical = float((np.abs(filtered) * (abs(b @ widths) * theory.error + of_shift)).sum())
-        return Estimate(found.value, math.hypot(found.error, numerical), found.dof, numerical)
+    families = _families(cells, list(ratios))
+    if families is not None:
+        return _shift_of_families(widths, weights, families, theory, cells)
     return combine(limit_coefficients(widths, weights), list(ratios.values()))
+
+
+def _shift_of_families(
+    widths: Float[np.ndarray, " width"],
+    weights: Float[np.ndarray, " width"],
+    families: list[Labels],
+    theory: PartTheory,
+    cells: Cells,
+) -> Estimate | None:
+    common, columns = complete(families), []
+    if len(common) < 2:
+        return None
+    for width, labels in zip(widths, families, strict=True):
+        projection = cells[int(width)].projection
+        assert projection is not None
+        values, found = family_means(projection, labels)
+        columns.append(values[np.isin(found, common)])
+    by_step, filtered = np.stack(columns, axis=-1), theory.matched_filter()
+    assert filtered is not None and theory.shift is not None
+    of_shift = np.zeros_like(filtered) if theory.shift_error is None else theory.shift_error
+    _, b = fitted_constant(widths, by_step.sum(axis=1), weights)
+    steps = np.arange(len(filtered)) if theory.steps is None else theory.steps
+    expected = (filtered * theory.shift).sum(axis=1)
+    a, spans = step_weights(steps, by_step @ b, expected, (np.abs(filtered) * of_shift).sum(axis=1))
+    found, b = fitted_constant(widths, np.einsum("ftw,t->fw", by_step, a), weights)
+    error = abs(b @ widths) * theory.error + of_shift
+    numerical = float((a[:, None] * np.abs(filtered) * error).sum())
+    # What scatter is left has lost a degree of freedom for each further span of steps that it chose.
+    dof = max(1.0, found.dof - (spans - 1))
+    noise = found.error * math.sqrt(found.dof / dof)
+    return Estimate(found.value, math.hypot(noise, numerical), dof, numerical)
 
 
 def _row_products(cell: Measurement) -> Float[np.ndarray, "row row"]:

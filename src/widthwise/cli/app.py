@@ -6,22 +6,21 @@ Everything heavy is imported inside the commands, so that `--help` answers at on
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from widthwise.cli import forecast_command
 from widthwise.cli.guard import guarded
+from widthwise.cli.options import Quiet
+from widthwise.cli.options import option as _option
+from widthwise.cli.options import tell as _tell
 from widthwise.cli.progress_bar import open_progress
 from widthwise.cli.streams import write_line
 from widthwise.errors import InputError
 
 if TYPE_CHECKING:
     from widthwise.study import Study
-
-
-def _option(help: str, metavar: str, *names: str) -> Any:
-    """An option that need not be given; `help` says what holds without it."""
-    return typer.Option(*names, metavar=metavar, help=help, show_default=False)
 
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.", show_default=False)]
@@ -38,7 +37,6 @@ Tolerance = Annotated[
         help="How small effects of finite width should be, where the report says from which width they are.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 app = typer.Typer(
     name="widthwise",
@@ -281,6 +279,9 @@ def audit(
     raise typer.Exit(auditing.STATUS[audited.audit.verdict])
 
 
+app.command(epilog=forecast_command.EPILOG)(forecast_command.forecast)
+
+
 @app.command(
     epilog="Examples: widthwise check examples/check_transformer.py | widthwise check FILE.py --suggest | "
     "widthwise check FILE.py --widths 32,64,128,256 --seeds 6 --out check/mine --json"
@@ -359,8 +360,3 @@ def _study(study_file: Path, overrides: list[str] | None) -> "Study":
     from widthwise.study import load_study
 
     return load_study(study_file, overrides or [])
-
-
-def _tell(text: str, quiet: bool) -> None:
-    if not quiet:
-        write_line(text)

@@ -59,13 +59,13 @@ def claims_of(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def place_of(question: Question, out: str | None) -> Path:
+def place_of(question: Question, out: str | None, otherwise: Path = DEFAULT_OUT) -> Path:
     """The folder that results go to; made if it is not there.
 
     **Errors:** `InputError` for a URL, a file or nothing.
     """
     audited = _local_folder(question.paths[0]) if len(question.paths) == 1 else None
-    directory = folder_of(out, audited or DEFAULT_OUT)
+    directory = folder_of(out, audited or otherwise)
     if is_url(str(directory)):
         raise InputError(f"{directory}: verdict and report go to a folder; give one with --out")
     refuse_file(directory)
@@ -79,7 +79,7 @@ def open_audited(question: Question) -> tuple[xr.Dataset, xr.Dataset | None]:
     """
     directory = question.run_directory
     trained = directory is not None and known_study(read_attributes(directory / RECORDS)) is not None
-    places = [_records_at(path) for path in question.paths]
+    places = [records_at(path) for path in question.paths]
     # What `widthwise train` wrote is read in blocks, not network by network.
     records = open_records(places[0]) if trained else open_runs(places)
     if directory is None or not (directory / THEORY).exists():
@@ -160,7 +160,11 @@ def _is_run(path: str) -> bool:
     return folder is not None and (folder / RECORDS).is_dir()
 
 
-def _records_at(path: str) -> str | Path:
+def records_at(path: str) -> str | Path:
+    """Where the records are that a path on the command line means.
+
+    **Errors:** `InputError` for no path, and for a sweep.
+    """
     if not path.strip() or "\0" in path:
         raise InputError(f"{path!r}: is no path; give a run's folder, a records.zarr, or a CSV of losses")
     if is_url(path):

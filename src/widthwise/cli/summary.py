@@ -44,7 +44,10 @@ def render_losses(records: xr.Dataset) -> str:
     table = Table(title=f"{title} at step {int(records['step'][-1])}", title_justify="left")
     for column in ("width", "networks", "diverged", *splits):
         table.add_column(column, justify="right")
-    for width, rows in zip(records["width"].to_numpy(), loss, strict=True):
+    # Nested families have more narrow networks than wide ones: the others' places are empty.
+    done = records["done"].transpose("width", "seed").to_numpy()
+    for width, networks, trained in zip(records["width"].to_numpy(), loss, done, strict=True):
+        rows = networks[trained]
         finite = rows[np.isfinite(rows).all(axis=1)]
         columns = finite.T[: len(splits)]
         numbers = [_mean(column) for column in columns] if len(finite) else [ABSENT] * len(splits)

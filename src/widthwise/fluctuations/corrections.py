@@ -104,18 +104,24 @@ def finite_width_corrections(
     require_corrections(study, points)
     sites = sites_of(study, len(points.inputs))
     if not is_one_population(study):
-        variance, stderr, *two_time = deep_variances(limit, progress=progress)
+        variance, stderr, two_time, two_time_stderr = deep_variances(limit, progress=progress)
         wide, count = deep_populations(limit, progress=progress), len(limit.steps)
-        shift = [
+        shift, shift_stderr = (
             OrderParameters(**{name: nan_after(each[i], count) for name, each in wide.shift.items()})
             for i in range(2)
-        ]
-        companions, horizons = replaced(
-            Companions(variance, stderr, *shift, *two_time), None, wide, limit.steps
         )
-        found = (*companions, sites, None, None)
-        seconds = time.perf_counter() - started
-        return FiniteWidthCorrections(limit, *found, seconds, horizons, COMPARED)
+        companions = Companions(variance, stderr, shift, shift_stderr, two_time, two_time_stderr)
+        companions, horizons = replaced(companions, None, wide, limit.steps)
+        return FiniteWidthCorrections(
+            limit,
+            **companions._asdict(),
+            sites=sites,
+            modes=None,
+            unexplained=None,
+            wall_time=time.perf_counter() - started,
+            horizons=horizons,
+            estimator=COMPARED,
+        )
     with jax.enable_x64(True):
         process = site_process(study, points)
     finite = limit.finite_steps
@@ -139,8 +145,8 @@ def finite_width_corrections(
     steps = len(limit.steps)
     variance = orders_and_stderr([each.variance for each in answers], steps)
     shift = orders_and_stderr([each.shift for each in answers], steps)
-    two_time = [nan_after(x, steps, 2) for x in mean_and_stderr([each.two_time for each in answers])]
-    companions, horizons, estimator = Companions(*variance, *shift, *two_time), {}, DERIVATIVES
+    first, second = (nan_after(x, steps, 2) for x in mean_and_stderr([each.two_time for each in answers]))
+    companions, horizons, estimator = Companions(*variance, *shift, first, second), {}, DERIVATIVES
     unstable = unstable_from([np.asarray(each.carried_by) for each in answers], sites)
     # The kink of relu is smoothed where it is differentiated: both estimates are compared at every step.
     if unstable is not None or study.network.activation == "relu":
@@ -152,8 +158,16 @@ def finite_width_corrections(
         companions, horizons = replaced(companions, unstable, wide, limit.steps)
         estimator = COMPARED
     unexplained = max(float(tail[min(modes, len(tail)) - 1]) if len(tail) else 0.0 for *_, tail in scattered)
-    found = (*companions, sites, modes, unexplained)
-    return FiniteWidthCorrections(limit, *found, time.perf_counter() - started, horizons, estimator)
+    return FiniteWidthCorrections(
+        limit,
+        **companions._asdict(),
+        sites=sites,
+        modes=modes,
+        unexplained=unexplained,
+        wall_time=time.perf_counter() - started,
+        horizons=horizons,
+        estimator=estimator,
+    )
 
 
 def principal_populations(

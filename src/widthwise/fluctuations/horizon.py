@@ -1,11 +1,12 @@
 """Until which step order 1/N is known, and by which estimate; `populations` needs no derivatives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from widthwise.fluctuations.populations import LEVELS, Estimates, Networks, block_estimates
 from widthwise.infinite_width.order_parameters import OrderParameters
@@ -104,7 +105,7 @@ def of_size(
     return OrderOfN(variance, shift, leading([each.two_time for each in answers]))
 
 
-def leading(blocks: list[Float[np.ndarray, "level step *entry"]]) -> Leading:
+def leading(blocks: Sequence[Float[Array | np.ndarray, "level step *entry"]]) -> Leading:
     """From q(S) and q(S/2), the first two levels of every block; q(S) alone where there is but one.
 
     The error holds the scatter of the blocks and, where a next order is seen, what may be left of it: its own
@@ -158,7 +159,7 @@ def replaced(
     **Returns:** the companions, and the horizon of each, by name such as "loss_shift".
     """
     horizons: dict[str, Horizon] = {}
-    kept: list[OrderParameters] = []
+    kept: dict[str, OrderParameters] = {}
     # What moves the network moves all that is seen of it.
     reached = {
         name: found.variance[name].reached & found.shift[name].reached & found.variance["prediction"].reached
@@ -166,8 +167,9 @@ def replaced(
     }
     for kind, answers in (("variance", found.variance), ("shift", found.shift)):
         joined = {}
+        values, errors = getattr(before, kind), getattr(before, f"{kind}_stderr")
         for name, answer in answers.items():
-            own, error = (getattr(getattr(before, kind + suffix), name) for suffix in ("", "_stderr"))
+            own, error = getattr(values, name), getattr(errors, name)
             if not own.size:  # not asked for
                 joined[name] = own, error
                 continue
@@ -175,14 +177,15 @@ def replaced(
             end = _end(reached[name], start)
             joined[name] = _joined(own, answer.value, start, end), _joined(error, answer.stderr, start, end)
             horizons[f"{name}_{kind}"] = _horizon(steps, end)
-        kept += (OrderParameters(**{name: pair[i] for name, pair in joined.items()}) for i in range(2))
+        for i, attribute in enumerate((kind, f"{kind}_stderr")):
+            kept[attribute] = OrderParameters(**{name: pair[i] for name, pair in joined.items()})
     two_time, error = before.two_time, before.two_time_stderr
     if two_time is not None and error is not None and unstable is not None:
         end = _end(reached["prediction"], unstable)
         two_time = _joined_twice(two_time, found.two_time.value, unstable, end)
         error = _joined_twice(error, found.two_time.stderr, unstable, end)
         horizons["prediction_two_time_covariance"] = _horizon(steps, end)
-    return Companions(*kept, two_time, error), horizons
+    return Companions(**kept, two_time=two_time, two_time_stderr=error), horizons
 
 
 def _fails_from(

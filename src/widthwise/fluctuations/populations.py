@@ -135,5 +135,5 @@ def block_estimates(
         deviation = level.prediction - level.prediction.mean(0)
         product = jnp.einsum("ktpc,kspc->tspc", deviation, deviation) / (len(deviation) - 1)
         two_time.append(count * product)
-    stacked = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *each) for each in (variance, shift))
-    return Estimates(*stacked, jnp.stack(two_time))
+    variances, shifts = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *each) for each in (variance, shift))
+    return Estimates(variances, shifts, jnp.stack(two_time))

@@ -27,7 +27,7 @@ class Gathered:
     `study`, None where no file says it; `notes`, what the reader must know about missing or unusable parts;
     `tolerance`, how small effects of finite width should be; `audited`, the audit, where one was made;
     `shown`, further widths that theory is shown at; `unsolved`, whether theory treats the
-    study and was not solved.
+    study and was not solved; `forecast`, of widths not trained, where one was made.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Gathered:
     audited: Audited | None = None
     shown: tuple[int, ...] = ()
     unsolved: bool = False
+    forecast: xr.Dataset | None = None
 
     @property
     def widths(self) -> list[int]:
@@ -116,7 +117,7 @@ def gather(
                 "The audit is of fewer or other networks than the records now hold: give `widthwise audit "
                 f"{files.directory}` again."
             )
-    elif audited is None:
+    elif audited is None and files.forecast is None:
         notes.append("No networks were trained yet: `widthwise train` adds them to this report.")
     if unsolved and audited is None:
         notes.append("Theory was not solved yet: `widthwise theory` adds it.")
@@ -134,6 +135,7 @@ def gather(
         audited,
         shown,
         unsolved,
+        files.forecast,
     )
 
 

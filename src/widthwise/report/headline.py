@@ -6,6 +6,7 @@ import numpy as np
 
 from widthwise.analysis import wide_enough
 from widthwise.audit import ClaimRow
+from widthwise.report.forecast.words import forecast_conclusion
 from widthwise.report.gather import Gathered
 from widthwise.report.study_words import study_words
 from widthwise.report.wide import CONDITIONS, wide_words
@@ -29,6 +30,8 @@ def headline(run: Gathered) -> Conclusion:
         return conclude(audit.rows, audit.evidence.get("alpha"), audit.summary)
     if run.comparison is not None:
         return conclude(run.comparison.verdicts, run.comparison.alpha)
+    if run.theory is None and run.forecast is not None:
+        return forecast_conclusion(run.forecast)
     if run.theory is None:
         answer = "Trained networks, not yet audited."
     elif run.numbers is None:
@@ -43,6 +46,8 @@ def missing_words(run: Gathered, what: str) -> str:
     networks were audited that no theory is asked for, and where theory does not treat the study."""
     if run.comparison is not None or (run.theory is None and run.audited is not None):
         return ""
+    if run.records is None and run.forecast is not None:
+        return ""
     if run.records is None:
         return f"{what} need trained networks: `widthwise train STUDY.toml --out DIR` adds them."
     if run.theory is None:
@@ -53,13 +58,16 @@ def missing_words(run: Gathered, what: str) -> str:
 def subject(run: Gathered) -> str:
     """The study in one sentence."""
     if run.study is None:
-        networks = run.widths or run.audited is not None
+        networks = run.widths or run.audited is not None or run.forecast is not None
         return "Networks of several widths." if networks else "An infinitely wide network."
     sentence = study_words(run.study)
     if run.widths:
-        most = int(np.max(run.numbers["seeds"])) if run.numbers is not None else 0
-        widths = ", ".join(map(str, run.widths))
-        sentence += f"; {most} network{'s' if most != 1 else ''} at each of the widths {widths}"
+        seeds = [] if run.numbers is None else run.numbers["seeds"].sel(width=run.widths).to_numpy().tolist()
+        most, widths = max(seeds, default=0), ", ".join(map(str, run.widths))
+        if len(set(seeds)) > 1 and run.study.ensemble.coupling == "nested":
+            sentence += f"; {', '.join(map(str, seeds))} networks of the widths {widths}, in nested families"
+        else:
+            sentence += f"; {most} network{'s' if most != 1 else ''} at each of the widths {widths}"
     return sentence + "."
 
 

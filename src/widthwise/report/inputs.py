@@ -11,6 +11,7 @@ from widthwise.errors import InputError
 from widthwise.records.read import open_records, read_attributes
 from widthwise.records.schema import COMPANIONS, SCAN_VARIABLES, SWEEP, VARIABLES
 from widthwise.report.audit.verdict_file import NAME, Audited, read_verdict
+from widthwise.report.forecast.forecast_file import NUMBERS, read_forecast
 from widthwise.study.stored import known_study
 from widthwise.study.study import is_plain_perceptron
 
@@ -29,6 +30,7 @@ class RunFiles:
     records: xr.Dataset | None
     audited: Audited | None = None
     notes: tuple[str, ...] = ()
+    forecast: xr.Dataset | None = None
 
     @property
     def treated(self) -> bool:
@@ -51,7 +53,7 @@ def read_run(directory: str | Path, audited: Audited | None = None) -> RunFiles:
     alone = not theory_path.exists() and not records_path.exists()
     if alone and (directory / SWEEP).exists():
         raise InputError(f"{directory} holds a sweep: report one of its folders, each of which is a run")
-    if alone and not verdict_path.exists():
+    if alone and not verdict_path.exists() and not (directory / NUMBERS).exists():
         raise InputError(
             f"{directory} holds neither theory.nc nor records.zarr: first run "
             f"`widthwise run STUDY.toml --out {directory}`"
@@ -65,6 +67,13 @@ def read_run(directory: str | Path, audited: Audited | None = None) -> RunFiles:
         if alone:
             raise
         notes = (f"The audit is not shown: {error}.",)
+    told = None
+    try:
+        told = read_forecast(directory / NUMBERS) if (directory / NUMBERS).exists() else None
+    except InputError as error:
+        if alone and audited is None:
+            raise
+        notes = (*notes, f"The forecast is not shown: {error}.")
     if records_path.exists():
         read_attributes(records_path)  # a damaged store, or a newer one, is refused beside any verdict
     try:
@@ -74,7 +83,7 @@ def read_run(directory: str | Path, audited: Audited | None = None) -> RunFiles:
             raise
         # An audit asks less of records than training curves do.
         notes = (*notes, f"The networks' curves are not shown: {error}.")
-    return RunFiles(directory, theory, records, audited, notes)
+    return RunFiles(directory, theory, records, audited, notes, told)
 
 
 def read_theory_file(path: Path) -> xr.Dataset:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 import plotly.offline
+import xarray as xr
 from markupsafe import Markup, escape
 
 from widthwise.analysis.wide_enough import TOLERANCE
@@ -22,6 +23,9 @@ from widthwise.report.audit.verdict_file import Audited
 from widthwise.report.curves import loss_figure, prediction_figure
 from widthwise.report.evidence import warnings_of
 from widthwise.report.figure import Figure
+from widthwise.report.forecast.exports import forecast_downloads
+from widthwise.report.forecast.figures import forecast_figures
+from widthwise.report.forecast.words import forecast_words
 from widthwise.report.gather import Gathered, gather
 from widthwise.report.headline import cards, headline, missing_words, subject
 from widthwise.report.inputs import read_run
@@ -63,8 +67,8 @@ def write_report(
     tolerance: float = TOLERANCE,
     progress: Progress = SILENT,
 ) -> Path:
-    """Write `report.html` into a run directory, from its theory.nc, its records.zarr, its verdict.json, or
-    what there is of them.
+    """Write `report.html` into a run directory, from its theory.nc, its records.zarr, its verdict.json, its
+    forecast.nc, or what there is of them.
 
     The page holds everything it needs, works offline, and adapts to phones and to dark mode.
 
@@ -111,7 +115,8 @@ def render(run: Gathered, sections: list[Section]) -> str:
     rows = run.comparison.verdicts if run.comparison is not None else ()
     audited = _audited_rows(run)
     drawn = [] if run.audited is None else audit_figures(run.audited, audited)
-    figures = [*drawn, *(figure for section in sections for figure in section.figures)]
+    foretold = [] if run.forecast is None else forecast_figures(run.forecast)
+    figures = [*foretold, *drawn, *(figure for section in sections for figure in section.figures)]
     return environment.get_template("report.html.j2").render(
         name=run.name,
         headline=headline(run),
@@ -119,6 +124,8 @@ def render(run: Gathered, sections: list[Section]) -> str:
         cards=cards(run),
         audit=_audit_part(run, audited),
         audit_figures=drawn,
+        forecast=_forecast_part(run.forecast),
+        forecast_figures=foretold,
         sections=sections,
         matrix=matrix_table(run),
         rows=row_table("All results of theory against networks", compared(run), same=AGAINST),
@@ -180,10 +187,16 @@ def _audit_part(run: Gathered, rows: list[ClaimRow]) -> dict[str, object]:
     }
 
 
+def _forecast_part(found: xr.Dataset | None) -> dict[str, object]:
+    """What the section on the forecast says; empty without one."""
+    return {} if found is None else forecast_words(found) | {"downloads": forecast_downloads(found)}
+
+
 def _widths(run: Gathered) -> int:
     """How many widths have a color: those of networks, or those that were audited."""
     ensembles = None if run.audited is None else run.audited.audit.ensembles
-    return max(len(run.shown_widths), 0 if ensembles is None else len(ensembles.widths))
+    told = 0 if run.forecast is None else run.forecast.sizes["trained_width"] + run.forecast.sizes["width"]
+    return max(len(run.shown_widths), 0 if ensembles is None else len(ensembles.widths), told)
 
 
 def _layers(run: Gathered) -> int:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
         log_steps,
         trainer_callback,
     )
+    from widthwise.torch.built import Parametrized
     from widthwise.torch.clip import clip_grad_norm
-    from widthwise.torch.parametrized import Parametrized, parametrize
+    from widthwise.torch.parametrized import parametrize
     from widthwise.torch.run_check import check
 
 __all__ = [
@@ -43,7 +44,9 @@ def __getattr__(name: str) -> Any:
             import widthwise.torch.run_check as home
         elif name == "clip_grad_norm":
             import widthwise.torch.clip as home
-        elif name in ("Parametrized", "parametrize"):
+        elif name == "Parametrized":
+            import widthwise.torch.built as home
+        elif name == "parametrize":
             import widthwise.torch.parametrized as home
         else:
             import widthwise.adapters.torch as home

@@ -4,7 +4,7 @@ from typing import Any
 
 from widthwise.adapters.torch_isolation import require_torch
 from widthwise.errors import InputError
-from widthwise.torch.parametrized import Parametrized
+from widthwise.torch.built import Parametrized
 
 
 def clip_grad_norm(built: Parametrized, max_norm: float, *, model: Any = None) -> Any:

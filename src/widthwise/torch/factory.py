@@ -13,48 +13,45 @@ class Factory:
 
     def __init__(self, make: Callable[[int], Any]):
         if not callable(make) or isinstance(make, require_torch().nn.Module):
-            raise InputError(
-                f"`make` = {type(make).__name__}: give a function of the width, such as make(width)"
-            )
+            raise InputError(f"`make` is a {type(make).__name__}: give a function of the width, make(width)")
         self.make = make
         self.models: list[Any] = []
 
-    def __call__(self, width: int) -> Any:
-        """The model at a width."""
+    def __call__(self, *sizes: int) -> Any:
+        """The model at a width, or a width and a depth."""
+        call = f"`make({', '.join(map(str, sizes))})`"
         try:
-            model = self.make(width)
+            model = self.make(*sizes)
         except Exception as error:
-            raise InputError(f"`make({width})` fails: {type(error).__name__}: {error}") from error
-        _require_model(model, width)
+            raise InputError(f"{call} fails: {type(error).__name__}: {error}") from error
+        _require_model(model, call)
         if any(model is each for each in self.models):
-            raise InputError(f"`make({width})` returned a model that it had returned before: make a new one")
+            raise InputError(f"{call} returned a model that it had returned before: make a new one")
         self.models.append(model)
         return model
 
-    def shapes_of(self, width: int) -> Any:
-        """The model at a width without its numbers where `make` can do without, on PyTorch's meta device."""
+    def shapes_of(self, *sizes: int) -> Any:
+        """The model without its numbers where `make` can do without, on PyTorch's meta device."""
         try:
             with require_torch().device("meta"):
-                return self.make(width)
+                return self.make(*sizes)
         except Exception:
-            return self(width)
+            return self(*sizes)
 
 
-def require_same(base: Mapping[str, Tensor], other: Mapping[str, Tensor], widths: tuple[int, int]) -> None:
-    """Two widths have the same tensors, and some of them grow."""
-    differing = sorted(base.keys() ^ other.keys())
-    if differing:
-        raise InputError(
-            f"`make` gives other tensors at width {widths[1]} than at {widths[0]}: {', '.join(differing[:5])}"
-        )
-    if base == dict(other):
-        raise InputError(f"`make` ignores the width: shapes at width {widths[1]} are those at {widths[0]}")
+def require_same(base: Mapping[str, Tensor], wider: Mapping[str, Tensor], base_width: int) -> None:
+    """Two widths have the same tensors, and some of them grow. **Arguments:** `wider`, empty if not known."""
+    differing = sorted(base.keys() ^ wider.keys())
+    if wider and differing:
+        raise InputError(f"`make` gives other tensors at other widths: {', '.join(differing[:5])}")
+    if base == dict(wider):
+        raise InputError(f"`make` ignores the width: its shapes are those at width {base_width}")
 
 
-def _require_model(model: Any, width: int) -> None:
+def _require_model(model: Any, call: str) -> None:
     torch = require_torch()
     if not isinstance(model, torch.nn.Module):
-        raise InputError(f"`make({width})` returned a {type(model).__name__}: return a torch.nn.Module")
+        raise InputError(f"{call} returned a {type(model).__name__}: return a torch.nn.Module")
     for name, module in model.named_modules():
         at = f"{name or 'the model'} ({type(module).__name__})"
         origin = type(module).__module__
@@ -66,7 +63,7 @@ def _require_model(model: Any, width: int) -> None:
                 "weight_norm, spectral_norm or the like on `built.model`"
             )
     if not any(True for _ in model.parameters()):
-        raise InputError(f"`make({width})` returned a model without weights")
+        raise InputError(f"{call} returned a model without weights")
     for name, p in model.named_parameters():
         if isinstance(p, torch.nn.UninitializedParameter):
             raise InputError(f"{name} has no shape yet (a lazy module): `make` it with its sizes written out")

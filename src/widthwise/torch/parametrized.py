@@ -1,152 +1,25 @@
-"""Any PyTorch model at any width, its weights and rates by the rules of a parametrization."""
+"""Any PyTorch model at any width and depth, its weights and rates by the rules of a parametrization."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from widthwise.adapters.torch_isolation import all_random_states_kept, require_torch
 from widthwise.errors import InputError
 from widthwise.study.parametrizations import TABLE
-from widthwise.study.settings import Parametrization
+from widthwise.study.settings import LARGEST_WIDTH, Parametrization
+from widthwise.torch.built import Parametrized
+from widthwise.torch.depth import POWERS, DepthRule, counterparts, deepened, in_blocks, require_branches
 from widthwise.torch.factory import Factory, require_same
-from widthwise.torch.groups import merged, muon_settings, settings_of
 from widthwise.torch.limits import warnings_of
-from widthwise.torch.roles import Growth, describe, growth_of, named_by, require_tags
-from widthwise.torch.rules import TensorRule, multiplied, rule_of
-from widthwise.torch.starts import begin, size, sizes_at
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parametrized:
-    """A PyTorch model of one width, and how each of its tensors began and learns.
-
-    **Fields:** `model`, the user's own; `rows`, the rule of every trained tensor; `warnings`, what rates and
-    initial sizes cannot do for this model, each with the line to change.
-    """
-
-    model: Any
-    rows: tuple[TensorRule, ...]
-    warnings: tuple[str, ...]
-    parametrization: Parametrization
-    heading: str
-
-    def param_groups(
-        self,
-        optimizer: str = "adamw",
-        *,
-        lr: float,
-        weight_decay: float = 0.0,
-        eps: Any = None,
-        decay: Literal["matrices", "all"] = "matrices",
-        model: Any = None,
-    ) -> list[dict[str, Any]]:
-        r"""Groups for an optimizer of PyTorch: `torch.optim.AdamW(built.param_groups("adamw", lr=1e-3))`.
-
-        `lr` is the rate at the base width; every group has its own. Schedulers multiply all of them alike.
-
-        **Arguments:** `optimizer`, "sgd" (with or without momentum), "adam", "adamw", "lion", "adafactor"
-        (`torch.optim`'s) or "transformers_adafactor"; of Muon see `muon_groups`; `weight_decay`, decoupled:
-        every step takes the share lr times this of each tensor with two or more axes that is no gain or bias
-        (`decay="all"`: of every tensor) at every width; `eps` at the base width, by default the optimizer's;
-        `model`, the same model in `torch.compile`, DistributedDataParallel or FSDP, whose parameters are
-        then taken by their names.
-        **Errors:** `InputError` for an unknown optimizer, for decay that no factor makes the same at every
-        width (Adam's), and for a `model` that lacks a tensor.
-        """
-        weights = self.weights(model)
-        found = [
-            (
-                row.tensor,
-                weights[row.tensor],
-                settings_of(
-                    row._replace(decays=row.decays or decay == "all"),
-                    optimizer,
-                    lr=lr,
-                    weight_decay=weight_decay,
-                    eps=eps,
-                ),
-            )
-            for row in self.rows
-        ]
-        return merged(found)
-
-    def muon_groups(
-        self,
-        *,
-        lr: float,
-        weight_decay: float = 0.0,
-        scale: str = "original",
-        others: str = "adamw",
-        others_lr: float,
-        others_weight_decay: float = 0.0,
-        model: Any = None,
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        r"""Groups for Muon, of the hidden matrices, and for another optimizer, of all other tensors.
-
-        **Arguments:** `scale`, by what this Muon multiplies an orthogonal update of r rows and c columns:
-        "original" or "spectral", $\sqrt{\max(1, r/c)}$ (Keller Jordan's, and torch.optim.Muon as it
-        comes), "match_rms_adamw", $0.2 \sqrt{\max(r, c)}$ (Moonlight's), "sqrt_ratio", $\sqrt{r/c}$, "none";
-        `others`, `others_lr`, `others_weight_decay`, as in `param_groups`.
-        """
-        weights = self.weights(model)
-        hidden = [row for row in self.rows if row.role == "hidden" and len(row.shape) == 2]
-        matrices = [
-            (
-                row.tensor,
-                weights[row.tensor],
-                muon_settings(row, self.parametrization, scale=scale, lr=lr, weight_decay=weight_decay),
-            )
-            for row in hidden
-        ]
-        rest = [
-            (
-                row.tensor,
-                weights[row.tensor],
-                settings_of(row, others, lr=others_lr, weight_decay=others_weight_decay, eps=None),
-            )
-            for row in self.rows
-            if row not in hidden
-        ]
-        return merged(matrices), merged(rest)
-
-    def table(self) -> str:
-        """The rules of all tensors as text; "initial rms" is the root mean square of the first entries."""
-        titles = (
-            "tensor",
-            "shape",
-            "role",
-            "growth",
-            "initial rms",
-            "SGD rate",
-            "Adam rate",
-            "decays",
-            "why",
-        )
-        lines: list[tuple[str, ...]] = [titles]
-        for row in self.rows:
-            numbers = (f"{x:.4g}" for x in (row.growth, row.std, row.sgd_rate, row.adam_rate))
-            decays = "yes" if row.decays else "no"
-            lines.append((row.tensor, str(row.shape), row.role, *numbers, decays, row.why))
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        aligned = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-        return "\n".join([self.heading, *aligned, *self.warnings])
-
-    def weights(self, model: Any) -> dict[str, Any]:
-        """Parameters by name, of the model or of what wraps it (`torch.compile`, DDP, FSDP)."""
-        found = {}
-        for name, p in (self.model if model is None else model).named_parameters():
-            parts = [part for part in name.split(".") if part not in ("_orig_mod", "_fsdp_wrapped_module")]
-            found[".".join(parts)] = p
-            if model is not None and parts[0] == "module":
-                found.setdefault(".".join(parts[1:]), p)
-        missing = [row.tensor for row in self.rows if row.tensor not in found]
-        if missing:
-            raise InputError(f"`model` has no tensor {missing[0]!r}: give `built.model`, wrapped")
-        return found
+from widthwise.torch.roles import FIXED, describe, growth_of, named_by, require_tags
+from widthwise.torch.rules import multiplied, rule_of
+from widthwise.torch.starts import begin, sizes_at
+from widthwise.torch.undrawn import draw, is_undrawn
 
 
 def parametrize(
-    make: Callable[[int], Any],
+    make: Callable[..., Any],
     width: int,
     *,
     base_width: int,
@@ -154,6 +27,12 @@ def parametrize(
     tags: Mapping[str, str] | None = None,
     multipliers: Mapping[str, float] | None = None,
     seed: int | None = None,
+    depth: int | None = None,
+    base_depth: int | None = None,
+    branches: Sequence[str] | None = None,
+    depth_rule: DepthRule = "complete",
+    probes: Any = None,
+    init: Callable[[Any], Any] | None = None,
 ) -> Parametrized:
     r"""A user's PyTorch model at a width, its weights and learning rates by the rules of a parametrization.
 
@@ -161,63 +40,105 @@ def parametrize(
     multiplied by one number, so that its entries have their size at the base width times the power of m for
     its role; rates follow in `param_groups`. In "mean_field" (muP) every activation then changes by the same
     amount in a step at every width, and the best learning rate stays where it is. Nothing in the model is
-    replaced or marked, and no hook stays: it can be compiled, wrapped and saved as any other.
+    replaced or marked, and no hook stays: it can be compiled, wrapped and saved as any other. A model that
+    `make` leaves on the meta device is drawn by `built.initialize(device)`.
 
-    **Arguments:** `make(width)` gives a new model, with the same tensors at all widths; `base_width`, where
-    learning rates were or will be chosen; `tags`, roles ("input", "hidden", "readout", "scalar") by name or
-    pattern, where shapes do not tell, "fixed" for what is to stay as it is at one rate; `multipliers`,
-    numbers by name or pattern that the forward pass is to multiply tensors with, which become initial sizes
-    and rates; `seed`, for `torch.manual_seed` before `make(width)`: without it, the model is drawn from the
-    generators as they stand. Tensors that need no gradient stay as they are.
+    **Arguments:** `make(width)`, with `depth` `make(width, depth)`, gives a new model, of the same tensors at
+    all widths; `base_width`, where learning rates were or will be chosen; `tags`, roles ("input", "hidden",
+    "readout", "scalar") by name or pattern, where shapes do not tell, "fixed" for what is to stay as it is at
+    one rate; `multipliers`, numbers by name or pattern that the forward pass is to multiply tensors with,
+    which become initial sizes and rates; `seed`, for `torch.manual_seed` before `make(width)`: without it,
+    the model is drawn from the generators as they stand; `depth`, `base_depth`, `branches`, `depth_rule`, see
+    `depth.deepened`; `probes`, inputs of the model (a tensor, a tuple or a dictionary), with which attention
+    is watched for `warnings`; `init`, what draws a model from the meta device in place, by default
+    `reset_parameters` of all its modules. Tensors that need no gradient stay as they are.
     **Errors:** `InputError` that names the tensor whose role is not clear, with the line of `tags` to write;
     for a `make` that ignores the width, fails, or gives other tensors at each call; for lazy, quantized and
     re-parametrized modules.
     **Source:** Yang and Hu (2022), arXiv 2203.03466, table 8.
     """
-    torch = require_torch()
-    if parametrization not in TABLE:
-        raise InputError(f"`parametrization` = {parametrization!r}: expected one of {', '.join(TABLE)}")
+    given = {"width": width, "base_width": base_width, "depth": depth, "base_depth": base_depth}
+    _require(parametrization, given, depth_rule)
     factory = Factory(make)
-    with all_random_states_kept():
-        if seed is not None:
-            torch.manual_seed(seed)
-        base = factory(base_width)
+    here = (width,) if depth is None else (width, depth)
+    there = (base_width,) if base_depth is None else (base_width, base_depth)
+    deeper = depth / base_depth if depth and base_depth else 1.0
+
+    def at_base() -> Any:
+        found = factory(*there)
+        if is_undrawn(found):
+            found.to_empty(device="cpu")
+            draw(found, init)
+        return found
+
+    with _seeded(seed, kept=True):
+        base = at_base()
         bases = describe(base)
-        others = describe(factory.shapes_of(2 * base_width)) if width == base_width else {}
-        sizes = sizes_at(lambda: factory(base_width), base) if width != base_width else {}
-    if seed is None:
-        model = factory(width)
-    else:
-        with all_random_states_kept():
-            torch.manual_seed(seed)
-            model = factory(width)
+        known = sizes_at(at_base, base, once=here == there)
+        twice = describe(factory.shapes_of(2 * base_width, *there[1:])) if width == base_width else None
+    with _seeded(seed, kept=seed is not None):
+        model = factory(*here)
     tensors = describe(model)
-    other = others or tensors
-    require_same(bases, other, (base_width, 2 * base_width if others else width))
-    if others and tensors != bases:
+    like = counterparts(tensors, bases) if deeper != 1 else {name: name for name in tensors}
+    require_same(bases, twice or (tensors if deeper == 1 else {}), base_width)
+    if here == there and tensors != bases:
         raise InputError(f"`make({width})` gives other shapes at each call")
-    tags = require_tags(tags, list(bases))
-    asked = named_by("multipliers", multipliers, list(bases))
+    tags, asked = require_tags(tags, list(tensors)), named_by("multipliers", multipliers, list(tensors))
     rows = []
     for name, p in model.named_parameters():
-        if not p.requires_grad:
-            continue
-        seen = growth_of(name, other[name], bases[name], tags)
-        fixed = seen is None
-        growth = Growth("scalar", 1.0, 1.0, "left as it is, from `tags`") if seen is None else seen
-        if others:
-            growth = growth._replace(out=1.0, into=1.0)
-        row = rule_of(name, tensors[name], bases[name], growth, parametrization)
-        if name in asked:
-            row = multiplied(row, asked[name], f"times {asked[name]:.4g}, as asked")
-        if not fixed:
-            begin(row, p, base.get_parameter(name), sizes.get(name))
-        rows.append(row._replace(std=size(p)))
+        if p.requires_grad and like[name] in bases:
+            wider = twice[like[name]] if twice else tensors[name]
+            role = growth_of(name, wider, bases[like[name]], tags)
+            role = role._replace(out=1.0, into=1.0) if twice else role
+            row = rule_of(name, tensors[name], bases[like[name]], role, parametrization)
+            rows.append(multiplied(row, asked[name], "as asked") if name in asked else row)
+    if deeper != 1:
+        blocks = in_blocks(tensors, bases)
+        rows = deepened(rows, blocks, deeper, depth_rule, require_branches(branches, blocks))
+    rows = [row._replace(std=known[like[row.tensor]].rms * row.start) for row in rows]
+
+    def start(drawn: Any) -> None:
+        for row in rows:
+            name, of_base = row.tensor, like[row.tensor]
+            size = None if here == there else known[of_base]
+            if tags.get(name) != FIXED:
+                begin(row, drawn.get_parameter(name), base.get_parameter(of_base), size, deeper)
+
+    def draw_all(empty: Any) -> None:
+        draw(empty, init)
+        start(empty)
+
+    if not is_undrawn(model):
+        start(model)
+    at, base_at = (" and depth ".join(map(str, sides)) for sides in (here, there))
     return Parametrized(
         model=model,
         rows=tuple(rows),
-        warnings=warnings_of(model, base, parametrization, (base_width, width)),
+        warnings=warnings_of(model, base, parametrization, probes),
         parametrization=parametrization,
-        heading=f"{parametrization} at width {width}, the model itself at width {base_width}; rates multiply "
-        "the learning rate",
+        heading=f"{parametrization} at width {at}, the model itself at width {base_at}; rates multiply the "
+        "learning rate",
+        draw=draw_all,
     )
+
+
+@contextmanager
+def _seeded(seed: int | None, *, kept: bool) -> Iterator[None]:
+    """Random numbers of the seed, or of the generators as they stand; `kept`, whether these are put back."""
+    with all_random_states_kept() if kept else nullcontext():
+        if seed is not None:
+            require_torch().manual_seed(seed)
+        yield
+
+
+def _require(parametrization: Any, given: Mapping[str, Any], depth_rule: Any) -> None:
+    if parametrization not in TABLE:
+        raise InputError(f"`parametrization` = {parametrization!r}: expected one of {', '.join(TABLE)}")
+    if (given["depth"] is None) != (given["base_depth"] is None):
+        raise InputError("`depth` and `base_depth` go together: give both, or none")
+    for name, value in given.items():
+        whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_WIDTH
+        if not whole and not (value is None and "depth" in name):
+            raise InputError(f"`{name}` = {value!r}: give a whole number from 1 to {LARGEST_WIDTH:,}")
+    if depth_rule not in POWERS:
+        raise InputError(f"`depth_rule` = {depth_rule!r}: expected one of {', '.join(POWERS)}")

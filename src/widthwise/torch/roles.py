@@ -1,6 +1,7 @@
 """What each tensor of a PyTorch model is, seen from how its axes grow."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, cast, get_args
@@ -41,9 +42,12 @@ class Growth(NamedTuple):
 
 
 def describe(model: Any) -> dict[str, Tensor]:
-    """Every parameter by name, tied ones once."""
-    found = {}
-    owners = {id(p): (module, key) for module in model.modules() for key, p in module._parameters.items()}
+    """Every parameter by name, tied ones once: as a table if an embedding is among those that share it."""
+    found, owners = {}, {}
+    for module in model.modules():
+        for key, p in module._parameters.items():
+            if p is not None and (id(p) not in owners or _layout(module, key, p) == "table"):
+                owners[id(p)] = module, key
     for name, p in model.named_parameters():
         module, key = owners[id(p)]
         found[name] = Tensor(tuple(p.shape), _layout(module, key, p), int(getattr(module, "groups", 1)))
@@ -65,8 +69,8 @@ def _layout(module: Any, key: str, parameter: Any) -> str:
     return "layer" if isinstance(module, layers) else ""
 
 
-def growth_of(name: str, tensor: Tensor, base: Tensor, tags: Mapping[str, str]) -> Growth | None:
-    """The role of a tensor from its shapes at two widths, or from `tags`; None if it is "fixed".
+def growth_of(name: str, tensor: Tensor, base: Tensor, tags: Mapping[str, str]) -> Growth:
+    """The role of a tensor from its shapes at two widths, or from `tags`; what is "fixed" is a scalar.
 
     **Errors:** `InputError` with the line of `tags` to write where shapes do not tell.
     """
@@ -75,7 +79,7 @@ def growth_of(name: str, tensor: Tensor, base: Tensor, tags: Mapping[str, str]) 
     ratios = [a / b if b else 1.0 for a, b in zip(tensor.shape, base.shape, strict=True)]
     tag = tags.get(name)
     if tag == FIXED:
-        return None
+        return Growth("scalar", 1.0, 1.0, "left as it is, from `tags`")
     if tag is not None:
         return _tagged(cast(Role, tag), tensor, ratios)
     growing = [axis for axis, ratio in enumerate(ratios) if ratio != 1]
@@ -140,9 +144,10 @@ def _tagged(role: Role, tensor: Tensor, ratios: Sequence[float]) -> Growth:
 
 
 def _unclear(name: str, tensor: Tensor, reason: str) -> InputError:
+    alike = re.sub(r"\.\d+(?=\.)", ".*", name)  # the same tensor of all blocks
     return InputError(
         f"{name}: what its shape {tensor.shape} does is not clear ({reason}); say it by "
-        f'tags={{"{name}": "input"}} (or "hidden", "readout", "scalar", "fixed")'
+        f'tags={{"{alike}": "input"}} (or "hidden", "readout", "scalar", "fixed")'
     )
 
 

@@ -13,9 +13,9 @@ class TensorRule(NamedTuple):
 
     **Fields:** `growth`, m; `start`, of the size of its entries; `sgd_rate` and `adam_rate`, relative to the
     learning rate; `gradient`, of the size of its gradient; `out` and `into`, how many times as large its
-    sides are; `decays`, whether weight decay applies; `multiplier`, what the user asked the tensor to be
-    multiplied with, and is in all of the above; `std`, root mean square of its initial entries; `why`,
-    in words.
+    sides are; `decays`, whether weight decay applies; `multiplier`, what factors and depth make of an
+    Adam-like rate, which is in all of the above; `std`, root mean square of its initial entries; `why`, in
+    words.
     """
 
     tensor: str
@@ -74,5 +74,5 @@ def multiplied(rule: TensorRule, factor: float, why: str) -> TensorRule:
         adam_rate=rule.adam_rate * factor,
         gradient=rule.gradient / factor,
         multiplier=rule.multiplier * factor,
-        why=f"{rule.why}; {why}",
+        why=f"{rule.why}; times {factor:.4g}, {why}",
     )

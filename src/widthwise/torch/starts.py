@@ -20,10 +20,10 @@ class Size(NamedTuple):
     constant: bool
 
 
-def sizes_at(make: Callable[[], Any], first: Any) -> dict[str, Size]:
-    """The size of every tensor of the base width. **Arguments:** `first`, one draw of it."""
+def sizes_at(make: Callable[[], Any], first: Any, *, once: bool) -> dict[str, Size]:
+    """The size of every tensor of the base width. **Arguments:** `first`, a draw; `once`, of that alone."""
     weights = sum(p.numel() for p in first.parameters())
-    models = [first, *(make() for _ in range(DRAWS - 1 if weights < FEW_WEIGHTS else 0))]
+    models = [first, *(make() for _ in range(DRAWS - 1 if weights < FEW_WEIGHTS and not once else 0))]
     found = {}
     for name, p in first.named_parameters():
         draws = [size(model.get_parameter(name)) for model in models]
@@ -49,26 +49,27 @@ def is_constant(parameter: Any) -> bool:
     return values.numel() == 0 or bool((values == values.flatten()[0]).all())
 
 
-def begin(rule: TensorRule, parameter: Any, base: Any, known: Size | None) -> None:
+def begin(rule: TensorRule, parameter: Any, base: Any, known: Size | None, deeper: float) -> None:
     """Give a tensor its initial size, in place; nothing changes where its rule and the width are the base's.
 
     One that does not grow starts as a draw of the base width does.
 
-    **Arguments:** `base`, the tensor of a draw at the base width; `known`, its size, None at the base width.
+    **Arguments:** `base`, the tensor of a draw at the base width; `known`, its size, None at the base width;
+    `deeper`, the depth over that of the base.
     """
     with require_torch().no_grad():
         if known is None:
             factor = rule.start
-        elif rule.role == "scalar" and parameter.shape == base.shape:
+        elif rule.role == "scalar" and not hasattr(parameter, "full_tensor"):
             parameter.copy_(base)
             factor = rule.start
         else:
-            factor = start_factor(rule, parameter, known)
+            factor = start_factor(rule, parameter, known, deeper)
         if factor != 1:
             parameter.mul_(factor)
 
 
-def start_factor(rule: TensorRule, parameter: Any, base: Size) -> float:
+def start_factor(rule: TensorRule, parameter: Any, base: Size, deeper: float) -> float:
     r"""What the model's own draw is multiplied with, so that its size is the base width's times `rule.start`.
 
     The size of the model's own distribution over that at the base width is a power 0, -1/2 or -1 of how a
@@ -86,14 +87,14 @@ def start_factor(rule: TensorRule, parameter: Any, base: Size) -> float:
     if base.constant and is_constant(parameter):
         return rule.start / ratio
     noise = math.sqrt(1 / (2 * parameter.numel()) + 1 / (2 * base.entries))
-    known = min(_powers(rule), key=lambda power: abs(math.log(ratio / power)))
+    known = min(_powers(rule, deeper), key=lambda power: abs(math.log(ratio / power)))
     near = abs(math.log(ratio / known)) < max(4 * noise, 0.01)
     return rule.start / (known if near else ratio)
 
 
-def _powers(rule: TensorRule) -> Sequence[float]:
-    growths = {rule.out, rule.into, rule.growth}
-    return sorted({g**power for g in growths for power in (0.0, -0.5, -1.0)})
+def _powers(rule: TensorRule, deeper: float) -> Sequence[float]:
+    powers, growths = (0.0, -0.5, -1.0), (rule.out, rule.into, rule.growth)
+    return sorted({g**one * deeper**two for g in growths for one in powers for two in powers})
 
 
 def _whole(parameter: Any) -> Any:

@@ -33,11 +33,11 @@ class Download:
 
 def downloads(audited: Audited) -> tuple[Download, ...]:
     """All rows of the audit, and the gaps and ensembles where they were measured."""
-    found = [_download("audit", "all tests", rows_csv(audited.audit.rows))] if audited.audit.rows else []
+    found = [download("audit", "all tests", rows_csv(audited.audit.rows))] if audited.audit.rows else []
     if audited.audit.gaps is not None:
-        found.append(_download("gaps", "gaps at every step", gaps_csv(audited.audit.gaps)))
+        found.append(download("gaps", "gaps at every step", gaps_csv(audited.audit.gaps)))
     if audited.audit.ensembles is not None:
-        found.append(_download("ensembles", "ensembles", ensembles_csv(audited.audit.ensembles)))
+        found.append(download("ensembles", "ensembles", ensembles_csv(audited.audit.ensembles)))
     return tuple(found)
 
 
@@ -52,7 +52,7 @@ def rows_csv(rows: Sequence[ClaimRow]) -> str:
         known |= {"kind": "test" if row.judges else "description"}
         known |= {"low": low, "high": high}
         lines.append([known[name] if name in known else getattr(row, name) for name in columns])
-    return _table(columns, lines)
+    return table_text(columns, lines)
 
 
 def gaps_csv(gaps: Gaps) -> str:
@@ -65,7 +65,7 @@ def gaps_csv(gaps: Gaps) -> str:
                 numbers = (rows[at][column] for rows in (gap.gap, gap.noise, gap.single))
                 lines.append([gap.quantity, width, gaps.widths[-1], step, *numbers, size[column]])
     columns = ("quantity", "width", "against", "step", "gap", "noise", "one_network", "size")
-    return _table(columns, lines)
+    return table_text(columns, lines)
 
 
 def ensembles_csv(ensembles: EnsembleCurves) -> str:
@@ -75,15 +75,17 @@ def ensembles_csv(ensembles: EnsembleCurves) -> str:
         start = [ensembles.split, ensembles.step, width]
         lines += [[*start, n, loss, None, None] for n, loss in enumerate(ensembles.curves[at], start=1)]
         lines.append([*start, "infinite", ensembles.infinite[at], ensembles.low[at], ensembles.high[at]])
-    return _table(("split", "step", "width", "networks", "loss", "low", "high"), lines)
+    return table_text(("split", "step", "width", "networks", "loss", "low", "high"), lines)
 
 
-def _download(key: str, label: str, text: str) -> Download:
+def download(key: str, label: str, text: str) -> Download:
+    """A CSV file in a link."""
     link = "data:text/csv;charset=utf-8," + quote(text)
     return Download(f"download-{key}", f"{key}.csv", f"Download {label} (CSV)", link)
 
 
-def _table(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+def table_text(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """Lines as CSV, safe in a spreadsheet."""
     stream = io.StringIO()
     writer = csv.writer(stream)
     writer.writerow(columns)

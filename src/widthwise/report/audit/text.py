@@ -50,10 +50,10 @@ def _evidence(audit: Audit) -> str:
     known = audit.evidence
     widths = known.get("widths")
     listed = ", ".join(map(str, widths)) if isinstance(widths, list) else "?"
-    return printable(
-        f"width audit: widths {listed}; {known.get('seeds', '?')} seeds; "
-        f"steps up to {known.get('steps', '?')}"
-    )
+    by_width, seeds = known.get("seeds_by_width"), str(known.get("seeds", "?"))
+    if isinstance(by_width, list) and len(set(by_width)) > 1:
+        seeds = ", ".join(map(str, by_width))
+    return printable(f"width audit: widths {listed}; {seeds} seeds; steps up to {known.get('steps', '?')}")
 
 
 def _table(rows: Sequence[ClaimRow], width: int) -> str:
