@@ -38,6 +38,16 @@ def test_weights_are_the_models_own_times_one_number():
         torch.testing.assert_close(built.model.get_parameter(name), own[name] * factor)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_small_tensors_tell_their_own_law_too(seed):
+    """Eight entries against sixteen: one draw of each would err by half."""
+    built = ww.torch.parametrize(perceptron, 16, base_width=8, seed=seed)
+    torch.manual_seed(seed)
+    own = dict(perceptron(16).named_parameters())
+    for name, factor in {"0.bias": 1, "2.bias": 2**0.5, "4.weight": 2**-0.5}.items():
+        torch.testing.assert_close(built.model.get_parameter(name), own[name] * factor)
+
+
 def test_rates_follow_the_table():
     built = ww.torch.parametrize(perceptron, 64, base_width=16, seed=3)
     found = {row.tensor: (row.role, row.sgd_rate, row.adam_rate) for row in built.rows}
