@@ -63,10 +63,10 @@ def test_rates_follow_the_table():
 def test_the_rules_load_no_jax_and_their_import_is_quick():
     program = """
 import sys, time, torch
-start = time.perf_counter()
+start = time.process_time()
 import widthwise as ww
 ww.torch.parametrize
-taken = time.perf_counter() - start
+taken = time.process_time() - start  # the machine may have more to do
 ww.torch.parametrize(lambda n: torch.nn.Linear(n, 2), 8, base_width=4).param_groups("sgd", lr=1.0)
 print("jax" in sys.modules, taken < 1.0)
 """
