@@ -35,11 +35,11 @@ ROOMS = {  # faults of each in sixty
     "training": 10,
     "records": 6,
 }
-SHIFT = "width * (jnp.mean(n, axis=0) - w)"
+SHIFT = "count * (h.mean(0) - w.mean(0))"
 NAMED = (
     ("analysis/gaps.py", "alpha not halved", "isf(alpha / 2, dof)", "isf(alpha, dof)"),
     ("audit/claims/scale_series.py", "prefactor", "(1 + agreement) *", "(1 + 2 * agreement) *"),
-    ("fluctuations/deep_shift.py", "prefactor", SHIFT, f"1.05 * {SHIFT}"),
+    ("fluctuations/populations.py", "prefactor", SHIFT, f"1.05 * {SHIFT}"),
 )
 PROCESSOR_SECONDS = 240
 HEAVY = (

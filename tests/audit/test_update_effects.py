@@ -1,12 +1,16 @@
 """What updates do at their tensors' outputs: a law for every optimizer, and what is told of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from synthetic_records import correct_records
 
+from widthwise.analysis.verdict import INHERITED
 from widthwise.audit import AuditSettings, audit
 from widthwise.audit.claims.scale_series import windows
 from widthwise.audit.ensemble_view import measure
+from widthwise.audit.remedies import cause
 
 TENSORS = ("embedding", "block.query", "block.up", "block.up.bias", "readout")
 ROLES = ("input", "hidden", "hidden", "input", "readout")
@@ -120,3 +124,24 @@ def test_early_steps_end_at_the_root_of_the_last_one(rng):
     early, *late = windows(view)
     assert [int(view.steps[p]) for p in early] == [0, 1, 2, 4, 8]
     assert not late or late[0][0] == early[-1] + 1
+
+
+def test_how_the_few_entries_of_what_does_not_grow_begin_holds_no_verdict_up(rng):
+    """Such as the one bias of a read-out that is drawn at random: its size scatters by its own size."""
+    records = with_effects(rng, roles=(*ROLES[:3], "scalar", "readout"))
+    width = records["width"].to_numpy().astype(float)[:, None, None, None]
+    sizes = np.broadcast_to(
+        width ** np.array([0, -0.5, -0.5, 0, -1]), records["update_effect_rms"].shape
+    ).copy()
+    sizes[..., 3] *= np.exp(rng.standard_normal((*sizes.shape[:2], 1)))
+    found, _ = judged(records.assign(weight_rms=(("width", "seed", "step", "tensor"), sizes)))
+    assert found.verdict == "consistent"
+    row = next(row for row in found.rows if row.where.get("quantity") == "weight_rms")
+    assert row.where["tensor"] == "block.up.bias" and row.verdict == "open" and row.more_seeds
+
+
+def test_a_cause_that_only_inherits_is_named_too(rng):
+    records = with_effects(rng, {"block.up": 1.0})
+    measured = measure(records, 0.05, AuditSettings())
+    inherited = [replace(row, depth=INHERITED) for row in judged(records)[1]]
+    assert "Hidden weights (`block.up`) learn" in cause(measured, inherited)

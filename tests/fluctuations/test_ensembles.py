@@ -17,8 +17,9 @@ from scipy import stats
 from widthwise.data import Points
 from widthwise.exact.lazy import lazy_kernels
 from widthwise.fluctuations.deep_covariance import Observable, solve_covariance
-from widthwise.fluctuations.deep_shift import deep_shifts
+from widthwise.fluctuations.deep_populations import deep_populations
 from widthwise.infinite_width import solve_infinite_width
+from widthwise.infinite_width.order_parameters import OrderParameters
 from widthwise.study import (
     EnsembleSettings,
     NetworkSettings,
@@ -107,7 +108,7 @@ def test_networks_have_the_means_shifts_and_variances_of_theory(
     learns_visibly(limit, richness)
     values = Estimate(numbers(limit.values), numbers(limit.stderr))
     coarse = replace(limit, study=replace(study, theory=replace(study.theory, scramblings=8)))
-    shift = Estimate(*(numbers(part) for part in deep_shifts(coarse)))
+    shift = Estimate(*(numbers(part) for part in shifts(deep_populations(coarse))))
     covariance, covariance_error = solve_covariance(coarse, size.observed)
     variance = Estimate(np.diag(covariance), np.diag(covariance_error))
     records = {width: trained(study, points, width, size.seeds[width], seed) for width in size.seeds}
@@ -116,6 +117,11 @@ def test_networks_have_the_means_shifts_and_variances_of_theory(
     if NARROW in size.seeds:
         shift_agrees(networks[NARROW], networks[WIDE], shift, 2 * size.predictions)
     variances_agree(observed(records[WIDE], size), variance, size.predictions)
+
+
+def shifts(found):
+    """Of `deep_populations`: values and errors."""
+    return (OrderParameters(**{name: each[part] for name, each in found.shift.items()}) for part in range(2))
 
 
 def on_the_sphere(size) -> Points:

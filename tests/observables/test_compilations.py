@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import widthwise as ww
-from widthwise.fluctuations import deep_shift
+from widthwise.fluctuations import deep_populations
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -25,7 +25,7 @@ def compiled():
 @pytest.fixture(autouse=True)
 def few_populations(monkeypatch):
     """What is compiled does not depend on their number, and nothing here looks at the shift."""
-    monkeypatch.setattr(deep_shift, "POPULATIONS", (1, 4))
+    monkeypatch.setattr(deep_populations, "POPULATIONS", (1, 4))
 
 
 @pytest.fixture(scope="module")

@@ -154,25 +154,3 @@ def test_a_rich_network_whose_variance_has_died_out_is_told(theory, richness, le
     study = ww.Study(name="late", network=ww.NetworkSettings(richness=richness))
     told = [each for each in validity_warnings(late, study, 2, 64) if "died out" in each]
     assert bool(told) == warned
-
-
-@pytest.mark.parametrize(
-    ("layers", "activation", "richness", "gradients", "warned"),
-    [
-        (2, "relu", 1.1, False, True),
-        (1, "relu", 1.1, True, True),
-        (1, "relu", 1.1, False, False),
-        (2, "tanh", 1.1, False, False),
-        (2, "relu", 1.0, False, False),
-    ],
-)
-def test_the_kink_of_relu_is_told_where_gradients_vary(
-    theory, layers, activation, richness, gradients, warned
-):
-    """In deep networks every variance holds that of gradients; in others only the gradient kernel's does."""
-    network = ww.NetworkSettings(hidden_layers=layers, activation=activation, richness=richness)
-    found = theory.drop_vars("gradient_kernel_variance", errors="ignore")
-    if gradients:
-        found["gradient_kernel_variance"] = found["prediction_variance"]
-    warnings = validity_warnings(found, ww.Study(name="kink", network=network), 2, 64)
-    assert any("kink" in each for each in warnings) == warned

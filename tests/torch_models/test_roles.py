@@ -101,6 +101,16 @@ def test_unclear_tensors_are_refused_with_the_line_to_write(make, name, reason):
         roles(make)
 
 
+def test_the_line_to_write_is_for_all_blocks():
+    def make(width):
+        return nn.ModuleDict({"blocks": nn.ModuleList([Bare(width, gate=(4, width)) for _ in range(2)])})
+
+    with pytest.raises(ww.InputError, match=r'^blocks.0.gate: .*tags={"blocks.\*.gate": "input"}'):
+        roles(make)
+    found = roles(make, tags={"blocks.*.gate": "readout"})
+    assert found["blocks.0.gate"] == found["blocks.1.gate"] == ("readout", 4)
+
+
 def test_tags_say_roles_by_name_or_pattern():
     def make(width):
         return Bare(width, table=(9, width), projection=(width, 9), rest=(width, width * width))

@@ -151,6 +151,35 @@ def test_wrapped_for_several_processes_it_learns_as_alone(one_process):
         assert norm == pytest.approx(expected[1])
 
 
+def test_a_model_that_was_sharded_before_it_was_drawn_is_the_same(one_process):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    def late(width):
+        with torch.device("meta"):
+            return make(width)
+
+    found, at_once = built(factory=late), built()
+    fully_shard(found.model, mesh=init_device_mesh("cpu", (1,)))
+    found.initialize("cpu")
+    sizes = [
+        {
+            row.tensor: whole(each.model.get_parameter(row.tensor)).square().mean().sqrt()
+            for row in at_once.rows
+        }
+        for each in (found, at_once)
+    ]
+    for name in ("0.weight", "1.weight", "1.bias", "2.weight", "3.weight"):
+        torch.testing.assert_close(
+            sizes[0][name], sizes[1][name], rtol=0.3, atol=0
+        )  # of m = 4, and two draws
+
+
+def whole(parameter):
+    values = parameter.detach()
+    return values.full_tensor() if hasattr(values, "full_tensor") else values
+
+
 def test_a_model_that_is_another_is_refused():
     with pytest.raises(ww.InputError, match=r"no tensor '0.weight': give `built.model`, wrapped"):
         built().param_groups("sgd", lr=1.0, model=nn.Linear(3, 3))

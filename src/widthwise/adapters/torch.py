@@ -75,13 +75,13 @@ class Recorder:
     one given to `step`, else that is `batch_loss`; `loss_kind`, "mse" or "cross_entropy", known of PyTorch's
     own functions; `splits`, "train" or "test" of each probe, by default "test"; `quantities`, of `DEFAULT`
     and `ON_REQUEST`; `features`, applied to layers' outputs before `feature_kernel`, such as `torch.relu`;
-    `attention`, from what the model returns to weights (point, head, query, key) of each block, by default
-    those of `MultiheadAttention` or the output's `attentions`; `mode`, "eval" (no dropout, running
-    statistics) or "train" while measuring; `multipliers`, by name of tensor, where the network multiplies it
-    by a factor that depends on the width: recorded are weights, updates and outputs with and gradients
-    without it; `tensor_roles`, where shapes do not tell: "input", "hidden", "readout" or "scalar";
-    `optimizer`, one or a list, read only: with it `update_rms` and `update_effect_rms` leave out what
-    decoupled decay does.
+    `attention`, from what the model returns to weights (point, head, query, key) of each block, by
+    default those of `MultiheadAttention`, the output's `attentions`, or of PyTorch's function for it;
+    `mode`, "eval" (no dropout, running statistics) or "train" while measuring; `multipliers`, by name of
+    tensor, where the network multiplies it by a factor that depends on the width: recorded are weights,
+    updates and outputs with and gradients without it; `tensor_roles`, where shapes do not tell: "input",
+    "hidden", "readout" or "scalar"; `optimizer`, one or a list, read only: with it `update_rms` and
+    `update_effect_rms` leave out what decoupled decay does.
     **Errors:** `InputError` if PyTorch is missing or an argument is wrong; sharded models (FSDP) cannot be
     recorded.
     """

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
+from widthwise.adapters.torch_attention import products_watched
 from widthwise.adapters.torch_isolation import require_torch
 from widthwise.adapters.torch_model import clean
 from widthwise.errors import InputError
@@ -82,12 +83,14 @@ def observe(
     """
     layers: dict[str, Any] = {}
     weights: dict[str, Any] = {}
+    products: dict[str, Any] = {}
     with ExitStack() as stack:
         for name, module in modules.items():
             # Before hooks of the user's, as effects of updates are measured: what hooks add is outside.
             handle = module.register_forward_hook(_keeper(layers, name), prepend=True)
             stack.enter_context(_hook(handle))
         if watch_attention and attention is None:
+            products = stack.enter_context(products_watched())
             for name, module in model.named_modules():
                 if isinstance(module, require_torch().nn.MultiheadAttention):
                     handle = module.register_forward_pre_hook(_ask_for_weights, with_kwargs=True)
@@ -96,6 +99,7 @@ def observe(
         raw = call_model(model, probes)
     if watch_attention and not weights:
         weights = _named_attention(attention(raw) if attention is not None else _part_of(raw, "attentions"))
+        weights = weights or products
     weights = {name: _joined(each) for name, each in weights.items()}
     for name, each in weights.items():
         if each.ndim != 4:

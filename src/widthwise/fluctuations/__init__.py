@@ -6,3 +6,4 @@ from widthwise.fluctuations.corrections import has_fluctuations as has_fluctuati
 from widthwise.fluctuations.corrections import require_corrections as require_corrections
 from widthwise.fluctuations.deep_covariance import Observable as Observable
 from widthwise.fluctuations.deep_covariance import solve_covariance as solve_covariance
+from widthwise.fluctuations.horizon import Horizon as Horizon

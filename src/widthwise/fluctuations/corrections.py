@@ -6,7 +6,7 @@ scramblings is the standard error.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,17 @@ from widthwise.fluctuations.correction_memory import (
     require_memory_for_corrections,
     sites_of,
 )
-from widthwise.fluctuations.deep_shift import deep_shifts
+from widthwise.fluctuations.deep_populations import deep_populations
 from widthwise.fluctuations.deep_variances import deep_variances
+from widthwise.fluctuations.horizon import (
+    Companions,
+    Horizon,
+    replaced,
+    solve_by_populations,
+    unstable_from,
+)
 from widthwise.fluctuations.one_layer_corrections import Corrections, one_layer_corrections, site_outputs
+from widthwise.fluctuations.populations import ShallowNetworks, root_of
 from widthwise.fluctuations.principal_modes import modes_needed, pad_modes, principal_scores
 from widthwise.infinite_width import InfiniteWidthSolution
 from widthwise.infinite_width.one_hidden_layer import draw_sites
@@ -40,6 +48,8 @@ from widthwise.progress import SILENT, Progress
 from widthwise.study import Study
 
 SEED_OF_FLUCTUATIONS = 1
+DERIVATIVES = "derivatives"
+COMPARED = "derivatives, and networks without them where these are unstable or disagree"
 
 # Scores (site, mode) and what is left out (mode); scramblings differ in how many modes they have.
 Scattered = tuple[Population, Float[np.ndarray, "_ _"], Float[np.ndarray, "_"]]
@@ -53,6 +63,8 @@ class FiniteWidthCorrections:
     principal modes carry the fluctuations; `unexplained`, the fraction of the driving scatter they leave
     out; `wall_time` in seconds.
     With more than one hidden layer there are no modes, and `two_time` is None for many predictions.
+    `horizons`: until which step each companion is known, such as "loss_shift"; of those not named, all steps.
+    `estimator`: how the numbers were found.
     """
 
     limit: InfiniteWidthSolution
@@ -66,6 +78,8 @@ class FiniteWidthCorrections:
     modes: int | None
     unexplained: float | None
     wall_time: float
+    horizons: dict[str, Horizon] = field(default_factory=dict)
+    estimator: str = DERIVATIVES
 
 
 def finite_width_corrections(
@@ -73,9 +87,11 @@ def finite_width_corrections(
 ) -> FiniteWidthCorrections:
     """Variances and shifts around `limit`, to leading order in 1/N and to all orders in the richness.
 
-    With more than one hidden layer see `deep_variances` and `deep_shifts`. One hidden layer costs
+    With more than one hidden layer see `deep_variances` and `deep_populations`. One hidden layer costs
     O(modes sites P^2 steps) in time and O(modes sites P) in memory, where the modes number a few for each
     training point and output.
+    Averages of derivatives along the paths of sites fail where few of these, unstable, own them: from there
+    on numbers are of networks without derivatives, and NaN where these show no leading order (`horizons`).
     From the first step that diverged on, every number is NaN.
     **Errors:** those of `require_corrections`, which can be asked before infinite width is solved.
     **Source:** Bordelon and Pehlevan, arXiv 2304.03408.
@@ -89,9 +105,23 @@ def finite_width_corrections(
     sites = sites_of(study, len(points.inputs))
     if not is_one_population(study):
         variance, stderr, two_time, two_time_stderr = deep_variances(limit, progress=progress)
-        shift = deep_shifts(limit, progress=progress)
-        found = (variance, stderr, *shift, two_time, two_time_stderr, sites, None, None)
-        return FiniteWidthCorrections(limit, *found, time.perf_counter() - started)
+        wide, count = deep_populations(limit, progress=progress), len(limit.steps)
+        shift, shift_stderr = (
+            OrderParameters(**{name: nan_after(each[i], count) for name, each in wide.shift.items()})
+            for i in range(2)
+        )
+        companions = Companions(variance, stderr, shift, shift_stderr, two_time, two_time_stderr)
+        companions, horizons = replaced(companions, None, wide, limit.steps)
+        return FiniteWidthCorrections(
+            limit,
+            **companions._asdict(),
+            sites=sites,
+            modes=None,
+            unexplained=None,
+            wall_time=time.perf_counter() - started,
+            horizons=horizons,
+            estimator=COMPARED,
+        )
     with jax.enable_x64(True):
         process = site_process(study, points)
     finite = limit.finite_steps
@@ -115,11 +145,29 @@ def finite_width_corrections(
     steps = len(limit.steps)
     variance = orders_and_stderr([each.variance for each in answers], steps)
     shift = orders_and_stderr([each.shift for each in answers], steps)
-    two_time = mean_and_stderr([each.two_time for each in answers])
-    first, second = (nan_after(each, steps, 2) for each in two_time)
+    first, second = (nan_after(x, steps, 2) for x in mean_and_stderr([each.two_time for each in answers]))
+    companions, horizons, estimator = Companions(*variance, *shift, first, second), {}, DERIVATIVES
+    unstable = unstable_from([np.asarray(each.carried_by) for each in answers], sites)
+    # The kink of relu is smoothed where it is differentiated: both estimates are compared at every step.
+    if unstable is not None or study.network.activation == "relu":
+        with jax.enable_x64(True):
+            networks = ShallowNetworks(process, root_of(process.input_kernel), gaps)
+            cost = float((last + 1) * process.stages * (len(points.inputs) ** 2 + 50))
+            blocks, seed = study.theory.scramblings, study.theory.seed
+            wide = solve_by_populations(networks, cost, blocks, seed, progress=progress)
+        companions, horizons = replaced(companions, unstable, wide, limit.steps)
+        estimator = COMPARED
     unexplained = max(float(tail[min(modes, len(tail)) - 1]) if len(tail) else 0.0 for *_, tail in scattered)
-    found = (*variance, *shift, first, second, sites, modes, unexplained)
-    return FiniteWidthCorrections(limit, *found, time.perf_counter() - started)
+    return FiniteWidthCorrections(
+        limit,
+        **companions._asdict(),
+        sites=sites,
+        modes=modes,
+        unexplained=unexplained,
+        wall_time=time.perf_counter() - started,
+        horizons=horizons,
+        estimator=estimator,
+    )
 
 
 def principal_populations(

@@ -18,11 +18,16 @@ from widthwise.infinite_width.site import Population, Site, SiteProcess
 
 
 class Corrections(NamedTuple):
-    """At the recorded steps: N Var, and N (mean - infinite width), of every order parameter."""
+    """At the recorded steps: N Var, and N (mean - infinite width), of every order parameter.
+
+    `carried_by`: how many sites carry the squares of the derivatives along the sites' paths,
+    (sum w T^2)^2 / sum (w T^2)^2. Where it is small a few unstable paths own the averages.
+    """
 
     variance: OrderParameters
     shift: OrderParameters
     two_time: Float[Array | np.ndarray, "step step point output"]
+    carried_by: Float[Array | np.ndarray, " step"]
 
 
 @eqx.filter_jit
@@ -72,11 +77,13 @@ def one_layer_corrections(
             variances, shifts = kernel_fluctuations(process, numbers, clocked.now)
         variance = OrderParameters(numbers.variance(prediction), numbers.variance(loss), *variances)
         shift = OrderParameters(prediction.second[..., 0], loss.second[..., 0], *shifts)
-        return clocked, (variance, shift, prediction.own)
+        squares = population.weights * jnp.sum(clocked.now.h.first**2, axis=(0, 1))
+        carried_by = jnp.sum(squares) ** 2 / jnp.maximum(jnp.sum(squares**2), 1e-300)
+        return clocked, (variance, shift, prediction.own, carried_by)
 
-    _, (variance, shift, influence) = jax.lax.scan(to_next, process.start(start), gaps)
+    _, (variance, shift, influence, carried_by) = jax.lax.scan(to_next, process.start(start), gaps)
     two_time = jnp.einsum("tpci,spci->tspc", population.weights * influence, influence)
-    return Corrections(variance, shift, two_time)
+    return Corrections(variance, shift, two_time, carried_by)
 
 
 def kernel_fluctuations(process: SiteProcess, numbers: ExpandedNumbers, site: Site):

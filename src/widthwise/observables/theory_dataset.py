@@ -14,6 +14,7 @@ from jaxtyping import Int
 from widthwise.data import Points
 from widthwise.fluctuations import (
     FiniteWidthCorrections,
+    Horizon,
     finite_width_corrections,
     has_fluctuations,
     require_corrections,
@@ -147,9 +148,12 @@ def _attributes(
 ) -> dict[str, object]:
     study = limit.study
     sites = 0 if fluctuations is None else fluctuations.sites
-    warnings = validity_warnings(dataset, study, limit.points.train, sites)
+    by_networks = fluctuations is not None and bool(fluctuations.horizons)
+    warnings = validity_warnings(dataset, study, limit.points.train, sites, by_networks=by_networks)
     if missing:
         warnings.append(missing)
+    if fluctuations is not None:
+        warnings += _beyond(fluctuations)
     if limit.flow_error > FLOW_TOLERANCE:
         warnings.append(
             f"The integration steps of the flow move the outputs by {limit.flow_error:.1e} of their size: "
@@ -169,6 +173,7 @@ def _attributes(
         "flow_error": limit.flow_error,
         "fluctuation_sites": sites,
         **_driving(fluctuations),
+        **_horizons(fluctuations, dataset),
         "outcome": limit.outcome,
         "wall_time": wall_time,
         "warnings": json.dumps(warnings),
@@ -192,6 +197,33 @@ def _driving(fluctuations: FiniteWidthCorrections | None) -> dict[str, object]:
     if fluctuations is None or fluctuations.modes is None:
         return {}
     return {"modes": fluctuations.modes, "unexplained_scatter": fluctuations.unexplained}
+
+
+def _beyond(fluctuations: FiniteWidthCorrections) -> list[str]:
+    """Which companions end before the last step, one sentence for all that end alike."""
+    ends: dict[Horizon, list[str]] = {}
+    for name, horizon in fluctuations.horizons.items():
+        if horizon.why and name.removesuffix("_variance").removesuffix("_shift") in (
+            *fluctuations.limit.study.theory.observables,
+        ):
+            ends.setdefault(horizon, []).append(name)
+    return [
+        f"{', '.join(names)}: trusted until step {horizon.until}; {horizon.why}."
+        for horizon, names in ends.items()
+    ]
+
+
+def _horizons(fluctuations: FiniteWidthCorrections | None, dataset: xr.Dataset) -> dict[str, object]:
+    """How order 1/N was found, and of each companion the last step with numbers, and why it is the last."""
+    if fluctuations is None:
+        return {}
+    found: dict[str, object] = {"estimator": fluctuations.estimator}
+    last = int(dataset["step"].values[-1])
+    for name in map(str, dataset.data_vars):
+        if name.endswith(("_variance", "_shift", "_covariance")):
+            horizon = fluctuations.horizons.get(name, Horizon(last, ""))
+            found |= {f"{name}_trusted_until": horizon.until, f"{name}_why": horizon.why}
+    return found
 
 
 READ_OF_NETWORK = (

@@ -12,10 +12,12 @@ RICH = 3.0  # richness from which late times ask for care
 NOISE_SHARE = 0.1  # numerical error over the correction it belongs to
 
 
-def validity_warnings(theory: xr.Dataset, study: Study, train: int, sites: int) -> list[str]:
+def validity_warnings(
+    theory: xr.Dataset, study: Study, train: int, sites: int, *, by_networks: bool = False
+) -> list[str]:
     """One sentence a warning, naming the width or step it concerns; empty when there is none.
 
-    `sites`: how many were used for the fluctuations.
+    `sites`: how many were used for the fluctuations; `by_networks`, whether networks replaced derivatives.
     """
     narrow = min(study.ensemble.widths)
     checks = (
@@ -24,8 +26,7 @@ def validity_warnings(theory: xr.Dataset, study: Study, train: int, sites: int) 
         _long_time(theory, study, narrow, train),
         _many_points(train, narrow),
         _rich_and_late(theory, study),
-        _kink(theory, study),
-        *_noisy(theory, sites),
+        *_noisy(theory, sites, by_networks),
     )
     return [warning for warning in checks if warning]
 
@@ -100,30 +101,16 @@ def _rich_and_late(theory: xr.Dataset, study: Study) -> str:
     )
 
 
-def _kink(theory: xr.Dataset, study: Study) -> str:
-    """The derivative of ReLU's step is a normal density of finite width, and neurons may gather there."""
-    deep = study.network.hidden_layers > 1 and any(str(name).endswith("_variance") for name in theory)
-    judged = "gradient_kernel_variance" in theory or deep
-    if study.network.activation != "relu" or study.network.richness <= 1 or not judged:
-        return ""
-    return (
-        "ReLU at richness above 1: neurons gather at the kink, where responses are smoothed; variances of "
-        "the gradient kernel have been seen too large by a factor of two. Compare with trained networks."
-    )
-
-
-def _noisy(theory: xr.Dataset, sites: int) -> list[str]:
-    found = []
+def _noisy(theory: xr.Dataset, sites: int, by_networks: bool) -> list[str]:
+    finer = f"set theory.fluctuation_sites above the {sites} used, or raise theory.scramblings"
+    remedy, found = "raise theory.scramblings" if by_networks else finer, []
     for name in theory.data_vars:
         error = f"{name}_stderr"
         if not str(name).endswith(("_variance", "_shift")) or error not in theory:
             continue
         size, noise = np.sqrt(_mean_square(theory[name])), np.sqrt(_mean_square(theory[error]))
         if size > 0 and noise > NOISE_SHARE * size:
-            found.append(
-                f"The numerical error of {name} is {percent(noise / size, 1)} of it: set "
-                f"theory.fluctuation_sites above the {sites} used, or raise theory.scramblings."
-            )
+            found.append(f"The numerical error of {name} is {percent(noise / size, 1)} of it: {remedy}.")
     return found
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from widthwise.adapters.torch_isolation import require_torch
 from widthwise.errors import InputError
 from widthwise.study.settings import Parametrization
 from widthwise.torch.groups import merged, muon_settings, settings_of
@@ -23,7 +24,7 @@ class Parametrized:
     warnings: tuple[str, ...]
     parametrization: Parametrization
     heading: str
-    draw: Callable[[Any], None] = field(repr=False)
+    draw: Callable[[Any], None] | None = field(repr=False)
 
     def param_groups(
         self,
@@ -111,12 +112,13 @@ class Parametrized:
         **Errors:** `InputError` for a model that has its numbers, and naming a tensor that nothing draws.
         """
         wrapped = self.model if model is None else model
-        if not any(p.is_meta for p in wrapped.parameters()):
+        if self.draw is None or not any(p.is_meta for p in wrapped.parameters()):
             raise InputError(
                 "the model is not on the meta device: `make` has drawn it, and its rules are applied"
             )
         wrapped.to_empty(device=device)
-        self.draw(wrapped)
+        with require_torch().no_grad():
+            self.draw(wrapped)
 
     def table(self) -> str:
         """The rules of all tensors as text; "initial rms" is the root mean square of the first entries."""

@@ -81,13 +81,16 @@ def _of_tensors(task: Task, rows: Sequence[ClaimRow]) -> Iterator[Correction]:
             yield Correction(name=f"outputs times {_power(power)}", output=power)
         yield from (_correction("scales", names, each) for each in powers)
         return
-    rates = [_correction("rates", names, each) for each in powers]
     adaptive, own = _rate_of(task, names[0])
+    ruled = _table(narrow, task, names[0], adaptive) - own  # what the rules of width would change
+    if ruled * power > 0 and abs(ruled + off) < 2 * SAME:
+        powers = [ruled, *(each for each in powers if each != ruled)]
+    rates = [_correction("rates", names, each) for each in powers]
     inside = [name for name in names if name.endswith("weight") and _is_matrix(narrow, name)]
     factor = power if adaptive else power / 2
     factors = [_correction("factors", inside, factor)] if inside and len(inside) == len(names) else []
     # A rate that goes with the width as the table has it is not what is wrong.
-    if factors and abs(own - _table(narrow, task, names[0], adaptive)) < SAME:
+    if factors and abs(ruled) < SAME:
         yield from factors
         yield from rates
     else:
@@ -145,10 +148,11 @@ def _rate_of(task: Task, name: str) -> tuple[bool, float]:
 
 
 def _table(narrow: Any, task: Task, name: str, adaptive: bool) -> float:
-    """The exponent of a matrix' learning rate in the width, by which of its sides grow."""
+    """The exponent of a tensor's learning rate in the width, by which of its sides grow."""
     wide = model_of(built(task.training.make, task.widths[1], 0), task.device)
     small, large = (dict(model.named_parameters())[name].shape for model in (narrow, wide))
-    out, into = large[0] > small[0], large[1] > small[1]
-    if adaptive:
-        return -1.0 if into else 0.0
-    return float(out) - float(into)
+    grows = [b > a for a, b in zip(small, large, strict=True)]
+    if isinstance(_owner(narrow, name), require_torch().nn.Embedding):
+        grows.reverse()
+    out, into = any(grows[:1]), any(grows[1:2])
+    return -float(into) if adaptive else float(out) - float(into)

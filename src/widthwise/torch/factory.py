@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import ReferenceType, ref
 
 from widthwise.adapters.torch_isolation import require_torch
 from widthwise.errors import InputError
@@ -15,7 +16,7 @@ class Factory:
         if not callable(make) or isinstance(make, require_torch().nn.Module):
             raise InputError(f"`make` is a {type(make).__name__}: give a function of the width, make(width)")
         self.make = make
-        self.models: list[Any] = []
+        self.models: list[ReferenceType[Any]] = []
 
     def __call__(self, *sizes: int) -> Any:
         """The model at a width, or a width and a depth."""
@@ -25,9 +26,9 @@ class Factory:
         except Exception as error:
             raise InputError(f"{call} fails: {type(error).__name__}: {error}") from error
         _require_model(model, call)
-        if any(model is each for each in self.models):
+        if any(model is each() for each in self.models):
             raise InputError(f"{call} returned a model that it had returned before: make a new one")
-        self.models.append(model)
+        self.models.append(ref(model))
         return model
 
     def shapes_of(self, *sizes: int) -> Any:

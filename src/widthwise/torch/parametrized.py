@@ -14,7 +14,7 @@ from widthwise.torch.factory import Factory, require_same
 from widthwise.torch.limits import warnings_of
 from widthwise.torch.roles import FIXED, describe, growth_of, named_by, require_tags
 from widthwise.torch.rules import multiplied, rule_of
-from widthwise.torch.starts import begin, sizes_at
+from widthwise.torch.starts import Size, sizes_at, start_factor
 from widthwise.torch.undrawn import draw, is_undrawn
 
 
@@ -97,19 +97,29 @@ def parametrize(
         rows = deepened(rows, blocks, deeper, depth_rule, require_branches(branches, blocks))
     rows = [row._replace(std=known[like[row.tensor]].rms * row.start) for row in rows]
 
-    def start(drawn: Any) -> None:
+    def start(drawn: Any, sizes: Mapping[str, Size]) -> None:
         for row in rows:
-            name, of_base = row.tensor, like[row.tensor]
-            size = None if here == there else known[of_base]
-            if tags.get(name) != FIXED:
-                begin(row, drawn.get_parameter(name), base.get_parameter(of_base), size, deeper)
+            name, p, of_base = row.tensor, drawn.get_parameter(row.tensor), like[row.tensor]
+            if tags.get(name) == FIXED:
+                continue
+            if here == there:
+                factor = row.start
+            elif row.role == "scalar" and name == of_base and not hasattr(p, "full_tensor"):
+                p.copy_(base.get_parameter(name))  # drawn as at the base width
+                factor = row.start
+            else:
+                factor = start_factor(row, sizes[name], known[of_base], deeper)
+            if factor != 1:
+                p.mul_(factor)
 
     def draw_all(empty: Any) -> None:
         draw(empty, init)
-        start(empty)
+        start(empty, sizes_at(at_base, empty, once=True))
 
-    if not is_undrawn(model):
-        start(model)
+    undrawn = is_undrawn(model)
+    with all_random_states_kept(), require_torch().no_grad():
+        if not undrawn:
+            start(model, sizes_at(lambda: factory(*here), model, once=here == there))
     at, base_at = (" and depth ".join(map(str, sides)) for sides in (here, there))
     return Parametrized(
         model=model,
@@ -118,7 +128,7 @@ def parametrize(
         parametrization=parametrization,
         heading=f"{parametrization} at width {at}, the model itself at width {base_at}; rates multiply the "
         "learning rate",
-        draw=draw_all,
+        draw=draw_all if undrawn else None,
     )
 
 

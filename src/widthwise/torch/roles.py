@@ -1,6 +1,7 @@
 """What each tensor of a PyTorch model is, seen from how its axes grow."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, cast, get_args
@@ -143,9 +144,10 @@ def _tagged(role: Role, tensor: Tensor, ratios: Sequence[float]) -> Growth:
 
 
 def _unclear(name: str, tensor: Tensor, reason: str) -> InputError:
+    alike = re.sub(r"\.\d+(?=\.)", ".*", name)  # the same tensor of all blocks
     return InputError(
         f"{name}: what its shape {tensor.shape} does is not clear ({reason}); say it by "
-        f'tags={{"{name}": "input"}} (or "hidden", "readout", "scalar", "fixed")'
+        f'tags={{"{alike}": "input"}} (or "hidden", "readout", "scalar", "fixed")'
     )
 
 

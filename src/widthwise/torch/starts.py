@@ -8,8 +8,8 @@ from widthwise.adapters.torch_isolation import require_torch
 from widthwise.errors import InputError
 from widthwise.torch.rules import TensorRule
 
-DRAWS = 4  # of the base width, for the size of its tensors
-FEW_WEIGHTS = 3_000_000  # a larger model is drawn once
+DRAWS = 16  # for the sizes of tensors, fewer of larger models: what is drawn stays below this many weights
+FEW_WEIGHTS = 3_000_000
 
 
 class Size(NamedTuple):
@@ -21,17 +21,24 @@ class Size(NamedTuple):
 
 
 def sizes_at(make: Callable[[], Any], first: Any, *, once: bool) -> dict[str, Size]:
-    """The size of every tensor of the base width. **Arguments:** `first`, a draw; `once`, of that alone."""
+    """The size of every tensor at one width. **Arguments:** `first`, a draw; `once`, of that alone."""
     weights = sum(p.numel() for p in first.parameters())
-    models = [first, *(make() for _ in range(DRAWS - 1 if weights < FEW_WEIGHTS and not once else 0))]
-    found = {}
-    for name, p in first.named_parameters():
-        draws = [size(model.get_parameter(name)) for model in models]
-        rms = math.sqrt(sum(each * each for each in draws) / len(draws))
-        found[name] = Size(rms, len(draws) * p.numel(), is_constant(p))
-        if not math.isfinite(rms):
-            raise InputError(f"{name}: has entries that are not finite at the base width")
-    return found
+    draws = 1 if once else min(DRAWS, max(1, FEW_WEIGHTS // max(1, weights)))
+    squares = {name: size(p) ** 2 for name, p in first.named_parameters()}
+    shapes = {name: p.shape for name, p in first.named_parameters()}
+    for _ in range(draws - 1):
+        drawn = dict(make().named_parameters())
+        if shapes != {name: p.shape for name, p in drawn.items()}:
+            raise InputError("`make` gives other tensors or other shapes at each call")
+        for name, p in drawn.items():
+            squares[name] += size(p) ** 2
+    for name, square in squares.items():
+        if not math.isfinite(square):
+            raise InputError(f"{name}: has entries that are not finite")
+    return {
+        name: Size(math.sqrt(squares[name] / draws), draws * p.numel(), is_constant(p))
+        for name, p in first.named_parameters()
+    }
 
 
 def size(parameter: Any) -> float:
@@ -49,44 +56,23 @@ def is_constant(parameter: Any) -> bool:
     return values.numel() == 0 or bool((values == values.flatten()[0]).all())
 
 
-def begin(rule: TensorRule, parameter: Any, base: Any, known: Size | None, deeper: float) -> None:
-    """Give a tensor its initial size, in place; nothing changes where its rule and the width are the base's.
-
-    One that does not grow starts as a draw of the base width does.
-
-    **Arguments:** `base`, the tensor of a draw at the base width; `known`, its size, None at the base width;
-    `deeper`, the depth over that of the base.
-    """
-    with require_torch().no_grad():
-        if known is None:
-            factor = rule.start
-        elif rule.role == "scalar" and not hasattr(parameter, "full_tensor"):
-            parameter.copy_(base)
-            factor = rule.start
-        else:
-            factor = start_factor(rule, parameter, known, deeper)
-        if factor != 1:
-            parameter.mul_(factor)
-
-
-def start_factor(rule: TensorRule, parameter: Any, base: Size, deeper: float) -> float:
+def start_factor(rule: TensorRule, own: Size, base: Size, deeper: float) -> float:
     r"""What the model's own draw is multiplied with, so that its size is the base width's times `rule.start`.
 
     The size of the model's own distribution over that at the base width is a power 0, -1/2 or -1 of how a
-    side grows, for all usual initializations: where the two draws agree with one, it is taken to be that
-    power exactly, so that the draw keeps its own fluctuation; else the two sizes are divided.
+    side grows, or follows from both sides, for all usual initializations: where draws of both agree with
+    one, it is taken to be that exactly, so that the draw keeps its own fluctuation; else sizes are divided.
+
+    **Arguments:** `own`, the size here; `base`, that at the base width; `deeper`, the depth over the base's.
     """
-    found, target = size(parameter), base.rms
-    if not math.isfinite(found):
-        raise InputError(f"{rule.tensor}: has entries that are not finite")
-    if not target or not found:
-        if target:
+    if not own.rms or not base.rms:
+        if base.rms:
             raise InputError(f"{rule.tensor}: starts at zero at this width and not at the base width")
-        return 0.0 if found else 1.0
-    ratio = found / target
-    if base.constant and is_constant(parameter):
+        return 0.0 if own.rms else 1.0
+    ratio = own.rms / base.rms
+    if base.constant and own.constant:
         return rule.start / ratio
-    noise = math.sqrt(1 / (2 * parameter.numel()) + 1 / (2 * base.entries))
+    noise = math.sqrt(1 / (2 * own.entries) + 1 / (2 * base.entries))
     known = min(_powers(rule, deeper), key=lambda power: abs(math.log(ratio / power)))
     near = abs(math.log(ratio / known)) < max(4 * noise, 0.01)
     return rule.start / (known if near else ratio)
@@ -94,7 +80,11 @@ def start_factor(rule: TensorRule, parameter: Any, base: Size, deeper: float) ->
 
 def _powers(rule: TensorRule, deeper: float) -> Sequence[float]:
     powers, growths = (0.0, -0.5, -1.0), (rule.out, rule.into, rule.growth)
-    return sorted({g**one * deeper**two for g in growths for one in powers for two in powers})
+    known = {g**one for g in growths for one in powers}
+    for of_sides in (sum, max):  # 1/sqrt(in + out) of Glorot, 1/sqrt(max(in, out)) of orthogonal matrices
+        if len(rule.shape) > 1:
+            known.add((of_sides(rule.base_shape[:2]) / of_sides(rule.shape[:2])) ** 0.5)
+    return sorted({each * deeper**power for each in known for power in powers})
 
 
 def _whole(parameter: Any) -> Any:

@@ -69,15 +69,16 @@ class _Search:
 
     def best(self, chosen: Correction, at: Audit) -> tuple[Correction, Audit] | None:
         """Settings of training that are not alike, made so, if there are any: what else is wrong shows then.
-        Else the first of the corrections of tensors that mends all, or the one that leaves least; None if
-        none leaves less than there is."""
+        Else the first of the corrections of tensors that mends what the audit named first, whatever shows
+        behind it, or the one that leaves least; None if none leaves less than there is."""
         best: tuple[Correction, Audit] | None = None
+        first = _places(at)[0]
         for option in settings_alike(self._task, at) or of_tensors(self._task, at):
             trial = chosen.with_(option)
             result = self._tried(trial)
             if result is None:
                 break
-            if result.verdict != "inconsistent":
+            if first not in _places(result):
                 return trial, result
             if _wrong(result) < _wrong(at if best is None else best[1]):
                 best = trial, result
@@ -99,6 +100,16 @@ class _Search:
         with tempfile.TemporaryDirectory() as folder:
             train_copies(self._task, Path(folder), self._progress, trial)
             return audit(open_runs(folder).load(), settings=self._settings)
+
+
+def _places(found: Audit) -> list[dict[str, str | int | float]]:
+    """What is inconsistent, without the step at which it shows."""
+    steps = ("step", "until_step")
+    return [
+        {"claim": row.claim, **{name: value for name, value in row.where.items() if name not in steps}}
+        for row in found.rows
+        if row.verdict == "inconsistent"
+    ]
 
 
 def _wrong(found: Audit) -> tuple[int, int, int]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from widthwise.adapters.torch import DEFAULT, Recorder
-from widthwise.adapters.torch_forward import tensor_in
-from widthwise.adapters.torch_isolation import require_torch
+from widthwise.adapters.torch_forward import observe, tensor_in
+from widthwise.adapters.torch_isolation import require_torch, untouched
 from widthwise.adapters.torch_model import tensors_of, unwrap
 from widthwise.errors import InputError
 from widthwise.torch.batches import Batches, first_points
@@ -102,7 +102,12 @@ def prepare(
         if probes is None:
             probes = first_points(seen_inputs(model, training.loss, of_outputs, batch), MOST_PROBES)
             own = targets_told(training.loss, first_points(batch, MOST_PROBES)) if of_outputs else {}
-    recording = {"outputs": few_outputs, "quantities": _quantities(model), **own, **recording}
+    recording = {
+        "outputs": few_outputs,
+        "quantities": _quantities(model, probes, recording),
+        **own,
+        **recording,
+    }
     return Task(training, drawn, widths, seeds, steps, place, of_outputs, probes, recording)
 
 
@@ -169,10 +174,14 @@ def few_outputs(raw: Any) -> Any:
     return found.flatten(1)[:, :MOST_OUTPUTS] if found.ndim > 3 else found
 
 
-def _quantities(model: Any) -> tuple[str, ...]:
-    """The recorder's own, and attention where PyTorch's module for it shows it."""
-    attends = any(isinstance(module, require_torch().nn.MultiheadAttention) for module in model.modules())
-    return (*DEFAULT, "attention") if attends else DEFAULT
+def _quantities(model: Any, probes: Any, recording: Mapping[str, Any]) -> tuple[str, ...]:
+    """The recorder's own, and attention where it can be seen."""
+    if "attention" not in recording:
+        with untouched(model, training=False):
+            nothing = {"outputs": lambda raw: require_torch().zeros(1), "attention": None}
+            if not observe(model, probes, {}, **nothing, watch_attention=True).attention:
+                return DEFAULT
+    return (*DEFAULT, "attention")
 
 
 def optimizers_of(training: Training, made: Any, model: Any, width: int) -> list[Any]:

@@ -52,7 +52,7 @@ def parametrize(
     r"""A user's Equinox module at a width, its weights and learning rates by the rules of a parametrization.
 
     At the base width all parametrizations are the module as `make` begins it, redrawn. At other widths
-    initial standard deviations and learning rates follow the table of `networks/parametrization.py`, without
+    initial standard deviations and learning rates follow the table of `study/parametrizations.py`, without
     any multiplier in the forward pass: in "mean_field" (muP) the change of every activation in a step, and so
     the best learning rate, keeps its size at all widths. Three things are the module's own: attention logits
     are to be $q \cdot k\, \sqrt{d_0} / d$ in mean_field, with heads of size d and of d_0 at the base width; a

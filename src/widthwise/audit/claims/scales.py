@@ -66,6 +66,7 @@ def _with_causes(
     own = {law.name for law in laws if _own_update(measured, first, law, weights, failing)}
     whole = "" if measured.settings.limit != "mup" else whole_parametrization(_by_role(scales, first, laws))
     found = [] if common is None else [common]
+    fixed = {law.name for law in laws if law.role == "scalar"}
     for scale in scales:
         depth = SYMPTOM
         if scale.quantity == "weight_rms":
@@ -76,7 +77,9 @@ def _with_causes(
         if whole and depth == OWN and id(scale) in failing:
             advice = f"{test.advice_bad} All tensors together follow {whole}."
             test = replace(test, where=dict(test.where) | {"rule": whole}, advice_bad=advice)
-        found.append(replace(test, depth=depth))
+        # How the few entries of what does not grow begin scatters much, and has nothing to do with the width.
+        core = scale.quantity != "weight_rms" or scale.name not in fixed
+        found.append(replace(test, depth=depth, core=core))
     return found
 
 

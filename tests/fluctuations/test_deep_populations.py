@@ -13,9 +13,10 @@ from two_layer_linear_widths import finite_width_moments
 
 from widthwise.data import Points
 from widthwise.exact.two_layer_linear import TwoLayerLinearProblem
-from widthwise.fluctuations.deep_shift import deep_shifts, network_noise, shifts_of_populations
+from widthwise.fluctuations.deep_populations import deep_populations
+from widthwise.fluctuations.populations import DeepNetworks, block_estimates
 from widthwise.infinite_width import solve_infinite_width
-from widthwise.infinite_width.causal_pass import causal_pass, deep_process, order_parameters
+from widthwise.infinite_width.causal_pass import deep_process
 from widthwise.observables import solve_fluctuations
 from widthwise.study import (
     EnsembleSettings,
@@ -43,12 +44,12 @@ def study(depth, steps, rate, **network):
 def test_linear_layers_have_the_shift_of_the_dense_action(depth, rate):
     """Within four standard errors (0.5 % of seeds for each number) and 2 %, for the next order."""
     settings = study(depth, 7, rate, activation="linear", richness=2.0, centered=False)
-    mean, stderr = deep_shifts(solve_infinite_width(settings, points=ONE))
+    shift = deep_populations(solve_infinite_width(settings, points=ONE)).shift
     problem = DeepLinearProblem(
         hidden_layers=depth, richness=2.0, learning_rate=rate, steps=7, centered=False
     )
     expected = -mean_shift_of_residual(solve_deep_linear(problem))
-    value, error = mean.prediction[:, 0, 0], stderr.prediction[:, 0, 0]
+    value, error, _ = (each.squeeze() for each in shift["prediction"])
     assert (error < 0.06 * np.abs(expected).max()).all(), "too noisy to mean anything"
     assert (np.abs(value - expected) < 4 * error + 0.02 * np.abs(expected).max()).all()
 
@@ -59,14 +60,12 @@ def test_one_layer_has_the_shift_of_the_one_layer_solver():
     points = Points(rng.standard_normal((3, 4)), rng.choice([-1.0, 1.0], (3, 1)), 2)
     limit = solve_infinite_width(study(1, 8, 0.2, richness=1.5), points=points)
     exact = solve_fluctuations(limit)
-    mean, stderr = deep_shifts(limit)
+    shift = deep_populations(limit).shift
     for name in ("prediction", "tangent_kernel"):
         expected = exact[f"{name}_shift"].to_numpy()
-        error = np.hypot(getattr(stderr, name), exact[f"{name}_shift_stderr"].to_numpy())
+        error = np.hypot(shift[name].stderr, exact[f"{name}_shift_stderr"].to_numpy())
         assert (error < 0.1 * np.abs(expected).max()).all(), "too noisy to mean anything"
-        assert (np.abs(getattr(mean, name) - expected) < 5 * error + 0.02 * np.abs(expected).max()).all(), (
-            name
-        )
+        assert (np.abs(shift[name].value - expected) < 5 * error + 0.02 * np.abs(expected).max()).all(), name
 
 
 @pytest.mark.parametrize("centered", [True, False])
@@ -84,7 +83,8 @@ def test_the_shift_of_populations_is_exactly_that_of_networks_of_their_widths(ce
         process = replace(deep_process(settings, ONE), conditioned=True)
         for block in range(blocks):
             keys = jax.random.split(jax.random.key(block), 4096)
-            found.append(shifts_of_populations(process, keys, width, jnp.arange(steps)))
+            networks = DeepNetworks(process, jnp.arange(steps))
+            found.append(block_estimates(networks, keys, width, levels=2).shift)
     expected = width * (half.prediction_mean - whole.prediction_mean)
     shares = [np.asarray(each.prediction).ravel() @ expected / (expected @ expected) for each in found]
     error = np.std(shares, ddof=1) / np.sqrt(blocks)
@@ -123,10 +123,10 @@ def test_conditioned_populations_are_networks_in_law(tmp_path):
 def populations(settings, points, width, count, *, conditioned):
     with jax.enable_x64(True):
         process = replace(deep_process(settings, points), conditioned=conditioned)
+        networks = DeepNetworks(process, jnp.array([7]))
 
         def one(key):
-            rows = causal_pass(process, network_noise(process, width, key))[1]
-            return order_parameters(process, rows, np.array([7]))
+            return networks.observe(networks.draw(key, width))
 
         found = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(0), count))
     return {
