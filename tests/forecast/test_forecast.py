@@ -49,8 +49,8 @@ def test_another_number_than_the_loss_is_foretold_the_same():
 
 @pytest.mark.slow
 def test_intervals_hold_what_they_should_on_families_of_laws(seed):
-    """Nominal 95 %; the last step of 28 families with known laws, most of which are no power laws: 21 or fewer
-    would be held by chance once in two thousand times."""
+    """Nominal 95 %; the last step of 28 families with known laws, most of which are no power laws: 21 or
+    fewer would be held by chance once in two thousand times."""
     held = []
     for repeat in range(4):
         for number, kind in enumerate(CORRECT):
