@@ -14,7 +14,8 @@ from widthwise.torch.correction import NONE, Correction, without_one
 from widthwise.torch.suggested_code import code_of
 from widthwise.torch.task import Task
 
-MOST_ROUNDS, MOST_TRIALS = 4, 10
+MOST_ROUNDS, MOST_TRIALS = 6, 10
+MANY = 3  # tensors, beyond which the rules of width are less work than lines for each
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ def _told(task: Task, chosen: Correction, at: Audit) -> Suggestion:
     now = (
         "consistent" if at.verdict == "consistent" else "no more inconsistent, with too little data for more"
     )
+    rules = f" Or by rules for all tensors: `ww.torch.parametrize(make, width, base_width={task.widths[0]})`."
+    many = len({*chosen.rates, *chosen.scales}) > MANY
     return Suggestion(
-        f"With this change the same copies, trained again, are {now}: {chosen.name}.",
+        f"With this change the same copies, trained again, are {now}: {chosen.name}.{rules if many else ''}",
         code_of(chosen, task.widths[0]),
     )
 
