@@ -96,6 +96,7 @@ def _rates(model, optimizer):
 
 
 def test_the_scale_of_attention_is_changed_in_the_forward_pass_and_put_back():
+    from widthwise.adapters.torch_attention import products_watched
     from widthwise.torch.correction import Correction
     from widthwise.torch.suggested_code import code_of
 
@@ -104,10 +105,12 @@ def test_the_scale_of_attention_is_changed_in_the_forward_pass_and_put_back():
     usual = functional.scaled_dot_product_attention
     with correction.attending(4.0):
         changed = functional.scaled_dot_product_attention(q, q, q)
-        told = functional.scaled_dot_product_attention(q, q, q, scale=0.5)
+        with products_watched() as seen:
+            told = functional.scaled_dot_product_attention(q, q, q, scale=0.5)
     assert functional.scaled_dot_product_attention is usual
     torch.testing.assert_close(changed, usual(q, q, q, scale=16**-0.5 / 2))
     torch.testing.assert_close(told, usual(q, q, q, scale=0.25))
+    torch.testing.assert_close(seen["block 0"] @ q, told)
     assert "scale=m**-0.5 * head_size**-0.5)" in code_of(correction, 16)
 
 
@@ -143,3 +146,12 @@ def test_of_a_whole_parametrization_every_tensor_is_corrected_once(wrong):
     ]
     whole = _whole(task, rows)
     assert whole.rates == {"2.weight": -1.0} and whole.scales == {"4.weight": -0.5}
+
+
+def test_a_correction_under_which_training_fails_leaves_the_verdict(wrong, tmp_path):
+    def scheduler(optimizer):
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, [lambda step: 1.0] * 2)  # of two groups
+
+    found = checked(wrong, tmp_path, scheduler=scheduler, suggest=True, seeds=2, steps=4)
+    assert found.verdict == "inconsistent" and found.page.is_file()
+    assert "add_param_group" not in found.suggestion, "what failed is not suggested"

@@ -7,6 +7,7 @@ from pathlib import Path
 from widthwise.adapters import open_runs
 from widthwise.analysis.verdict import OWN
 from widthwise.audit import Audit, AuditSettings, audit
+from widthwise.errors import InputError
 from widthwise.progress import Progress
 from widthwise.torch.candidates import SETTINGS, of_tensors, settings_alike
 from widthwise.torch.copies import train_copies
@@ -80,7 +81,7 @@ class _Search:
             trial = chosen.with_(option)
             result = self._tried(trial)
             if result is None:
-                break
+                continue
             if first not in _places(result):
                 return trial, result
             if _wrong(result) < _wrong(at if best is None else best[1]):
@@ -96,13 +97,17 @@ class _Search:
         return chosen
 
     def _tried(self, trial: Correction) -> Audit | None:
-        """The audit of copies with a correction; None if there were enough trials."""
+        """The audit of copies with a correction; None if they fail, or if there were enough trials."""
         if len(self.names) >= MOST_TRIALS:
             return None
         self.names.append(trial.name)
-        with tempfile.TemporaryDirectory() as folder:
-            train_copies(self._task, Path(folder), self._progress, trial)
-            return audit(open_runs(folder).load(), settings=self._settings)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                train_copies(self._task, Path(folder), self._progress, trial)
+                return audit(open_runs(folder).load(), settings=self._settings)
+        except InputError as error:  # as a scheduler that wants as many groups as there were
+            self.names[-1] += f" ({error})"
+            return None
 
 
 def _places(found: Audit) -> list[dict[str, str | int | float]]:
