@@ -21,10 +21,10 @@ DEFAULT_OUT = Path("forecast")
 
 
 def run_forecast(
-    paths: Sequence[str], widths: Sequence[int], directory: Path, progress: Progress
+    paths: Sequence[str], columns: str | None, widths: Sequence[int], directory: Path, progress: Progress
 ) -> xr.Dataset:
     """Forecast, and write forecast.json, forecast.nc and report.html."""
-    records = open_runs([records_at(path) for path in paths])
+    records = open_runs([records_at(path) for path in paths], columns)
     progress.start("forecasting", 1)
     found = forecast(records, widths=widths)
     progress.advance()

@@ -14,9 +14,12 @@ from widthwise.wording import percent
 Verdict = Literal["held", "broke", "too little data"]
 FEWEST_WIDTHS, FEWEST_ALONE = 4, 5
 NARROWEST_RANGE = 1.3
-BROAD = 0.1
+BROAD, BROAD_OF_GAP = (
+    0.1,
+    0.25,
+)  # half an interval, of the loss, and of what the narrowest has more than the widest
 UNCOVERED, TOO_FAR = 0.6, 4.0
-WORSE = 4.0
+RISING = 3.0  # standard errors of the slope against log N
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def judge(
     if target > curves.widths[-1] * reach:
         return Judgment("too little data", f"width {target:g} is too far beyond {curves.widths[-1]:g}")
     size = np.abs(curves.means[-1]).clip(1e-300)
-    if half[-1] > BROAD * size[-1]:
+    apart = abs(curves.means[0, -1] - curves.means[-1, -1])
+    if half[-1] > max(BROAD * size[-1], BROAD_OF_GAP * apart):
         return Judgment(
             "too little data", f"the interval at the last step is ±{percent(half[-1] / size[-1], 2)}"
         )
@@ -88,16 +92,20 @@ def _worst(trial: Trial, share: Float[np.ndarray, " step"]) -> float:
 def _rises(law: Law) -> str:
     """Why wider networks are worse in the last third of training, beyond noise; empty if they are not.
 
-    Where scaling is right wider is as good or better; where it is not, a limit may be approached from below
-    that no wider network of the right scaling has.
+    Tested is the slope of the mean losses against log N, weighted by their precisions. Where scaling is right
+    wider is as good or better; where it is not, a limit may be approached from below that no wider network of
+    the right scaling has.
     """
-    curves, noise = law.curves, law.noise
-    variance = noise.relative(curves.widths, float(curves.widths[0])) / curves.seeds
+    curves = law.curves
     part = slice(-max(1, len(curves.steps) // 3), None)
-    rise = curves.means[-1, part] - curves.means[0, part]
-    error = np.sqrt(noise.variance[part] * (variance[0] + variance[-1]))
-    beyond = (rise > WORSE * error) & (rise > 0.01 * np.abs(curves.means[0, part]))
-    if beyond.mean() < 0.5:
+    precision = (curves.seeds / law.noise.relative(curves.widths, float(curves.widths[0])))[part].T
+    x = np.log(curves.widths)[:, None]
+    x = x - (precision * x).sum(axis=0) / precision.sum(axis=0)
+    squared = (precision * x**2).sum(axis=0)
+    slope = (precision * x * curves.means[:, part]).sum(axis=0) / squared
+    rise = slope * np.log(curves.widths[-1] / curves.widths[0])
+    beyond = slope > RISING * np.sqrt(law.noise.variance[part] / squared)
+    if (beyond & (rise > 0.01 * np.abs(curves.means[0, part]))).mean() < 0.5:
         return ""
     return (
         f"the loss rises with width, {curves.means[0, -1]:.4g} at {curves.widths[0]:g} and "
