@@ -49,7 +49,7 @@ TABLE = {
     "U-Net": Architecture("own", own.UNet, "denoising", 8),
     "ResNet": Architecture("torchvision", libraries.torchvision_resnet, "images", 16),
     "VGG": Architecture("torchvision", libraries.torchvision_vgg, "images", 16),
-    "ConvNeXt": Architecture("torchvision", libraries.torchvision_convnext, "images", 16),
+    "ConvNeXt": Architecture("torchvision", libraries.torchvision_convnext, "images"),
     "MobileNetV3": Architecture("torchvision", libraries.torchvision_mobilenet, "images", 16),
     "ViT": Architecture("torchvision", libraries.torchvision_vit, "images"),
     "ViT of timm": Architecture("timm", libraries.timm_vit, "images"),

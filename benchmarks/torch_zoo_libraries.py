@@ -79,7 +79,7 @@ def timm_mixer(width: int) -> nn.Module:
 
 
 def timm_resnet(width: int) -> nn.Module:
-    """Bottlenecks; timm's `ResNet` takes its channels."""
+    """Bottlenecks; timm's `ResNet` takes its channels, but a plain stem has 64 of them at any width."""
     from timm.models.resnet import Bottleneck, ResNet
 
     return ResNet(
@@ -87,7 +87,8 @@ def timm_resnet(width: int) -> nn.Module:
         (1, 1, 1, 1),
         CLASSES,
         channels=(width // 2, width // 2, width, width),
-        stem_width=width,
+        stem_width=width // 2,
+        stem_type="deep",
         zero_init_last=False,
     )
 
