@@ -14,10 +14,7 @@ from widthwise.wording import percent
 Verdict = Literal["held", "broke", "too little data"]
 FEWEST_WIDTHS, FEWEST_ALONE = 4, 5
 NARROWEST_RANGE = 1.3
-BROAD, BROAD_OF_GAP = (
-    0.1,
-    0.25,
-)  # half an interval, of the loss, and of what the narrowest has more than the widest
+BROAD = 0.1  # half an interval over the loss
 UNCOVERED, TOO_FAR = 0.6, 4.0
 RISING = 3.0  # standard errors of the slope against log N
 
@@ -75,8 +72,7 @@ def judge(
     if target > curves.widths[-1] * reach:
         return Judgment("too little data", f"width {target:g} is too far beyond {curves.widths[-1]:g}")
     size = np.abs(curves.means[-1]).clip(1e-300)
-    apart = abs(curves.means[0, -1] - curves.means[-1, -1])
-    if half[-1] > max(BROAD * size[-1], BROAD_OF_GAP * apart):
+    if half[-1] > BROAD * size[-1]:
         return Judgment(
             "too little data", f"the interval at the last step is ±{percent(half[-1] / size[-1], 2)}"
         )
@@ -105,6 +101,7 @@ def _rises(law: Law) -> str:
     slope = (precision * x * curves.means[:, part]).sum(axis=0) / squared
     rise = slope * np.log(curves.widths[-1] / curves.widths[0])
     beyond = slope > RISING * np.sqrt(law.noise.variance[part] / squared)
+    beyond &= curves.means[-1, part] > curves.means[0, part]
     if (beyond & (rise > 0.01 * np.abs(curves.means[0, part]))).mean() < 0.5:
         return ""
     return (
