@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def open_runs(
     interrupted (as far as they came), which do not limit the common steps. `diverged_at`: the first step that
     is not finite, -1 if none; NaN from there on, and steps from there on are not missed.
     `tensor_shape(width, tensor, axis)`, 0 beyond the last axis, and `tensor_role`, where tensors' shapes were
-    recorded.
+    recorded. Attention has as many heads as every run has.
     **Errors:** `StoreError` if there is nothing, or a store is damaged; `InputError` if a (width, seed) comes
     twice, or if runs differ in their layers, tensors, probes, targets or shapes, with the difference.
     """
@@ -78,6 +79,7 @@ def combine(runs: Sequence[Run]) -> xr.Dataset:
     runs, outside, aligned = align_logs(_one_of_each(runs))
     if not runs:
         raise StoreError("the records hold no networks: one of `width` and `seed` has no entries")
+    runs, fewer = _as_many_heads(runs)
     first = runs[0]
     labels = _check_alike(runs)
     steps, left_out, notes = _common_steps(runs)
@@ -122,7 +124,7 @@ def combine(runs: Sequence[Run]) -> xr.Dataset:
     attributes = _attributes(runs) | {
         "left_out_steps": [int(step) for step in (*outside, *left_out)],
         "covered_share": float(steps[-1]) / longest if longest else 1.0,
-        "notes": json.dumps([*aligned, *notes, *missing]),
+        "notes": json.dumps([*aligned, *notes, *missing, *fewer]),
     }
     return xr.Dataset(
         {**found, **extra}, coords={**coordinates, **coupled, **roles, **exponents}, attrs=attributes
@@ -187,6 +189,20 @@ def _one_of_each(runs: Sequence[Run]) -> list[Run]:
         if other is None or run.done:
             kept[cell] = run
     return [kept[cell] for cell in sorted(kept)]
+
+
+def _as_many_heads(runs: Sequence[Run]) -> tuple[Sequence[Run], list[str]]:
+    """Of attention the first heads, as many as every run has, and a sentence that says so: heads may grow in
+    number with the width, and are exchangeable."""
+    counts = {array.sizes["head"] for run in runs for array in run.arrays.values() if "head" in array.dims}
+    if len(counts) < 2:
+        return runs, []
+    first = {"head": slice(min(counts))}
+    kept = [
+        replace(run, arrays={n: array.isel(first, missing_dims="ignore") for n, array in run.arrays.items()})
+        for run in runs
+    ]
+    return kept, [f"attention is that of the first {min(counts)} heads: networks have up to {max(counts)}"]
 
 
 def _check_alike(runs: Sequence[Run]) -> Labels:
