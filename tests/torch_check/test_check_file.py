@@ -97,3 +97,18 @@ def test_bad_files_are_refused_in_one_sentence_and_with_the_line(tmp_path, text,
     assert told in done.stderr and "Traceback" not in done.stderr
     if "failed: Z" in told:
         assert f"({path}, line 3)" in done.stderr
+
+
+def test_a_file_that_ends_python_is_an_error_in_it_and_no_verdict(file, tmp_path):
+    file.write_text("raise SystemExit(3)")
+    done = call(file, *FEW, "--out", tmp_path / "out")
+    assert done.exit_code == 2 and "mine.py failed: SystemExit: 3" in done.stderr
+
+
+def test_copies_that_all_diverge_are_the_first_thing_said(file, tmp_path):
+    """A verdict on the steps before would send the user to train more seeds."""
+    file.write_text(file.read_text() + "\n\noptimizer, lr = 'sgd', 1e25\n")
+    done = call(file, "--widths", "8,16,32", "--seeds", "2", "--steps", "4", "--out", tmp_path / "out")
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("UNDERPOWERED: Networks that diverged count until then: 2 of N = 8"), first
+    assert "Lower the learning rate" in first

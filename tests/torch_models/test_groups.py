@@ -168,3 +168,14 @@ def test_a_multiplier_is_the_same_as_a_factor_in_the_forward_pass():
                 optimizer.step()
             outputs.append(found.model(inputs))
         torch.testing.assert_close(outputs[0], outputs[1])
+
+
+@pytest.mark.parametrize("rate", [-1.0, math.nan, math.inf])
+def test_a_rate_that_is_no_number_from_0_on_is_refused_by_name(rate):
+    for call in (
+        lambda: built().param_groups("adamw", lr=rate),
+        lambda: built().muon_groups(lr=rate, others_lr=0.1),
+        lambda: built().param_groups("adamw", lr=0.1, weight_decay=rate),
+    ):
+        with pytest.raises(ww.InputError, match=r"`(lr|weight_decay)` = .*: give a number from 0 on"):
+            call()

@@ -65,6 +65,11 @@ def tensors_of(model: Any) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
     }
     if not tensors:
         raise InputError("`model` has no trained tensors (none requires a gradient)")
+    for name, p in tensors.items():
+        if torch.nn.parameter.is_lazy(p):
+            raise InputError(
+                f"`{name}` has no shape yet (a lazy module): build it with its sizes written out"
+            )
     swapped = (torch.nn.Embedding, torch.nn.EmbeddingBag, torch.nn.modules.conv._ConvTransposeNd)
     shapes = {}
     for name, p in tensors.items():

@@ -17,6 +17,7 @@ from widthwise.audit.theory_limit import ensemble_loss, loss_curve
 from widthwise.wording import percent
 
 CAUSE = "Inconsistent with correct scaling:"
+DIVERGED = "Networks that diverged count until then:"
 TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2)
 MOST_STRETCHES = 2
 # Below so many seeds, resamples of them are too few for an interval; a wider one than this tells nothing.
@@ -47,7 +48,7 @@ def summarize(
             for w, n in zip(measured.widths, measured.diverged.sum(axis=1), strict=True)
             if n
         ]
-        sentences.append(f"Networks that diverged count until then: {', '.join(told)}.")
+        sentences.append(f"{DIVERGED} {', '.join(told)}.")
     return tuple(sentence for sentence in sentences if sentence)
 
 
@@ -55,7 +56,8 @@ def _cause(measured: EnsembleView, rows: tuple[ClaimRow, ...]) -> str:
     """Of an inconsistency; the rest the verdict says itself."""
     bad = [row for row in rows if row.verdict == "inconsistent"]
     if bad:
-        rest = f" ({len(bad) - 1} more tests fail with it.)" if len(bad) > 1 else ""
+        more = len(bad) - 1
+        rest = f" ({more} more {'test fails' if more == 1 else 'tests fail'} with it.)" if more else ""
         return f"{CAUSE} {cause(measured, rows)}{rest}"
     if all(row.p_value is None for row in rows if row.judges):
         return "Nothing could be tested with these records."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from widthwise.audit import Audit
-from widthwise.audit.sentences import CAUSE
+from widthwise.audit.sentences import CAUSE, DIVERGED
 from widthwise.cli.audit import render as render_audit
 from widthwise.cli.audit_options import read_settings
 from widthwise.cli.run_folder import folder_of, refuse_file
@@ -66,6 +66,8 @@ def render(found: Audit, directory: Path) -> str:
     said = conclude(found.rows, found.evidence.get("alpha"), found.summary).answer
     if found.verdict == "inconsistent":
         said = "\n".join(found.summary[: 2 if found.suggestion else 1]).removeprefix(CAUSE).lstrip()
+    elif diverged := [sentence for sentence in found.summary if sentence.startswith(DIVERGED)]:
+        said = f"{diverged[0]} Lower the learning rate, or find what makes their loss infinite. {said}"
     parts = [f"{found.verdict.upper()}: {said}"]
     parts += [textwrap.indent(found.suggestion, "    ")] if found.suggestion else []
     return "\n\n".join([*parts, render_audit(Audited(found), directory)])

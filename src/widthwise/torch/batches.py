@@ -42,9 +42,10 @@ def _listed(given: Any, steps: int, device: Any) -> list[Any]:
     with failures_told("`batches`"):
         drawn = list(itertools.islice(given, steps))
     if len(drawn) < steps:
+        fewer = f", or steps={len(drawn)}" if len(drawn) > 1 else ""
         raise InputError(
-            f"`batches` ran out after {len(drawn)} of {steps} steps: give {steps} batches, a function of the "
-            f"step, or steps={max(len(drawn), 1)}"
+            f"`batches` ran out after {len(drawn)} of {steps} steps: give {steps} batches or a function of "
+            f"the step{fewer}"
         )
     return [on_device(each, device) for each in drawn]
 

@@ -20,6 +20,13 @@ EPSILON = {"adam": 1e-8, "adamw": 1e-8, "adafactor": (None, 1e-3), "transformers
 FLOAT_EPSILON = 2.0**-23  # what torch.optim.Adafactor takes for None
 
 
+def require_numbers(**numbers: Any) -> None:
+    """**Errors:** `InputError` naming one that is no finite number from 0 on."""
+    for name, number in numbers.items():
+        if not hasattr(number, "__float__") or not 0 <= float(number) < math.inf:
+            raise InputError(f"`{name}` = {number!r}: give a number from 0 on, such as 0.001")
+
+
 def settings_of(
     rule: TensorRule, optimizer: str, *, lr: float, weight_decay: float, eps: Any
 ) -> dict[str, Any]:
@@ -31,6 +38,7 @@ def settings_of(
     """
     if optimizer not in OPTIMIZERS:
         raise InputError(f"`optimizer` = {optimizer!r}: expected one of {', '.join(OPTIMIZERS)}")
+    require_numbers(lr=lr, weight_decay=weight_decay)
     decay = weight_decay if rule.decays else 0.0
     eps = EPSILON.get(optimizer) if eps is None else eps
     if optimizer == "sgd":
@@ -64,6 +72,7 @@ def muon_settings(
     """
     if scale not in SCALES:
         raise InputError(f"`scale` = {scale!r}: expected one of {', '.join(SCALES)}")
+    require_numbers(lr=lr, weight_decay=weight_decay)
     rows, columns = rule.shape
     wide, narrow = (SCALES[scale](*sides) for sides in ((rows, columns), rule.base_shape))
     rate = rule.multiplier

@@ -46,7 +46,7 @@ def is_of_outputs(loss: Loss, model: Any, batch: Any) -> bool:
                 value(loss, of_outputs, model, batch)
             return of_outputs
         except Exception as error:
-            failures.append(described(error))
+            failures.append(described(error).removesuffix(f": {WRONG}"))
     raise InputError(
         f"`loss` fails as a function of (model, batch): {failures[0]}; and of (outputs, targets): "
         f"{failures[1]}; {WRONG}"

@@ -80,7 +80,8 @@ def prepare(
         if isinstance(number, bool) or not isinstance(number, int) or number < 2:
             raise InputError(f"`{name}` = {number!r}: give a whole number from 2 on")
     torch = require_torch()
-    place = torch.device(device) if device is not None else accelerator()
+    with failures_told(f"`device` = {device!r}", 'give a name such as "cpu" or "cuda"'):
+        place = torch.empty(0, device=device).device if device is not None else accelerator()
     drawn = Batches(batches, steps, place)
     model = model_of(built(training.make, widths[0], 0), place)
     _, narrow = tensors_of(unwrap(model))

@@ -47,7 +47,7 @@ def failures_told(what: str, advice: str = "") -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         end = f"; {advice}" if advice else ""
         raise InputError(f"{what} failed: {described(error)}{end}") from error
 
