@@ -281,3 +281,24 @@ def test_what_is_not_there_is_said(tmp_path):
         open_runs(tmp_path / "a.txt")
     with pytest.raises(InputError, match="is empty"):
         open_runs([])
+
+
+def test_heads_that_grow_in_number_are_compared_as_far_as_all_have_them(tmp_path):
+    kept = {}
+    for width in WIDTHS:
+        kept[width] = np.random.default_rng(width).dirichlet(np.ones(3), (2, width // 4, 3))
+        with RecordWriter(tmp_path, width=width, seed=0) as recorder:
+            sharpness = kept[width].std((2, 3))
+            recorder.record(
+                0,
+                loss=1.0,
+                attention=dict(zip("ab", kept[width], strict=True)),
+                attention_entropy=dict(zip("ab", sharpness, strict=True)),
+            )
+    records = ww.open_runs(tmp_path)
+    assert dict(records.sizes)["head"] == 2
+    for width in WIDTHS:
+        one = records.sel(width=width, seed=0, step=0)
+        assert np.array_equal(one["attention"], kept[width][:, :2].astype(one["attention"].dtype))
+        assert one["attention_entropy"].shape == (2, 2)
+    assert notes(records) == ["attention is that of the first 2 heads: networks have up to 8"]

@@ -161,7 +161,7 @@ WRONG = {
     "damaged numbers": ("records.zarr", spoil_chunks, "is damaged"),
     "absent": ("absent", None, "absent does not exist"),
     "empty folder": ("empty", lambda f: (f / "empty").mkdir(), "has no records in it"),
-    "empty log": ("e.csv", lambda f: (f / "e.csv").touch(), "has no column width, seed, step, loss"),
+    "empty log": ("e.csv", lambda f: (f / "e.csv").touch(), "has no column width, step, loss"),
     "words in a log": (
         "e.csv",
         lambda f: write_losses(f / "e.csv", lambda row: [*row[:3], "many"]),
@@ -305,3 +305,15 @@ def test_help_has_examples_and_statuses():
         and "3 none is, but a core claim" in result.stdout.replace("\n", " ")
     )
     assert "table [audit]" in " ".join(result.stdout.replace("│", " ").split()), "brackets are no markup"
+
+
+def test_runs_that_share_little_of_their_training_get_no_verdict_on_it(tmp_path):
+    """Each width logs at steps of its own, the narrowest for a tenth of the others' training."""
+    lines = (write_losses(tmp_path / "a.csv").read_text()).splitlines()
+    rows = [line.split(",") for line in lines[1:]]
+    for row in rows:
+        row[2] = str(int(row[2]) * (1 if row[0] == "16" else 10))
+    (tmp_path / "b.csv").write_text("\n".join([lines[0], *(",".join(row) for row in rows)]) + "\n")
+    result = call("audit", tmp_path / "b.csv", "--claims", "loss_curves", "--out", tmp_path / "out")
+    assert result.exit_code == 3, result.output
+    assert "10 % of the longest run" in result.stdout

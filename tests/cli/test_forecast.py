@@ -102,3 +102,32 @@ def test_what_is_no_log_is_refused(tmp_path):
     out = ("--out", tmp_path / "out", "--quiet")
     assert_refused(call("forecast", tmp_path / "none.csv", "--width", 64, *out), "does not exist")
     assert_refused(call("forecast", write_log(tmp_path / "a.csv"), "--width", 0, *out), "`widths` = [0]")
+
+
+def test_logs_at_several_rates_also_say_where_the_optimum_goes(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{n},{e},{t},{rate:.6g},{1 + t**-0.5 + 20 / n + bend + 1e-4 * rng.standard_normal():.7g}"
+        for rate in 0.02 * 2.0 ** np.arange(6)
+        for n in (64, 128, 256, 512)
+        for bend in [0.05 * np.log(rate / (0.1 + 4 / n)) ** 2]
+        for e in range(3)
+        for t in (1, 10, 100, 1000)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(["width,seed,step,lr,loss", *rows]) + "\n")
+    command = (
+        "forecast",
+        tmp_path / "log.csv",
+        "--columns",
+        "rate=lr",
+        "--width",
+        1024,
+        "--out",
+        tmp_path / "out",
+    )
+    result = call(*command)
+    assert result.exit_code in (0, 1, 3) and "optimum drifts" in result.stdout, result.output
+    found = json.loads((tmp_path / "out" / "forecast.json").read_text())["optimum"]
+    assert abs(found["drift"] - 4) < 0.05 and found["widths"] == [64, 128, 256, 512]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Optimum against width" in page and found["advice"][:20] in page

@@ -49,24 +49,23 @@ def test_another_number_than_the_loss_is_foretold_the_same():
 
 @pytest.mark.slow
 def test_intervals_hold_what_they_should_on_families_of_laws(seed):
-    """Nominal 95 %; the last step of 63 families with known laws, so that fewer than 80 % has a chance below
-    1e-5; most of the families are no power laws."""
+    """Nominal 95 %; the last step of 28 families with known laws, most of which are no power laws: 21 or
+    fewer would be held by chance once in two thousand times."""
     held = []
-    for repeat in range(9):
+    for repeat in range(4):
         for number, kind in enumerate(CORRECT):
             one = family(kind, np.random.default_rng([seed, repeat, number]))
             found = ww.forecast(one.records(), widths=[int(one.widths[-2])]).isel(width=0, step=-1)
             measured = one.losses[-2, :, -1].mean()
             held.append(bool(found["loss_low"] <= measured <= found["loss_high"]))
-    least = 0.8
-    assert stats.binom.cdf(least * len(held), len(held), 0.95) < 1e-4
-    assert np.mean(held) >= least
+    assert stats.binom.cdf(21, len(held), 0.95) < 5e-4
+    assert sum(held) > 21
 
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_is_scaled_wrongly_is_not_trusted(kind, seed):
     verdicts = []
-    for repeat in range(4):
+    for repeat in range(3):
         one = family(kind, np.random.default_rng([seed, repeat]))
         verdicts.append(ww.forecast(one.records(), widths=[int(one.widths[-1])]).attrs["verdict"])
     assert verdicts.count("held") <= 1

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from widthwise.networks import blueprint, parametrization
+from widthwise.networks import blueprint
 from widthwise.networks.parametrization import Rule, draw, is_rule, is_tensor, rule_of, rules_of
 from widthwise.networks.tensor_spec import TensorSpec
-from widthwise.study import NetworkSettings, TrainingSettings
+from widthwise.study import NetworkSettings, TrainingSettings, parametrizations
 from widthwise.training.optimizer import make_optimizer
 
 BASE, GROWTH = 48, 4
@@ -32,7 +32,7 @@ def tensor_of(role, width, **rest):
 
 def printed_table():
     """The rows of the docstring, {(role, parametrization): formulas}; no role is that of the row above."""
-    rows = [line.strip("|").split("|") for line in parametrization.__doc__.splitlines() if line[:1] == "|"]
+    rows = [line.strip("|").split("|") for line in parametrizations.__doc__.splitlines() if line[:1] == "|"]
     found, role = {}, ""
     for cells in rows[2:]:
         first, name, *formulas = (cell.strip() for cell in cells)
@@ -245,3 +245,12 @@ def test_a_rule_knows_its_rate_under_every_optimizer():
     rule = Rule(std=1.0, sgd_rate=2.0, adam_rate=3.0, gradient_scale=4.0, decays=True)
     rates = [rule.rate(name) for name in ("gd", "sgd", "momentum", "adam", "adamw")]
     assert rates == [2.0, 2.0, 2.0, 3.0, 3.0]
+
+
+def test_sides_that_grow_differently_move_gradients_and_sums_by_their_own():
+    hidden = {"role": "hidden", "gain": 1.0}
+    wide = TensorSpec(shape=(256, 32), fan_in=32, fan_out=256, **hidden)
+    base = TensorSpec(shape=(16, 8), fan_in=8, fan_out=16, **hidden)
+    rule = rule_of(wide, base, "mean_field")
+    assert rule.gradient_scale == 16  # of 16 times as many units, each takes 1/16 of the gradient
+    assert (rule.sgd_rate, rule.adam_rate) == (16 / 4, 1 / 4)  # and sums over four times as many entries

@@ -85,3 +85,18 @@ def family(kind: str, rng: np.random.Generator) -> Family:
     deviation = 10 ** rng.uniform(-3.5, -2) * limit * (0.2 + np.exp(-(((part - 0.4) / 0.2) ** 2)))
     fall = x[:, None] ** (-0.5 * rng.choice([0.5, 1.0, 1.0]))
     return Family(widths, len(trained), steps, truth[:, None] + deviation * fall * noise, truth)
+
+
+def rate_sweep(
+    rng: np.random.Generator, drift: float = 3.0, limit: float = 0.1, noise: float = 0.003
+) -> xr.Dataset:
+    """Losses (value, width, seed) whose optimum is exactly limit + drift / N, with a noise of seeds of which
+    half is common to all values."""
+    values, widths, seeds = 0.0125 * 2.0 ** np.arange(0, 6, 0.5), np.array([32, 64, 128, 256, 512]), 6
+    best = limit + drift / widths
+    loss = 1.0 + 0.05 * (np.log(values)[:, None, None] - np.log(best)[None, :, None]) ** 2
+    common = rng.standard_normal((1, len(widths), seeds))
+    own = rng.standard_normal((len(values), len(widths), seeds))
+    loss = loss + noise * (common + own) / np.sqrt(2)
+    coords = {"value": values, "width": widths, "seed": np.arange(seeds)}
+    return xr.Dataset({"loss": (("value", "width", "seed"), loss)}, coords=coords)

@@ -93,3 +93,65 @@ def _rates(model, optimizer):
     names = {id(p): name for name, p in model.named_parameters()}
     groups = optimizer.param_groups
     return {names[id(p)]: (group["lr"], group["eps"]) for group in groups for p in group["params"]}
+
+
+def test_the_scale_of_attention_is_changed_in_the_forward_pass_and_put_back():
+    from widthwise.adapters.torch_attention import products_watched
+    from widthwise.torch.correction import Correction
+    from widthwise.torch.suggested_code import code_of
+
+    correction, functional = Correction(attention=-0.5), torch.nn.functional
+    q = torch.randn(2, 1, 3, 16, generator=torch.Generator().manual_seed(0))
+    usual = functional.scaled_dot_product_attention
+    with correction.attending(4.0):
+        changed = functional.scaled_dot_product_attention(q, q, q)
+        with products_watched() as seen:
+            told = functional.scaled_dot_product_attention(q, q, q, scale=0.5)
+    assert functional.scaled_dot_product_attention is usual
+    torch.testing.assert_close(changed, usual(q, q, q, scale=16**-0.5 / 2))
+    torch.testing.assert_close(told, usual(q, q, q, scale=0.25))
+    torch.testing.assert_close(seen["block 0"] @ q, told)
+    assert "scale=m**-0.5 * head_size**-0.5)" in code_of(correction, 16)
+
+
+def test_of_a_whole_parametrization_every_tensor_is_corrected_once(wrong):
+    """Its early and its late updates are one fault; the rate's power is that of the rules of width."""
+    from widthwise.analysis.verdict import OWN, ClaimRow
+    from widthwise.torch.candidates import _whole
+    from widthwise.torch.task import Training, prepare
+
+    training = Training(wrong.make, wrong.loss, wrong.optimizer, 0.01, 0.0, None, None)
+    task = prepare(
+        training,
+        wrong.batches,
+        widths=wrong.widths,
+        seeds=2,
+        steps=2,
+        probes=None,
+        device="cpu",
+        recording={},
+    )
+
+    def row(tensor, quantity, step, off):
+        where = {"tensor": tensor, "quantity": quantity, "until_step": step, "rule": "standard"}
+        return ClaimRow(
+            claim="scales", verdict="inconsistent", where=where, estimate=off, expected=0.0, depth=OWN
+        )
+
+    early, late = "update_effect_rms", 9
+    rows = [
+        row("2.weight", early, 2, 0.7),
+        row("4.weight", "weight_rms", 0, 0.5),
+        row("2.weight", early, late, 0.2),
+    ]
+    whole = _whole(task, rows)
+    assert whole.rates == {"2.weight": -1.0} and whole.scales == {"4.weight": -0.5}
+
+
+def test_a_correction_under_which_training_fails_leaves_the_verdict(wrong, tmp_path):
+    def scheduler(optimizer):
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, [lambda step: 1.0] * 2)  # of two groups
+
+    found = checked(wrong, tmp_path, scheduler=scheduler, suggest=True, seeds=2, steps=4)
+    assert found.verdict == "inconsistent" and found.page.is_file()
+    assert "add_param_group" not in found.suggestion, "what failed is not suggested"

@@ -48,6 +48,22 @@ def test_small_tensors_tell_their_own_law_too(seed):
         torch.testing.assert_close(built.model.get_parameter(name), own[name] * factor)
 
 
+@pytest.mark.parametrize("initialize", [nn.init.xavier_normal_, nn.init.orthogonal_])
+def test_initializations_by_both_sides_are_known(initialize):
+    """Their sizes are no power of the width: 1/sqrt(in + out), 1/sqrt(max(in, out))."""
+
+    def make(width):
+        model = nn.Sequential(nn.Linear(40, width, bias=False), nn.Linear(width, 3, bias=False))
+        initialize(model[0].weight)
+        return model
+
+    built = ww.torch.parametrize(make, 128, base_width=32, seed=0)
+    torch.manual_seed(0)
+    sides = (lambda n: 40 + n) if initialize is nn.init.xavier_normal_ else (lambda n: max(40, n))
+    expected = make(128)[0].weight * (sides(128) / sides(32)) ** 0.5
+    torch.testing.assert_close(built.model[0].weight, expected)
+
+
 def test_rates_follow_the_table():
     built = ww.torch.parametrize(perceptron, 64, base_width=16, seed=3)
     found = {row.tensor: (row.role, row.sgd_rate, row.adam_rate) for row in built.rows}

@@ -54,7 +54,9 @@ class Run:
 
     **Fields:** `origin`, the store's name for messages; `arrays`, each quantity with the dimensions of the
     schema, `step` among them, read when it is asked for; `done`, whether its training is over; `diverged_at`,
-    first step that is not finite, -1 if none; `family`, the same for networks that share initial weights.
+    first step that is not finite, -1 if none; `family`, the same for networks that share initial weights;
+    `rate`, the learning rate or other setting of a sweep, where logs say it; `of_log`, whether it is losses
+    alone that may be interpolated.
     """
 
     origin: str
@@ -66,6 +68,8 @@ class Run:
     done: bool = True
     diverged_at: int = -1
     family: int | None = None
+    rate: float | None = None
+    of_log: bool = False
 
     def __str__(self) -> str:
         return f"width {self.width}, seed {self.seed} ({self.origin})"

@@ -10,7 +10,7 @@ from widthwise.adapters.torch_isolation import require_torch
 from widthwise.errors import InputError
 from widthwise.records.schema import QUANTILE_LEVELS
 
-MOST_ENTRIES = 1 << 14
+MOST_ENTRIES = 1 << 12
 
 
 def sampled(tensor: Any) -> Any:

@@ -22,8 +22,10 @@ from widthwise.audit.sentences import summarize
 from widthwise.errors import InputError
 from widthwise.progress import SILENT, Progress
 from widthwise.records.evidence import made_with
+from widthwise.wording import percent
 
 SCHEMA = 1
+LEAST_COVERED = 0.5  # of the longest training: less is too little for a verdict on it
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def audit(
             tests += more
     elif claims is not None and THEORY in chosen:
         untested.append(Untested(claim=THEORY, why="there is no theory: `widthwise theory` writes theory.nc"))
-    rows = judge(_with_core(tests, measured.settings.strict), alpha)
+    rows = judge([*_with_core(tests, measured.settings.strict), *_uncovered(records, measured)], alpha)
     reference = None if numbers is None else theory
     return Audit(
         rows,
@@ -143,6 +145,19 @@ def _with_core(tests: list[Test], strict: bool) -> list[Test]:
     if strict or not any(id(test) in found and test.p_value is not None for test in tests):
         return tests
     return [replace(test, core=test.core and id(test) in found) for test in tests]
+
+
+def _uncovered(records: xr.Dataset, measured: EnsembleView) -> list[Test]:
+    """A core test without data where the runs share less than half of the training of the longest."""
+    share = records.attrs.get("covered_share", 1.0)
+    if not isinstance(share, float) or share >= LEAST_COVERED:
+        return []
+    step = int(measured.steps[-1])
+    words = (
+        f"The runs share steps until {step} only, {percent(share, 2)} of the longest run: nothing is known "
+        "of the rest; log all widths as far."
+    )
+    return [Test(claim="training_covered", where={"step": step}, estimate=share, weak=words)]
 
 
 def _described(name: str, measured: EnsembleView) -> list[Test]:

@@ -12,7 +12,7 @@ import typer
 
 from widthwise.cli import forecast_command
 from widthwise.cli.guard import guarded
-from widthwise.cli.options import Quiet
+from widthwise.cli.options import LogColumns, Quiet
 from widthwise.cli.options import option as _option
 from widthwise.cli.options import tell as _tell
 from widthwise.cli.progress_bar import open_progress
@@ -250,6 +250,7 @@ def audit(
     limit: Annotated[
         str | None, _option("The infinite width that is meant, by default mup.", "mup|ntk|standard")
     ] = None,
+    columns: LogColumns = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Wait for every claim, not the core ones.")
     ] = False,
@@ -267,7 +268,7 @@ def audit(
 
         given = ({} if limit is None else {"limit": limit}) | ({"strict": True} if strict else {})
         chosen = read_settings(settings, overrides or [], given)
-        question = auditing.Question(tuple(paths), alpha, auditing.claims_of(claims), chosen)
+        question = auditing.Question(tuple(paths), alpha, auditing.claims_of(claims), chosen, columns)
         directory = auditing.place_of(question, out)
         guard.directory = directory
         with open_progress(quiet) as progress:

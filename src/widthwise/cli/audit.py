@@ -36,12 +36,13 @@ DEFAULT_OUT = Path("audit")
 
 @dataclass(frozen=True)
 class Question:
-    """What to audit, and how; `claims`, all if None."""
+    """What to audit, and how; `claims`, all if None; `columns` of logs, by role."""
 
     paths: tuple[str, ...]
     alpha: float = 0.05
     claims: tuple[str, ...] | None = None
     settings: AuditSettings = field(default_factory=AuditSettings)
+    columns: str | None = None
 
     @property
     def run_directory(self) -> Path | None:
@@ -81,7 +82,7 @@ def open_audited(question: Question) -> tuple[xr.Dataset, xr.Dataset | None]:
     trained = directory is not None and known_study(read_attributes(directory / RECORDS)) is not None
     places = [records_at(path) for path in question.paths]
     # What `widthwise train` wrote is read in blocks, not network by network.
-    records = open_records(places[0]) if trained else open_runs(places)
+    records = open_records(places[0]) if trained else open_runs(places, question.columns)
     if directory is None or not (directory / THEORY).exists():
         return records, None
     return records, read_theory_file(directory / THEORY)

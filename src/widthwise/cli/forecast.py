@@ -1,5 +1,6 @@
 """The command `forecast`: from records or logs to a forecast, its files, and an exit status."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,10 +8,14 @@ import numpy as np
 import xarray as xr
 
 from widthwise.adapters import open_runs
+from widthwise.adapters.collect import combine, open_by_rate
 from widthwise.cli.audit import Question, place_of, records_at
 from widthwise.errors import InputError
 from widthwise.forecast import forecast
+from widthwise.forecast.optimum import optimum_drift
+from widthwise.forecast.rates import sweep_of
 from widthwise.progress import Progress
+from widthwise.records.schema import SWEEP
 from widthwise.report import write_report
 from widthwise.report.forecast import write_forecast
 from widthwise.study.stored import read_json
@@ -21,17 +26,32 @@ DEFAULT_OUT = Path("forecast")
 
 
 def run_forecast(
-    paths: Sequence[str], widths: Sequence[int], directory: Path, progress: Progress
+    paths: Sequence[str], columns: str | None, widths: Sequence[int], directory: Path, progress: Progress
 ) -> xr.Dataset:
-    """Forecast, and write forecast.json, forecast.nc and report.html."""
-    records = open_runs([records_at(path) for path in paths])
+    """Forecast, of a sweep its optimum too, and write forecast.json, forecast.nc and report.html."""
+    sweep, records = _opened(paths, columns)
     progress.start("forecasting", 1)
     found = forecast(records, widths=widths)
+    if sweep is not None:
+        found.attrs["optimum"] = json.dumps(optimum_drift(sweep, target=max(widths)))
     progress.advance()
     directory.mkdir(parents=True, exist_ok=True)
     write_forecast(found, directory)
     write_report(directory, progress=progress)
     return found
+
+
+def _opened(paths: Sequence[str], columns: str | None) -> tuple[xr.Dataset | None, xr.Dataset]:
+    """A sweep, if it is one, and records: of a sweep those at the value that is best at the widest width."""
+    if len(paths) == 1 and (Path(paths[0]) / SWEEP).is_file():
+        with xr.open_dataset(Path(paths[0]) / SWEEP, engine="h5netcdf") as opened:
+            sweep = opened.load()
+        best = sweep["value"][int(sweep["loss"].isel(width=-1).mean("seed").argmin("value"))].item()
+        return sweep, open_runs(Path(paths[0]) / f"{sweep.attrs['key']}={best}")
+    by_rate = open_by_rate([records_at(path) for path in paths], columns)
+    if len(by_rate) > 1:
+        return sweep_of(by_rate)
+    return None, combine(next(iter(by_rate.values()), []))
 
 
 def folder_for(paths: Sequence[str], out: str | None) -> Path:
@@ -64,6 +84,9 @@ def render(found: xr.Dataset, step: int | None) -> str:
                 f"error {percent(attrs['relative_error'], 2)} late in training",
             ]
     lines += ["", attrs["advice"]] if attrs["advice"] else []
+    if attrs.get("optimum"):
+        optimum = json.loads(attrs["optimum"])
+        lines += ["", f"optimum {optimum['verdict']}: {optimum['advice']}"]
     lines += [f"note: {note}" for note in read_json(attrs["notes"])]
     return "\n".join(lines).rstrip()
 

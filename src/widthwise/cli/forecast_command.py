@@ -5,13 +5,13 @@ from typing import Annotated
 import typer
 
 from widthwise.cli.guard import guarded
-from widthwise.cli.options import Quiet, option, tell
+from widthwise.cli.options import LogColumns, Quiet, option, tell
 from widthwise.cli.progress_bar import open_progress
 from widthwise.cli.streams import write_line
 
 EPILOG = (
     "Examples: widthwise forecast runs/digits --width 4096 | "
-    "widthwise forecast losses.csv --width 2048 --width 4096 --step 20000 --out forecasts/mine"
+    "widthwise forecast losses.csv --columns width=d_model,loss=val_loss --width 2048 --step 20000"
 )
 
 
@@ -32,6 +32,7 @@ def forecast(
         str | None,
         option("Where results go; the folder asked about, or forecast/, if not given.", "DIR", "--out"),
     ] = None,
+    columns: LogColumns = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print forecast.json in place of the table.")
     ] = False,
@@ -49,7 +50,7 @@ def forecast(
         directory = forecasting.folder_for(paths, out)
         guard.directory = directory
         with open_progress(quiet) as progress:
-            found = forecasting.run_forecast(paths, width, directory, progress)
+            found = forecasting.run_forecast(paths, columns, width, directory, progress)
         forecasting.position(found, step)
         if as_json:
             write_line(forecast_text(found).rstrip("\n"))

@@ -13,6 +13,10 @@ def option(help: str, metavar: str, *names: str) -> Any:
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+LogColumns = Annotated[
+    str | None,
+    option("What the columns of logs are called, by role.", "width=d_model,step=_step,...", "--columns"),
+]
 
 
 def tell(text: str, quiet: bool) -> None:

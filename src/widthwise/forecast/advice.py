@@ -50,7 +50,7 @@ def _bias(law: Law, at: int, target: float) -> str:
     curves = law.curves
     mean = float(curves.means[at, -1])
     gap = mean - float(law.at(target, np.inf).last.quantile(0.5)[0])
-    relative = law.noise.relative(curves.widths[at : at + 1], float(curves.widths[0]))[0]
+    relative = law.noise.relative(curves.widths[at : at + 1], float(curves.widths[0]))[-1, 0]
     noise = float(law.noise.variance[-1] * relative / curves.seeds[at])
     share = max(gap**2 - noise, 0.0) / max(gap**2, noise, 1e-300)
     far = percent(abs(gap) / max(abs(mean), 1e-300), 2)

@@ -14,9 +14,9 @@ from widthwise.wording import percent
 Verdict = Literal["held", "broke", "too little data"]
 FEWEST_WIDTHS, FEWEST_ALONE = 4, 5
 NARROWEST_RANGE = 1.3
-BROAD = 0.1
+BROAD = 0.1  # half an interval over the loss
 UNCOVERED, TOO_FAR = 0.6, 4.0
-WORSE = 4.0
+RISING = 3.0  # standard errors of the slope against log N
 
 
 @dataclass(frozen=True)
@@ -88,16 +88,21 @@ def _worst(trial: Trial, share: Float[np.ndarray, " step"]) -> float:
 def _rises(law: Law) -> str:
     """Why wider networks are worse in the last third of training, beyond noise; empty if they are not.
 
-    Where scaling is right wider is as good or better; where it is not, a limit may be approached from below
-    that no wider network of the right scaling has.
+    Tested is the slope of the mean losses against log N, weighted by their precisions. Where scaling is right
+    wider is as good or better; where it is not, a limit may be approached from below that no wider network of
+    the right scaling has.
     """
-    curves, noise = law.curves, law.noise
-    variance = noise.relative(curves.widths, float(curves.widths[0])) / curves.seeds
+    curves = law.curves
     part = slice(-max(1, len(curves.steps) // 3), None)
-    rise = curves.means[-1, part] - curves.means[0, part]
-    error = np.sqrt(noise.variance[part] * (variance[0] + variance[-1]))
-    beyond = (rise > WORSE * error) & (rise > 0.01 * np.abs(curves.means[0, part]))
-    if beyond.mean() < 0.5:
+    precision = (curves.seeds / law.noise.relative(curves.widths, float(curves.widths[0])))[part].T
+    x = np.log(curves.widths)[:, None]
+    x = x - (precision * x).sum(axis=0) / precision.sum(axis=0)
+    squared = (precision * x**2).sum(axis=0)
+    slope = (precision * x * curves.means[:, part]).sum(axis=0) / squared
+    rise = slope * np.log(curves.widths[-1] / curves.widths[0])
+    beyond = slope > RISING * np.sqrt(law.noise.variance[part] / squared)
+    beyond &= curves.means[-1, part] > curves.means[0, part]
+    if (beyond & (rise > 0.01 * np.abs(curves.means[0, part]))).mean() < 0.5:
         return ""
     return (
         f"the loss rises with width, {curves.means[0, -1]:.4g} at {curves.widths[0]:g} and "

@@ -4,11 +4,12 @@ At each step $L_\infty$ and c have flat priors, so that nothing is assumed of th
 prior of `exponent.py`. Given a the law is linear: what it says of a width is a sum of the measured means.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import special, stats
 
 from widthwise.forecast.curves import Curves
@@ -87,32 +88,48 @@ class Law:
 
     def at(self, width: float, seeds: float) -> Mixture:
         """Of the mean loss of `seeds` networks of a width; both may be infinite."""
-        return self._mixture(_coefficients(self.curves, self.noise, width), width, seeds)
-
-    def gap(self, at: int) -> Mixture:
-        """Of the distance of a trained width from infinite width, c N^-a."""
-        here = _coefficients(self.curves, self.noise, float(self.curves.widths[at]))
-        return self._mixture(here - _coefficients(self.curves, self.noise, np.inf), np.inf, np.inf)
-
-    def _mixture(self, rows: Float[np.ndarray, "exponent width"], width: float, seeds: float) -> Mixture:
-        """Of a sum of means and, with finitely many seeds, of the noise of these."""
-        widths = self.curves.widths
-        variances = self.noise.relative(widths, widths[0]) / self.curves.seeds
         own = np.zeros(len(self.variance))
+        widths = self.curves.widths
         if width >= widths[-1]:  # whose noise is not taken to be smaller than what the widest show
             own = self.noise.widest / seeds
         elif np.isfinite(seeds):
-            own = self.noise.variance * self.noise.relative(np.array([width]), widths[0]) / seeds
-        squared = np.outer(self.variance, rows**2 @ variances) + own[:, None]
-        return Mixture((rows @ self.curves.means).T, np.sqrt(squared) + 1e-300, self.weights, self.noise.dof)
+            own = self.noise.variance * self.noise.relative(np.array([width]), widths[0])[:, 0] / seeds
+        return self._mixture(lambda precision: _coefficients(self.curves, precision, width), own)
+
+    def gap(self, at: int) -> Mixture:
+        """Of the distance of a trained width from infinite width, c N^-a."""
+        ends = float(self.curves.widths[at]), np.inf
+        return self._mixture(
+            lambda precision: np.subtract(*(_coefficients(self.curves, precision, width) for width in ends)),
+            np.zeros(len(self.variance)),
+        )
+
+    def _mixture(
+        self,
+        rows_of: Callable[[Float[np.ndarray, " width"]], Float[np.ndarray, "exponent width"]],
+        own: Float[np.ndarray, " step"],
+    ) -> Mixture:
+        """Of a sum of means, whose coefficients depend on the precisions of these, with further noise."""
+        centers = np.empty((len(own), len(self.weights[0])))
+        squared = np.empty_like(centers)
+        for precision, steps in _by_precision(self.curves, self.noise):
+            rows = rows_of(precision)
+            centers[steps] = (rows @ self.curves.means[:, steps]).T
+            squared[steps] = np.outer(self.variance[steps], rows**2 @ (1 / precision)) + own[steps, None]
+        return Mixture(centers, np.sqrt(squared) + 1e-300, self.weights, self.noise.dof)
 
 
 def fit_law(curves: Curves) -> Law:
     """The law of curves of three widths or more (four with one seed each)."""
-    noise = seed_noise(curves) or scatter_noise(curves, _left(curves, 1.0).min(axis=0))
+    noise = seed_noise(curves)
+    if noise is None:
+        precision = curves.seeds * curves.widths / curves.widths[0]
+        noise = scatter_noise(curves, _left(curves, precision).min(axis=0))
     gap = curves.means[0] - curves.means[-1]
     variance = noise.variance + curves.seeds[0] * (INEXACT * gap) ** 2
-    left = _left(curves, noise.fall) / variance
+    left = np.empty((len(SHIFTS) * len(EXPONENTS), len(variance)))
+    for precision, steps in _by_precision(curves, noise):
+        left[:, steps] = _left(curves, precision, steps) / variance[steps]
     dof, freedom = noise.dof, len(curves.widths) - 2
     likelihood = -0.5 * (dof + freedom) * np.log1p(left / dof)
     each = (likelihood * noise.share).T.reshape(-1, len(SHIFTS), len(EXPONENTS))
@@ -125,8 +142,13 @@ def fit_law(curves: Curves) -> Law:
     return Law(curves, noise, weights, variance * np.maximum(misfit, 1.0))
 
 
-def _precisions(curves: Curves, fall: float) -> Float[np.ndarray, " width"]:
-    return curves.seeds * (curves.widths / curves.widths[0]) ** fall
+def _by_precision(
+    curves: Curves, noise: Noise
+) -> Iterator[tuple[Float[np.ndarray, " width"], Int[np.ndarray, " step"]]]:
+    """One over the variances of means, in units of one network of the narrowest width, and the steps at which
+    they are so."""
+    for fall in np.unique(noise.fall):
+        yield curves.seeds * (curves.widths / curves.widths[0]) ** fall, np.flatnonzero(noise.fall == fall)
 
 
 def _design(curves: Curves) -> Float[np.ndarray, "exponent width"]:
@@ -140,20 +162,22 @@ def _powers(curves: Curves, widths: Float[np.ndarray, " width"]) -> Float[np.nda
     return ((n + SHIFTS[:, None])[:, None, :] ** -EXPONENTS[None, :, None]).reshape(-1, len(widths))
 
 
-def _left(curves: Curves, fall: float) -> Float[np.ndarray, "exponent step"]:
+def _left(
+    curves: Curves, precision: Float[np.ndarray, " width"], steps: slice | Int[np.ndarray, " _"] = slice(None)
+) -> Float[np.ndarray, "exponent _"]:
     """Weighted squares left by the law, for every exponent, in units of the narrowest's variance."""
-    precision = _precisions(curves, fall)
     x = _design(curves)
     x = x - (x @ precision / precision.sum())[:, None]
-    y = curves.means - precision @ curves.means / precision.sum()
+    y = curves.means[:, steps] - precision @ curves.means[:, steps] / precision.sum()
     slope = (x * precision) @ y / ((x**2) @ precision)[:, None]
     left = y[None] - slope[:, None, :] * x[:, :, None]
     return np.einsum("awk,w->ak", left**2, precision)
 
 
-def _coefficients(curves: Curves, noise: Noise, width: float) -> Float[np.ndarray, "exponent width"]:
+def _coefficients(
+    curves: Curves, precision: Float[np.ndarray, " width"], width: float
+) -> Float[np.ndarray, "exponent width"]:
     """h such that h . means is the law's value at a width, for every exponent."""
-    precision = _precisions(curves, noise.fall)
     x = _powers(curves, curves.widths)
     there = _powers(curves, np.array([width]))[:, 0]
     span = x[:, 0] - x[:, -1]

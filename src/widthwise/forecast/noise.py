@@ -7,15 +7,16 @@ from jaxtyping import Bool, Float
 
 from widthwise.forecast.curves import Curves
 
-MOST_FALL = 2.0  # largest power of 1/N by which the variance over seeds may fall
+MOST_FALL, FALLS = 3.0, 4  # largest power of 1/N by which the variance over seeds may fall; values per unit
 BORROWED = 4.0  # degrees of freedom that the neighboring steps lend to the variance at one step
 WINDOW = 0.5  # of neighboring steps, in log steps
+FALL_WINDOW = 1.0
 UNKNOWN_MEMORY = 1.0  # in log steps, of noise that no seeds show
 
 
 @dataclass(frozen=True)
 class Noise:
-    r"""Variance of one network's loss, $\sigma^2(t) (N / N_0)^{-b}$ at width N, N_0 the narrowest.
+    r"""Variance of one network's loss, $\sigma^2(t) (N / N_0)^{-b(t)}$ at width N, N_0 the narrowest.
 
     **Fields:** `variance`, sigma^2 at each step, in squares of the loss; `fall`, b; `widest`, the variance at
     the widest width, by the law or as measured, whichever is more; `dof`, degrees of freedom; `share`, what
@@ -24,15 +25,17 @@ class Noise:
     """
 
     variance: Float[np.ndarray, " step"]
-    fall: float
+    fall: Float[np.ndarray, " step"]
     widest: Float[np.ndarray, " step"]
     dof: float
     share: Float[np.ndarray, " step"]
     from_seeds: bool
 
-    def relative(self, widths: Float[np.ndarray, " width"], narrowest: float) -> Float[np.ndarray, " width"]:
+    def relative(
+        self, widths: Float[np.ndarray, " width"], narrowest: float
+    ) -> Float[np.ndarray, "step width"]:
         """Variances at widths over that at the narrowest."""
-        return (widths / narrowest) ** -self.fall
+        return (widths / narrowest) ** -self.fall[:, None]
 
 
 def seed_noise(curves: Curves) -> Noise | None:
@@ -47,22 +50,22 @@ def seed_noise(curves: Curves) -> Noise | None:
     losses, widths = curves.losses[several], curves.widths[several]
     dofs = curves.seeds[several] - 1.0
     spread = np.nanvar(losses, axis=1, ddof=1)
-    fall = _fall(widths, spread, dofs)
-    relative = (widths / curves.widths[0]) ** -fall
-    pooled = (dofs / relative) @ spread / dofs.sum()
+    fall = _fall(curves, widths, spread, dofs)
+    relative = (widths[:, None] / curves.widths[0]) ** -fall
+    pooled = dofs @ (spread / relative) / dofs.sum()
     near = neighbors(curves.time, WINDOW)
     around = np.exp(near @ np.log(pooled + curves.floor**2) / near.sum(axis=1))
     dof = dofs.sum()
     variance = (dof * pooled + BORROWED * around) / (dof + BORROWED) + curves.floor**2
     left = losses - np.nanmean(losses, axis=1, keepdims=True)
-    unit = left / np.sqrt((relative * dofs / curves.seeds[several])[:, None, None] * variance)
-    left, unit = (each.reshape(-1, each.shape[-1]) for each in (left, unit))
-    whole = np.isfinite(left).all(axis=1)
-    kurtosis = max(0.0, float(np.mean(unit[whole] ** 4) / np.mean(unit[whole] ** 2) ** 2) - 3.0)
-    known = 2.0 / (2.0 / dof + kurtosis / whole.sum())
+    unit = left / np.sqrt((dofs / curves.seeds[several])[:, None, None] * (relative * variance)[:, None])
+    unit = unit.reshape(-1, unit.shape[-1])
+    unit = unit[np.isfinite(unit).all(axis=1)]
+    kurtosis = max(0.0, float(np.mean(unit**4) / np.mean(unit**2) ** 2) - 3.0)
+    known = 2.0 / (2.0 / dof + kurtosis / len(unit))
     measured = np.exp(near @ np.log(spread[-1] + curves.floor**2) / near.sum(axis=1))
     widest = np.maximum(variance * (curves.widths[-1] / curves.widths[0]) ** -fall, measured)
-    return Noise(variance, fall, widest, float(max(known, 2.0)), _shares(left[whole], dof), True)
+    return Noise(variance, fall, widest, float(max(known, 2.0)), _shares(unit, dof), True)
 
 
 def scatter_noise(curves: Curves, least_squares: Float[np.ndarray, " step"]) -> Noise:
@@ -78,7 +81,7 @@ def scatter_noise(curves: Curves, least_squares: Float[np.ndarray, " step"]) -> 
     share = np.full(len(curves.steps), min(1.0, span / len(curves.steps)))
     variance = np.maximum(variance, rough) + curves.floor**2
     widest = variance * curves.widths[0] / curves.widths[-1]
-    return Noise(variance, 1.0, widest, 2.0 * freedom, share, False)
+    return Noise(variance, np.ones(len(variance)), widest, 2.0 * freedom, share, False)
 
 
 def neighbors(time: Float[np.ndarray, " step"], window: float) -> Bool[np.ndarray, "step step"]:
@@ -104,20 +107,23 @@ def _roughness(curves: Curves) -> Float[np.ndarray, " step"]:
 
 
 def _fall(
+    curves: Curves,
     widths: Float[np.ndarray, " width"],
     spread: Float[np.ndarray, "width step"],
     dofs: Float[np.ndarray, " width"],
-) -> float:
-    """b of N^-b: the slope through the mean log variances, drawn to theory's 1 where few seeds show it."""
-    known = (spread > 0).all(axis=0)
-    if len(widths) < 2 or not known.any():
-        return 1.0
-    level, x = np.log(spread[:, known]).mean(axis=1), np.log(widths)
+) -> Float[np.ndarray, " step"]:
+    """b of N^-b at each step: the slope through the log variances, which are averaged over neighboring steps,
+    drawn to theory's 1 where few seeds show it, and rounded."""
+    if len(widths) < 2:
+        return np.ones(len(curves.steps))
+    near = neighbors(curves.time, FALL_WINDOW).astype(float)
+    level = np.log(spread + curves.floor**2) @ (near / near.sum(axis=1, keepdims=True)).T
+    x = np.log(widths)
     x = x - dofs @ x / dofs.sum()
+    squared = float(dofs @ x**2)
     # The variance of a log variance is about 2 / dof; that of b's prior is 1/4.
-    precision = float(dofs @ x**2) / 2
-    slope = float(dofs @ (x * level)) / float(dofs @ x**2)
-    return float(np.clip((precision * -slope + 4.0) / (precision + 4.0), 0.0, MOST_FALL))
+    slope = (squared / 2 * -(dofs * x) @ level / squared + 4.0) / (squared / 2 + 4.0)
+    return np.rint(FALLS * np.clip(slope, 0.0, MOST_FALL)) / FALLS
 
 
 def _shares(left: Float[np.ndarray, "network step"], dof: float) -> Float[np.ndarray, " step"]:

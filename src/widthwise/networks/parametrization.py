@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from widthwise.networks.tensor_spec import TensorSpec
-from widthwise.study.parametrizations import TABLE
+from widthwise.study.parametrizations import factors
 from widthwise.study.settings import Optimizer, Parametrization
 
 Number = float | Float[Array, ""]  # an array where a compiled function has it as an argument
@@ -48,14 +48,13 @@ def rule_of(tensor: TensorSpec, base: TensorSpec, parametrization: Parametrizati
     >>> rule.std * 16, rule.sgd_rate, rule.adam_rate
     (1.0, 1.0, 0.25)
     """
-    law = TABLE[parametrization][tensor.role]
-    growth = growth_of(tensor, base)
-    array = growth**law.multiplier / tensor.inner  # of the array that the network holds, over the table's
+    row = factors(parametrization, tensor.role, tensor.fan_out / base.fan_out, tensor.fan_in / base.fan_in)
+    array = row.multiplier / tensor.inner  # of the array that the network holds, over the table's
     return Rule(
-        std=tensor.gain / math.sqrt(base.fan_in) * growth**law.std * array,
-        sgd_rate=tensor.sgd_rate * growth**law.sgd * array**2,
-        adam_rate=tensor.adam_rate * growth**law.adam * array,
-        gradient_scale=growth**-law.gradient * array,
+        std=tensor.gain / math.sqrt(base.fan_in) * row.std * array,
+        sgd_rate=tensor.sgd_rate * row.sgd * array**2,
+        adam_rate=tensor.adam_rate * row.adam * array,
+        gradient_scale=array / row.gradient,
         decays=len(tensor.shape) > 1 and not tensor.bias,
     )
 

@@ -60,3 +60,22 @@ TABLE: dict[Parametrization, dict[Role, Law]] = {
         "scalar": Law(std=0, multiplier=0, sgd=0, adam=0, gradient=0),
     },
 }
+
+
+def factors(parametrization: Parametrization, role: Role, out: float, into: float) -> Law:
+    """The row of a tensor as numbers, not powers, given the growth of its outgoing and incoming sides.
+
+    Where those of a hidden matrix differ, gradients follow the outgoing side, all else the incoming one.
+
+    >>> factors("mean_field", "hidden", 4.0, 4.0)
+    Law(std=0.5, multiplier=1.0, sgd=1.0, adam=0.25, gradient=0.25)
+    """
+    law, m = TABLE[parametrization][role], out if role == "input" else into
+    uneven = out / into if role == "hidden" else 1.0
+    return Law(
+        std=m**law.std,
+        multiplier=m**law.multiplier,
+        sgd=m**law.sgd * uneven**-law.gradient,
+        adam=m**law.adam,
+        gradient=(m * uneven) ** law.gradient,
+    )

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from widthwise.adapters.torch_isolation import require_torch
-from widthwise.analysis.verdict import ClaimRow
+from widthwise.analysis.verdict import OWN, ClaimRow
 from widthwise.audit import Audit
 from widthwise.torch.correction import Correction
 from widthwise.torch.task import Task, built, model_of, optimizers_of
 
-SETTINGS = "training_setup"
+SETTINGS, ATTENTION = "training_setup", "attention_scale"  # a claim, and a rule of one
 EPSILON = 1e-3
 SAME = 0.3  # within which exponents of tensors are off alike, and rates go as a table says
 ADAPTIVE = ("Adam", "Lion", "Adagrad", "RMSprop", "Adafactor")
@@ -38,8 +38,22 @@ def of_tensors(task: Task, found: Audit) -> Iterator[Correction]:
     if any(row.where["tensor"] == "all" for row in named):
         yield Correction(name=f"eps times {EPSILON:g}", epsilon=EPSILON)
     own = [row for row in named if row.where["tensor"] != "all"]
+    if bad[0].where.get("rule") == ATTENTION:
+        yield Correction(name=f"scores of attention times {_power(-0.5)}", attention=-0.5)
+    elif own and "rule" in own[0].where:
+        yield _whole(task, [row for row in own if row.depth == OWN])
     if own:
         yield from _of_tensors(task, own)
+
+
+def _whole(task: Task, rows: Sequence[ClaimRow]) -> Correction:
+    """All of a parametrization at once: the most plausible correction of every tensor that is named."""
+    whole = Correction()
+    while rows:
+        whole = whole.with_(next(_of_tensors(task, rows)))
+        done = {(row.where["quantity"], row.where["tensor"]) for row in _alike(rows)}
+        rows = [row for row in rows if (row.where["quantity"], row.where["tensor"]) not in done]
+    return whole
 
 
 def _of_settings(task: Task, row: ClaimRow) -> list[Correction]:
@@ -96,6 +110,13 @@ def _of_tensors(task: Task, rows: Sequence[ClaimRow]) -> Iterator[Correction]:
     else:
         yield from rates
         yield from factors
+
+
+def _alike(rows: Sequence[ClaimRow]) -> list[ClaimRow]:
+    """Those that are off as the first one is."""
+    first = rows[0]
+    kin = [r for r in rows if r.where["quantity"] == first.where["quantity"] and r.depth == first.depth]
+    return [row for row in kin if abs(_deviation(row) - _deviation(first)) < SAME]
 
 
 def _correction(what: str, names: Sequence[str], power: float) -> Correction:

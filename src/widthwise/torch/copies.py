@@ -51,15 +51,18 @@ def train_copy(
     paced = narrow if correction.same_schedule else width
     schedulers = _schedulers(task, optimizers, paced)
     batches = task.batches.of(narrow if correction.same_batches else width)
-    with Recorder(
-        model,
-        task.probes,
-        width=width,
-        seed=seed,
-        out=out,
-        optimizer=optimizers,
-        **{"steps": log_steps(task.steps - 1), **task.recording},
-    ) as recorder:
+    with (
+        correction.attending(growth),
+        Recorder(
+            model,
+            task.probes,
+            width=width,
+            seed=seed,
+            out=out,
+            optimizer=optimizers,
+            **{"steps": log_steps(task.steps - 1), **task.recording},
+        ) as recorder,
+    ):
         for step, batch in enumerate(batches):
             seed_all(STRIDE * (seed + 1) + step)
             with failures_told(f"training `make({width})`"):

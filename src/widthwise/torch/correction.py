@@ -1,6 +1,7 @@
 """A change to how a model is scaled with width, made from outside to copies that are trained."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +13,10 @@ class Correction:
     """What is changed, with m = width / narrowest width; nothing by default.
 
     **Fields:** `name`, in words; powers of m by name of tensor: `rates` of its learning rate (rate times
-    weight decay stays), `scales` of its initial values, `factors` of its module's output; `output`, the power
-    of what the model returns; `dropout`, rates by name of module; `epsilon`, a factor of Adam's eps;
-    `same_schedule` and `same_batches`, those of the narrowest width for all; `no_clipping`;
-    `full_precision`; `parts`, what it was put together of.
+    weight decay stays), `scales` of its initial values, `factors` of its module's output; `output`, the
+    power of what the model returns; `attention`, of scores in PyTorch's own function; `dropout`, rates by
+    name of module; `epsilon`, a factor of Adam's eps; `same_schedule` and `same_batches`, those of the
+    narrowest width for all; `no_clipping`; `full_precision`; `parts`, what it was put together of.
     """
 
     name: str = ""
@@ -23,6 +24,7 @@ class Correction:
     scales: Mapping[str, float] = field(default_factory=dict)
     factors: Mapping[str, float] = field(default_factory=dict)
     output: float = 0.0
+    attention: float = 0.0
     dropout: Mapping[str, float] = field(default_factory=dict)
     epsilon: float = 1.0
     same_schedule: bool = False
@@ -40,6 +42,7 @@ class Correction:
             scales=_sum(self.scales, other.scales),
             factors=_sum(self.factors, other.factors),
             output=self.output + other.output,
+            attention=self.attention + other.attention,
             dropout={**self.dropout, **other.dropout},
             epsilon=self.epsilon * other.epsilon,
             same_schedule=self.same_schedule or other.same_schedule,
@@ -64,6 +67,23 @@ class Correction:
             _multiply_output(model, growth**self.output)
         for name, rate in self.dropout.items():
             model.get_submodule(name).p = rate
+
+    @contextmanager
+    def attending(self, growth: float) -> Iterator[None]:
+        """While within, `torch.nn.functional.scaled_dot_product_attention` has another scale."""
+        functional = require_torch().nn.functional
+        usual, factor = functional.scaled_dot_product_attention, growth**self.attention
+
+        def scaled(query: Any, *arguments: Any, scale: float | None = None, **keywords: Any) -> Any:
+            own = query.shape[-1] ** -0.5 if scale is None else scale
+            return usual(query, *arguments, scale=own * factor, **keywords)
+
+        if self.attention:
+            functional.scaled_dot_product_attention = scaled
+        try:
+            yield
+        finally:
+            functional.scaled_dot_product_attention = usual
 
     def change_optimizers(self, model: Any, optimizers: Sequence[Any], growth: float) -> None:
         """Change learning rates of tensors, in param groups of their own, and eps."""

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from widthwise.study.parametrizations import TABLE, Role
+from widthwise.study.parametrizations import Role, factors
 from widthwise.study.settings import Parametrization
 from widthwise.torch.roles import Growth, Tensor
 
@@ -40,22 +40,17 @@ def rule_of(
 ) -> TensorRule:
     r"""The table's row with its multiplier folded: c W is one array that starts c times as large, learns
     $c^2$ (SGD) or c (Adam) times as fast, and has 1/c of the gradient.
-
-    Of a hidden matrix whose sides grow differently gradients follow the outgoing one and everything else the
-    incoming one.
     """
-    law, m = TABLE[parametrization][growth.role], growth.m
-    uneven = growth.out / growth.into if growth.role == "hidden" else 1.0
-    factor = m**law.multiplier
+    row = factors(parametrization, growth.role, growth.out, growth.into)
     return TensorRule(
         tensor=name,
         shape=tensor.shape,
         role=growth.role,
-        growth=m,
-        start=m**law.std * factor,
-        sgd_rate=m**law.sgd * uneven**-law.gradient * factor**2,
-        adam_rate=m**law.adam * factor,
-        gradient=(m * uneven) ** law.gradient / factor,
+        growth=growth.m,
+        start=row.std * row.multiplier,
+        sgd_rate=row.sgd * row.multiplier**2,
+        adam_rate=row.adam * row.multiplier,
+        gradient=row.gradient / row.multiplier,
         out=growth.out,
         into=growth.into,
         decays=len(tensor.shape) > 1 and tensor.layout != "vector",

@@ -25,8 +25,12 @@ def sizes_at(make: Callable[[], Any], first: Any, *, once: bool) -> dict[str, Si
     weights = sum(p.numel() for p in first.parameters())
     draws = 1 if once else min(DRAWS, max(1, FEW_WEIGHTS // max(1, weights)))
     squares = {name: size(p) ** 2 for name, p in first.named_parameters()}
+    shapes = {name: p.shape for name, p in first.named_parameters()}
     for _ in range(draws - 1):
-        for name, p in make().named_parameters():
+        drawn = dict(make().named_parameters())
+        if shapes != {name: p.shape for name, p in drawn.items()}:
+            raise InputError("`make` gives other tensors or other shapes at each call")
+        for name, p in drawn.items():
             squares[name] += size(p) ** 2
     for name, square in squares.items():
         if not math.isfinite(square):
@@ -56,8 +60,8 @@ def start_factor(rule: TensorRule, own: Size, base: Size, deeper: float) -> floa
     r"""What the model's own draw is multiplied with, so that its size is the base width's times `rule.start`.
 
     The size of the model's own distribution over that at the base width is a power 0, -1/2 or -1 of how a
-    side grows, for all usual initializations: where draws of both agree with one, it is taken to be that
-    power exactly, so that the draw keeps its own fluctuation; else the two sizes are divided.
+    side grows, or follows from both sides, for all usual initializations: where draws of both agree with
+    one, it is taken to be that exactly, so that the draw keeps its own fluctuation; else sizes are divided.
 
     **Arguments:** `own`, the size here; `base`, that at the base width; `deeper`, the depth over the base's.
     """
@@ -76,7 +80,11 @@ def start_factor(rule: TensorRule, own: Size, base: Size, deeper: float) -> floa
 
 def _powers(rule: TensorRule, deeper: float) -> Sequence[float]:
     powers, growths = (0.0, -0.5, -1.0), (rule.out, rule.into, rule.growth)
-    return sorted({g**one * deeper**two for g in growths for one in powers for two in powers})
+    known = {g**one for g in growths for one in powers}
+    for of_sides in (sum, max):  # 1/sqrt(in + out) of Glorot, 1/sqrt(max(in, out)) of orthogonal matrices
+        if len(rule.shape) > 1:
+            known.add((of_sides(rule.base_shape[:2]) / of_sides(rule.shape[:2])) ** 0.5)
+    return sorted({each * deeper**power for each in known for power in powers})
 
 
 def _whole(parameter: Any) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from widthwise.adapters import open_runs
 from widthwise.analysis.verdict import OWN
 from widthwise.audit import Audit, AuditSettings, audit
+from widthwise.errors import InputError
 from widthwise.progress import Progress
 from widthwise.torch.candidates import SETTINGS, of_tensors, settings_alike
 from widthwise.torch.copies import train_copies
@@ -14,7 +15,8 @@ from widthwise.torch.correction import NONE, Correction, without_one
 from widthwise.torch.suggested_code import code_of
 from widthwise.torch.task import Task
 
-MOST_ROUNDS, MOST_TRIALS = 4, 10
+MOST_ROUNDS, MOST_TRIALS = 6, 10
+MANY = 3  # tensors, beyond which the rules of width are less work than lines for each
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ def _told(task: Task, chosen: Correction, at: Audit) -> Suggestion:
     now = (
         "consistent" if at.verdict == "consistent" else "no more inconsistent, with too little data for more"
     )
+    rules = f" Or by rules for all tensors: `ww.torch.parametrize(make, width, base_width={task.widths[0]})`."
+    many = len({*chosen.rates, *chosen.scales}) > MANY
     return Suggestion(
-        f"With this change the same copies, trained again, are {now}: {chosen.name}.",
+        f"With this change the same copies, trained again, are {now}: {chosen.name}.{rules if many else ''}",
         code_of(chosen, task.widths[0]),
     )
 
@@ -77,7 +81,7 @@ class _Search:
             trial = chosen.with_(option)
             result = self._tried(trial)
             if result is None:
-                break
+                continue
             if first not in _places(result):
                 return trial, result
             if _wrong(result) < _wrong(at if best is None else best[1]):
@@ -93,13 +97,17 @@ class _Search:
         return chosen
 
     def _tried(self, trial: Correction) -> Audit | None:
-        """The audit of copies with a correction; None if there were enough trials."""
+        """The audit of copies with a correction; None if they fail, or if there were enough trials."""
         if len(self.names) >= MOST_TRIALS:
             return None
         self.names.append(trial.name)
-        with tempfile.TemporaryDirectory() as folder:
-            train_copies(self._task, Path(folder), self._progress, trial)
-            return audit(open_runs(folder).load(), settings=self._settings)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                train_copies(self._task, Path(folder), self._progress, trial)
+                return audit(open_runs(folder).load(), settings=self._settings)
+        except InputError as error:  # as a scheduler that wants as many groups as there were
+            self.names[-1] += f" ({error})"
+            return None
 
 
 def _places(found: Audit) -> list[dict[str, str | int | float]]:

@@ -35,6 +35,9 @@ def code_of(correction: Correction, base: int) -> str:
         parts.append(FACTORS % ([name.rpartition(".")[0] for name in names], power))
     if correction.output:
         parts.append(OUTPUT % correction.output)
+    if correction.attention:
+        scale = f"m**{correction.attention:g} * head_size**-0.5"
+        parts.append(f"# in the forward pass: scaled_dot_product_attention(..., scale={scale})")
     if correction.rates:
         parts.append(RATES % _factors(correction.rates))
     if correction.dropout:
@@ -48,6 +51,7 @@ def code_of(correction: Correction, base: int) -> str:
     if correction.same_batches:
         parts.append(f"# train every width on the batches of width {base}: the same size, the same order")
     used = correction.scales or correction.factors or correction.output or correction.rates
+    used = used or correction.attention
     return "\n".join([HEAD, *([f"m = width / {base}"] if used else []), *parts])
 
 

@@ -12,10 +12,11 @@ from jaxtyping import Array, Key, UInt
 from widthwise.data.open import open_stream
 from widthwise.errors import InputError
 from widthwise.networks.build import blueprint
-from widthwise.networks.parametrization import TABLE, draw, is_rule, rules_of
+from widthwise.networks.parametrization import draw, is_rule, rules_of
 from widthwise.networks.rule_table import TensorRow, format_rows, table_rows
 from widthwise.networks.tagging import blueprint_of
 from widthwise.study import Study
+from widthwise.study.parametrizations import TABLE
 from widthwise.study.settings import LARGEST_WIDTH, Parametrization
 from widthwise.study.study import require_study
 

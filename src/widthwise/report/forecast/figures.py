@@ -16,13 +16,14 @@ from widthwise.report.figure import (
     step_axis,
     value_axis,
 )
+from widthwise.study.stored import read_json
 
 MOST_SHOWN = 12  # steps of the slider
 
 
 def forecast_figures(found: xr.Dataset) -> list[Figure]:
     """All that there are data for."""
-    made = [curve_figure(found), width_figure(found), backtest_figure(found)]
+    made = [curve_figure(found), width_figure(found), backtest_figure(found), optimum_figure(found)]
     return [figure for figure in made if figure is not None]
 
 
@@ -112,3 +113,24 @@ def backtest_figure(found: xr.Dataset) -> Figure | None:
     caption = "Widths left out, foretold from narrower ones; shaded: the 95 % interval."
     control = Control("width", tuple(names))
     return Figure("forecast-backtest", "Backtest", caption, ("",), views, (control,), axes)
+
+
+def optimum_figure(found: xr.Dataset) -> Figure | None:
+    """The best value of a sweep at each width, and the one foretold."""
+    if not found.attrs.get("optimum"):
+        return None
+    optimum = read_json(found.attrs["optimum"])
+    names = ("widths", "optimum", "low", "high")
+    widths, best, low, high = (np.array(optimum[name], dtype=float) for name in names)
+    if not np.isfinite(best).any():
+        return None
+    data = [marks("optimum", "@first", widths, best, bars=(best - low, high - best))]
+    if optimum.get("target_optimum") is not None:
+        keys = ("target_optimum", "target_optimum_low", "target_optimum_high")
+        middle, below, above = (np.array([optimum[key]], dtype=float) for key in keys)
+        ends = (middle - below, above - middle)
+        data.append(marks("foretold", "@last", [optimum["target"]], middle, symbol="diamond", bars=ends))
+    axes = {"xaxis": {"title": {"text": "width"}, "type": "log"}, "yaxis": {"title": {"text": "value"}}}
+    panel = Panel(data, {**axes, "hovermode": "closest"})
+    caption = "Vertices of parabolas through the mean losses, with 95 % intervals over seeds."
+    return Figure("forecast-optimum", "Optimum against width", caption, ("",), [[panel]])

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from widthwise.errors import InputError
-from widthwise.records.evidence import evidence
+from widthwise.records.evidence import made_with
 from widthwise.report.atomic import write_bytes
 from widthwise.study.stored import read_json
 
@@ -31,7 +31,7 @@ def write_forecast(found: xr.Dataset, directory: str | Path) -> Path:
 def forecast_text(found: xr.Dataset) -> str:
     """The text of forecast.json; what is not a number is null."""
     attrs = found.attrs
-    made = evidence()
+    made = made_with()
     content = {
         "schema": 1,
         "verdict": attrs["verdict"],

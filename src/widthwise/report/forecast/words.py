@@ -24,6 +24,7 @@ def forecast_words(found: xr.Dataset) -> dict[str, object]:
         "advice": attrs["advice"],
         "why": f"{attrs['why'][:1].upper()}{attrs['why'][1:]}.",
         "last": last_step(found),
+        "optimum": read_json(attrs["optimum"]) if attrs.get("optimum") else None,
         "notes": [str(note) for note in read_json(attrs["notes"])],
     }
 
