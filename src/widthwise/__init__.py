@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from widthwise.errors import StoreError as StoreError
     from widthwise.fluctuations import Observable as Observable
     from widthwise.fluctuations import solve_covariance as solve_covariance
+    from widthwise.forecast import plan as plan
     from widthwise.infinite_width import solve_infinite_width as solve_infinite_width
     from widthwise.observables import add_richness_scan as add_richness_scan
     from widthwise.observables import differentiate as differentiate
@@ -59,6 +60,7 @@ _NAMES = {
     "data": ["Points", "load_points"],
     "errors": ["InputError", "StoreError"],
     "fluctuations": ["Observable", "solve_covariance"],
+    "forecast": ["plan"],
     "infinite_width": ["solve_infinite_width"],
     "observables": [
         "add_richness_scan",

@@ -7,9 +7,10 @@ from typing import Any
 
 import xarray as xr
 
+from widthwise.forecast.plan import plan
 from widthwise.forecast.run import forecast
 
-__all__ = ["forecast"]
+__all__ = ["forecast", "plan"]
 
 
 class _Callable(ModuleType):
