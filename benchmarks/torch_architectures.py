@@ -54,7 +54,7 @@ TABLE = {
     "ViT": Architecture("torchvision", libraries.torchvision_vit, "images"),
     "ViT of timm": Architecture("timm", libraries.timm_vit, "images"),
     "MLP-Mixer": Architecture("timm", libraries.timm_mixer, "images"),
-    "ResNet of timm": Architecture("timm", libraries.timm_resnet, "images", 16),
+    "ResNet of timm": Architecture("timm", libraries.timm_resnet, "images"),
     "GPT-2": Architecture("transformers", libraries.gpt2, "texts"),
     "Llama": Architecture("transformers", libraries.llama, "texts"),
     "Granite": Architecture("transformers", libraries.granite, "texts"),
