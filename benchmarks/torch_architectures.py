@@ -1,6 +1,6 @@
 """One call of `ww.torch.parametrize` for each of 20 architectures, judged by `ww.torch.check`.
 
-    python benchmarks/torch_architectures.py [--folder DIR] [NAME ...]
+    python benchmarks/torch_architectures.py [--folder DIR] [--parametrization P] [NAME ...]
 
 Each is trained at four widths and four seeds for eight steps of AdamW, in "mean_field" and in "standard"
 parametrization. Results are written as they come, and what is there is not done again unless it is named.
@@ -24,6 +24,7 @@ from torch.nn import functional
 import widthwise as ww
 
 NAME, SEEDS, STEPS, BATCH, TIMES = "torch_architectures", 4, 8, 16, (1, 2, 4, 8)
+BOTH = ("mean_field", "standard")
 TEXT = "\n".join(topics[name] for name in sorted(topics))
 NUMBERS = {each: i % own.CHARACTERS for i, each in enumerate(sorted(set(TEXT)))}
 CODES = torch.tensor([NUMBERS[character] for character in TEXT])
@@ -81,15 +82,15 @@ def images_of(step: int) -> tuple[torch.Tensor, torch.Tensor]:
     return patterns[classes] + noise / 2, classes
 
 
-def batch_of(task: str, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+def batch_of(given: Architecture, step: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets of a step."""
-    if task == "images":
+    if given.task == "images":
         return images_of(step)
-    if task == "denoising":
+    if given.task == "denoising":
         images, _ = images_of(step)
         return images, functional.avg_pool2d(images, 3, 1, 1)
     texts = texts_of(step)
-    if task == "texts":
+    if given.task == "texts":
         return texts[:, :-1], texts[:, 1:]
     hidden = texts[:, :-1].clone()
     hidden[:, ::4] = 0
@@ -133,7 +134,7 @@ def checked(given: Architecture, parametrization: str, out: Path) -> Any:
 
     return ww.torch.check(
         make,
-        lambda step: batch_of(given.task, step),
+        lambda step: batch_of(given, step),
         loss_of,
         lr=given.lr,
         widths=[times * given.base for times in TIMES],
@@ -149,12 +150,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TABLE))
     parser.add_argument("--folder", type=Path, default=Path("runs/architectures"))
-    parser.add_argument("--parametrizations", nargs="+", default=["mean_field", "standard"])
+    parser.add_argument("--parametrization", choices=BOTH)
     given = parser.parse_args()
     torch.set_num_threads(1)
     path = RESULTS / f"{NAME}.json"
     results = json.loads(path.read_text())["architectures"] if path.exists() else {}
-    for parametrization in given.parametrizations:
+    for parametrization in [given.parametrization] if given.parametrization else BOTH:
         for name in given.names or TABLE:
             known = results.setdefault(name, {"library": TABLE[name].library})
             if given.names or parametrization not in known:

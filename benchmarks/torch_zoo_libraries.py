@@ -79,14 +79,15 @@ def timm_mixer(width: int) -> nn.Module:
 
 
 def timm_resnet(width: int) -> nn.Module:
-    """Bottlenecks; timm's `ResNet` takes its channels, but a plain stem has 64 of them at any width."""
-    from timm.models.resnet import Bottleneck, ResNet
+    """timm's `ResNet` takes its channels, but a plain stem has 64 of them at any width."""
+    from timm.models.resnet import BasicBlock, ResNet
 
     return ResNet(
-        Bottleneck,
+        BasicBlock,
         (1, 1, 1, 1),
         CLASSES,
-        channels=(width // 2, width // 2, width, width),
+        channels=(width, width, 2 * width, 2 * width),
+        output_stride=8,
         stem_width=width // 2,
         stem_type="deep",
         zero_init_last=False,

@@ -63,6 +63,17 @@ def test_queries_and_keys_may_begin_as_random_signs(rng):
     assert judged(with_effects(rng, {"block.query": 0.5}))[1][0].where["tensor"] == "block.query"
 
 
+def test_what_a_table_of_the_network_itself_does_to_its_outputs_begins_as_read_outs_do(rng):
+    """Of a `pos_embed` that belongs to no layer the effect is measured behind the read-out."""
+    found, _ = judged(with_effects(rng, {"embedding": -0.4}, roles=("", *ROLES[1:])))
+    assert found.verdict == "consistent"
+    for power, roles, feeds in ((0.5, "", "network"), (-0.5, "", ""), (-0.5, "input", "network")):
+        records = with_effects(
+            rng, {"embedding": power}, roles=(roles, *ROLES[1:]), feeds=(feeds, *FEEDS[1:])
+        )
+        assert judged(records)[1][0].where["tensor"] == "embedding"
+
+
 def test_what_bends_toward_its_law_is_finite_width_however_many_seeds_see_it(rng):
     """1 + 4 / sqrt(N): the exponent is -.2 over all widths, less over the wider ones; 60 seeds know both."""
     records = with_effects(rng, bends={"block.up": 4.0}, seeds=60)

@@ -53,9 +53,11 @@ def runs_of_folder(folder: Path, told: Mapping[str, str]) -> list[Run]:
 
 
 def _logs(folder: Path) -> Iterator[tuple[Path, list[str], list[tuple[str, Row]]]]:
-    """Every log below: its place, columns and rows."""
+    """Every log below, what is hidden and stores of arrays aside: its place, columns and rows."""
     for here, folders, files in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and Path(name).suffix != ".zarr"
+        )
         place = Path(here)
         if {"metrics", "params"} <= set(folders):
             folders.clear()
@@ -64,8 +66,8 @@ def _logs(folder: Path) -> Iterator[tuple[Path, list[str], list[tuple[str, Row]]
         if any(EVENTS in name for name in files):
             yield (place, *_tensorboard(place))
         for name in sorted(files):
-            path = place / name
-            if path.suffix.lower() in TABLES and path.stem not in (*CONFIGS, *NO_LOGS):
+            path, ours = place / name, not name.startswith(".")
+            if ours and path.suffix.lower() in TABLES and path.stem not in (*CONFIGS, *NO_LOGS):
                 yield (path, *read_log(path))
 
 

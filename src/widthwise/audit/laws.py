@@ -47,8 +47,8 @@ class TensorLaw:
 
     Lower ends allow what fades with training, not with the width: sums of random signs that are N^-1/2
     smaller than what learning aligns. The gradients of queries and keys begin so, a read-out's first steps,
-    under gradient descent those of biases and gains, and all that lies behind a layer of fixed size inside
-    of the network.
+    what positions and tokens that are the network's own do to its outputs, under gradient descent those of
+    biases and gains, and all that lies behind a layer of fixed size inside of the network.
     """
 
     name: str
@@ -93,7 +93,9 @@ def _laws(measured: EnsembleView) -> list[TensorLaw]:
         more, faster = shifts.get("readout" if fed == "tied" else role, (0.0, 0.0))
         behind = inside and role == "input" and matrices[index]
         vector = role == "input" and not matrices[index] and not steps_adapt
-        fades = 0.5 if fed == "attention" or role == "readout" or behind or vector else 0.0
+        of_network = bool(fed) and not role and "." not in name  # its module's output are predictions
+        early = fed == "attention" or role == "readout" or of_network
+        fades = 0.5 if early or behind or vector else 0.0
         loose = 0.5 if role == "readout" and fed in INSIDE else 0.0  # of a layer of fixed size inside
         laws.append(
             TensorLaw(
