@@ -78,9 +78,13 @@ def test_no_attention_is_said_in_words(tmp_path, settings):
         recorder_of(gpt2(8), tmp_path, **settings).start()
 
 
-def test_fused_attention_returns_no_weights_which_is_said_in_words(tmp_path):
-    with pytest.raises(InputError, match="attn_implementation"):
-        recorder_of(gpt2(8, attn_implementation="sdpa"), tmp_path).start()
+def test_fused_attention_is_recorded_as_the_plain_one(tmp_path):
+    found = []
+    for kind in ("eager", "sdpa"):
+        with recorder_of(gpt2(8, attn_implementation=kind), tmp_path / kind) as recorder:
+            recorder.step()
+        found.append(ww.open_runs(tmp_path / kind)["attention"].to_numpy())
+    assert np.allclose(*found, atol=1e-6) and found[0].max() > 0.2
 
 
 def test_the_trainer_trains_the_same_with_and_without(tmp_path):
