@@ -85,7 +85,7 @@ def test_an_interrupted_check_goes_on_unless_its_file_has_changed(file, tmp_path
         ("def f(:", (), "failed: SyntaxError"),
         ("import nonsense_package", (), "No module named 'nonsense_package'"),
         ("make = batches = loss = 3", ("--widths", "8;16"), "--widths 8;16: give whole numbers"),
-        ("make = batches = loss = 3", ("--limit", "mupp"), "limit"),
+        ("make = batches = loss = 3", ("--limit", "mupp"), "--limit mupp: "),
     ],
 )
 def test_bad_files_are_refused_in_one_sentence_and_with_the_line(tmp_path, text, arguments, told):

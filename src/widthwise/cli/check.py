@@ -55,7 +55,7 @@ def run_check(file: Path, given: Mapping[str, Any], directory: Path, progress: P
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     if "limit" in chosen:
-        read_settings(None, [f"audit.limit={chosen['limit']!r}"])  # or it says what is wrong
+        read_settings(None, given={"limit": chosen["limit"]})  # or it says what is wrong
     with contextlib.redirect_stdout(sys.stderr), defined_in(file) as defined:
         resume = json.dumps([digest_of(file), {name: repr(value) for name, value in chosen.items()}])
         return check(**{**defined, **chosen}, out=directory, resume=resume, progress=progress)
