@@ -92,6 +92,7 @@ def test_where_a_few_unstable_paths_own_the_derivatives_networks_without_them_ar
         assert (here["prediction_shift_stderr"] < 2).all(), "an error that says nothing"
 
 
+@pytest.mark.long
 def test_where_no_leading_order_is_seen_nothing_is_printed_and_why_is_said():
     """tanh beyond the edge of stability: N Var f grows with N up to networks of 8,192."""
     study = replace(study_of("tanh", 0.75, 24, scramblings=8), record=RecordSettings(steps="all"))
