@@ -7,6 +7,7 @@ scramblings is the standard error.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -103,25 +104,43 @@ def finite_width_corrections(
         return FiniteWidthCorrections(limit, *found, 0, None, None, time.perf_counter() - started)
     require_corrections(study, points)
     sites = sites_of(study, len(points.inputs))
-    if not is_one_population(study):
-        variance, stderr, two_time, two_time_stderr = deep_variances(limit, progress=progress)
-        wide, count = deep_populations(limit, progress=progress), len(limit.steps)
-        shift, shift_stderr = (
-            OrderParameters(**{name: nan_after(each[i], count) for name, each in wide.shift.items()})
-            for i in range(2)
-        )
-        companions = Companions(variance, stderr, shift, shift_stderr, two_time, two_time_stderr)
-        companions, horizons = replaced(companions, None, wide, limit.steps)
-        return FiniteWidthCorrections(
-            limit,
-            **companions._asdict(),
-            sites=sites,
-            modes=None,
-            unexplained=None,
-            wall_time=time.perf_counter() - started,
-            horizons=horizons,
-            estimator=COMPARED,
-        )
+    solve = _of_one_layer if is_one_population(study) else _of_any_depth
+    found = solve(limit, sites, progress)
+    return FiniteWidthCorrections(
+        limit,
+        **found.companions._asdict(),
+        sites=sites,
+        modes=found.modes,
+        unexplained=found.unexplained,
+        wall_time=time.perf_counter() - started,
+        horizons=found.horizons,
+        estimator=found.estimator,
+    )
+
+
+class _Found(NamedTuple):
+    """What `FiniteWidthCorrections` holds beside its limit, the number of sites and the time."""
+
+    companions: Companions
+    horizons: dict[str, Horizon]
+    estimator: str
+    modes: int | None = None
+    unexplained: float | None = None
+
+
+def _of_any_depth(limit: InfiniteWidthSolution, sites: int, progress: Progress) -> _Found:
+    variance, stderr, two_time, two_time_stderr = deep_variances(limit, progress=progress)
+    wide, count = deep_populations(limit, progress=progress), len(limit.steps)
+    shift, shift_stderr = (
+        OrderParameters(**{name: nan_after(each[i], count) for name, each in wide.shift.items()})
+        for i in range(2)
+    )
+    companions = Companions(variance, stderr, shift, shift_stderr, two_time, two_time_stderr)
+    return _Found(*replaced(companions, None, wide, limit.steps), COMPARED)
+
+
+def _of_one_layer(limit: InfiniteWidthSolution, sites: int, progress: Progress) -> _Found:
+    study, points = limit.study, limit.points
     with jax.enable_x64(True):
         process = site_process(study, points)
     finite = limit.finite_steps
@@ -158,16 +177,7 @@ def finite_width_corrections(
         companions, horizons = replaced(companions, unstable, wide, limit.steps)
         estimator = COMPARED
     unexplained = max(float(tail[min(modes, len(tail)) - 1]) if len(tail) else 0.0 for *_, tail in scattered)
-    return FiniteWidthCorrections(
-        limit,
-        **companions._asdict(),
-        sites=sites,
-        modes=modes,
-        unexplained=unexplained,
-        wall_time=time.perf_counter() - started,
-        horizons=horizons,
-        estimator=estimator,
-    )
+    return _Found(companions, horizons, estimator, modes, unexplained)
 
 
 def principal_populations(
